@@ -1,0 +1,44 @@
+# The two commands: `make run` trains on the embedded digits, `make test` runs the whole suite.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+BENCH := $(VENV)/bench-installed
+
+.PHONY: run test bench format lock clean
+
+run: $(INSTALLED)
+	$(VENV)/bin/python launch.py --config=experiments/quickstart.py
+
+test: $(INSTALLED)
+	$(VENV)/bin/python -m pytest
+
+# Ours and the peers in turn; wants the machine to itself and MNIST3_DATA_DIR.
+bench: $(BENCH)
+	$(VENV)/bin/python -m benchmarks.run
+
+format: $(INSTALLED)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# Pins every dependency for every platform anew; needs uv.
+lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
+lock:
+	uv pip compile --universal --python-version 3.11 --extra test --no-emit-index-url \
+	  --upgrade setup.cfg --output-file requirements.lock
+	uv pip compile --universal --python-version 3.11 --extra bench --no-emit-index-url \
+	  --constraint requirements.lock --excludes benchmarks/cuda_packages.txt \
+	  --upgrade setup.cfg --output-file benchmarks/requirements.lock
+
+$(INSTALLED): requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mnist3 needs Python 3.11 or later: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	touch $(INSTALLED)
+
+$(BENCH): benchmarks/requirements.lock $(INSTALLED)
+	$(VENV)/bin/python -m pip install --quiet --requirement benchmarks/requirements.lock
+	touch $(BENCH)
+
+clean:
+	rm -rf $(VENV)

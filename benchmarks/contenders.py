@@ -1,0 +1,151 @@
+"""Who takes part in the benchmark, and in what.
+
+A contender is one function `fit(data_dir, seed, report)`, named here as `module:function` so that
+only the process of its own fit imports it, with the libraries behind it. It loads its arrays from
+the folder `data_dir`, then trains, and tells `report` (see `benchmarks.report`) when it does so and
+what came of it:
+
+    def mnist_speed(data_dir: str, seed: int, report: Report) -> None:
+        train, test = ...                       # arrays in memory: not counted
+        report.start()
+        params = jax.block_until_ready(...)     # counted, compilation included
+        report.stop()
+        report.add(accuracy)                    # between stop and start: not counted
+
+A contender that is measured on its way as well starts, stops and adds many times over.
+"""
+
+import dataclasses
+import importlib.util
+from collections.abc import Iterable
+
+from mnist3.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What contenders are compared on.
+
+    Attributes:
+        title: above the plot and the table.
+        metric: what `accuracy` is here.
+        target: the accuracy that `seconds to target` counts to.
+        reference: the contender that has the ratio 1.
+    """
+
+    title: str
+    metric: str
+    target: float
+    reference: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """One row of the table.
+
+    Attributes:
+        title: in the table and the plot.
+        task: a key of `TASKS`.
+        fit: the function to call, as `module:function`.
+        code: files and folders, from the root of the repository, that the fit depends on: a change
+            in one makes its earlier results void.
+        library: that does the arithmetic, `jax` or `torch`.
+        seeds: how many fits, with the seeds 0, 1, ...
+        cache: state of JAX's compilation cache before each fit: `cold` (empty) or `warm` (the
+            same function was fitted before); None without one.
+    """
+
+    title: str
+    task: str
+    fit: str
+    code: tuple[str, ...]
+    library: str
+    seeds: int
+    cache: str | None = None
+
+
+TASKS = {
+    "mnist": Task("MNIST", "test accuracy", 0.99, "mnist_speed"),
+    "triple_mnist": Task("Triple MNIST", "val exact match", 0.90, "triple_mnist_speed"),
+}
+
+_OURS = ("mnist3", "experiments", "benchmarks/recipes.py")
+_PEERS = ("benchmarks/peers.py",)
+
+# Our own fits are the functions of benchmarks/recipes.py. Cold stands before warm: its first fit
+# fills the cache for those.
+CONTENDERS = {
+    "mnist_speed_cold": Contender(
+        "mnist3, mnist_speed, cold cache",
+        "mnist",
+        "benchmarks.recipes:mnist_speed",
+        _OURS,
+        "jax",
+        3,
+        "cold",
+    ),
+    "mnist_speed": Contender(
+        "mnist3, mnist_speed", "mnist", "benchmarks.recipes:mnist_speed", _OURS, "jax", 10, "warm"
+    ),
+    "p1_channels_last": Contender(
+        "P1 train_mnist_fast, channels-last",
+        "mnist",
+        "benchmarks.peers:p1_channels_last",
+        _PEERS,
+        "torch",
+        10,
+    ),
+    "p1": Contender(
+        "P1 train_mnist_fast, NCHW", "mnist", "benchmarks.peers:p1", _PEERS, "torch", 10
+    ),
+    "p2": Contender("P2 PyTorch example", "mnist", "benchmarks.peers:p2", _PEERS, "torch", 3),
+    "triple_mnist_speed_cold": Contender(
+        "mnist3, triple_mnist_speed, cold cache",
+        "triple_mnist",
+        "benchmarks.recipes:triple_mnist_speed",
+        _OURS,
+        "jax",
+        3,
+        "cold",
+    ),
+    "triple_mnist_speed": Contender(
+        "mnist3, triple_mnist_speed",
+        "triple_mnist",
+        "benchmarks.recipes:triple_mnist_speed",
+        _OURS,
+        "jax",
+        5,
+        "warm",
+    ),
+    "p3": Contender(
+        "P3 triple_mnist_with_cnn", "triple_mnist", "benchmarks.peers:p3", _PEERS, "torch", 3
+    ),
+}
+
+
+def select(names: Iterable[str]) -> dict[str, Contender]:
+    """Returns the named contenders, whose modules and libraries are checked to be there.
+
+    Raises:
+        UserError: a name is unknown, or a module or a library is missing.
+    """
+    chosen = {}
+    for name in names:
+        if name not in CONTENDERS:
+            raise UserError(
+                f"unknown contender {name!r} in --contenders: use some of {', '.join(CONTENDERS)}"
+            )
+        contender = CONTENDERS[name]
+        module, function = contender.fit.split(":")
+        if importlib.util.find_spec(module) is None:
+            raise UserError(
+                f"contender {name} needs the module {module} with the function "
+                f"{function}(data_dir, seed, report): add it, or leave {name} out of --contenders"
+            )
+        if importlib.util.find_spec(contender.library) is None:
+            raise UserError(
+                f"contender {name} needs {contender.library}: run pip install --requirement "
+                "benchmarks/requirements.lock, as make bench does"
+            )
+        chosen[name] = contender
+    return chosen

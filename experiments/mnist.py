@@ -1,0 +1,33 @@
+"""One MNIST digit (K = 1) on the official test images.
+
+Measured: accuracy 0.9961 on the 10,000 test images, 162 s of training,
+two cores of an AMD EPYC (Zen 5):
+
+    python launch.py --config=experiments/mnist.py
+"""
+
+from ml_collections import ConfigDict
+
+from mnist3.config import base, parse_variants
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Variants: `model` (logistic, cnn, multihead), `source` (mnist, digits)."""
+    variants = parse_variants(argument, model="multihead", source="mnist")
+    config = base()
+    config.data.name = "single_digit"
+    config.data.source = variants.source
+    config.data.digits = 1
+    config.data.height = 28
+    config.data.width = 28
+    config.data.numbers = "shared"
+    config.data.val_fraction = 1 / 12
+    config.model.name = variants.model
+    config.model.stem_stride = 1
+    config.augmentation.shift = 2
+    config.augmentation.rotation = 10.0
+    config.augmentation.scale = 0.1
+    config.augmentation.shear = 10.0
+    config.training.cpu_micro_batch = 32
+    config.training.epochs = 15
+    return config

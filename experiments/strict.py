@@ -1,0 +1,30 @@
+"""Triple MNIST's layout on numbers and digit images never seen in training.
+
+Measured: exact match 0.985 on test (10,000 images; val 0.983), 620 s of training,
+two cores of an AMD EPYC (Zen 5):
+
+    python launch.py --config=experiments/strict.py
+"""
+
+from ml_collections import ConfigDict
+
+from mnist3.config import base, parse_variants
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Variants: `model` (logistic, cnn, multihead)."""
+    variants = parse_variants(argument, model="multihead")
+    config = base()
+    config.data.source = "mnist"
+    config.data.val_fraction = 1 / 12
+    config.data.train_examples = 60_000
+    config.data.val_examples = 5_000
+    config.data.test_examples = 10_000
+    config.model.name = variants.model
+    config.model.stem_stride = 1
+    config.model.channels = (24, 48)
+    config.augmentation.rotation = 10.0
+    config.augmentation.scale = 0.1
+    config.augmentation.shear = 10.0
+    config.training.epochs = 11
+    return config

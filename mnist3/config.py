@@ -1,0 +1,247 @@
+"""The base config that every experiment starts from, and its validation.
+
+An experiment is a file with `get_config(argument)`: it takes `base()`, changes what differs, and
+returns it. The flags `--config.section.field=value` then change single values for one run.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mnist3.errors import UserError
+
+MAXIMAL_CNN_DIGITS = 4
+
+
+def base() -> ConfigDict:
+    """Returns the config of the main model on number images composed from the embedded digits."""
+    config = ConfigDict()
+    config.seed = 0  # of initial parameters, batches, augmentation; the data have their own
+
+    config.data = ConfigDict()
+    config.data.name = "composed"  # composed | triple_mnist | single_digit
+    config.data.source = "digits"  # where digit images come from: mnist | digits
+    config.data.digits = 3  # K, digits a number image
+    config.data.height = 84  # px
+    config.data.width = 84  # px
+    config.data.numbers = "disjoint"  # what the splits share of the numbers: shared | disjoint
+    config.data.digit_images = "disjoint"  # ... and of the digit images: shared | disjoint
+    config.data.seed = 0  # of the splits and of the fixed val and test images
+    config.data.val_fraction = 0.1  # share of the training digit images kept for val
+    config.data.train_examples = 20_000  # composed number images an epoch
+    config.data.val_examples = 2_000  # composed number images, fixed by the seed
+    config.data.test_examples = 5_000  # composed number images, fixed by the seed
+
+    config.data.composition = ConfigDict()  # of `composed` alone
+    config.data.composition.spacing = 28  # px from one digit's box to the next; < 28 overlaps
+    config.data.composition.vertical_jitter = 28  # px to either side of the middle
+    config.data.composition.horizontal_jitter = 0  # px to either side
+    config.data.composition.ink = "max"  # how overlapping ink combines: max | sum | over
+    config.data.composition.patches = 0  # occluding squares an image
+    config.data.composition.patch_size = 10  # px, side of a square
+    config.data.composition.noise = 0.0  # standard deviation, grey levels of 0-255
+
+    # Of training images on the device, or of the digit images that they are composed from; 0 = off.
+    config.augmentation = ConfigDict()
+    config.augmentation.shift = 0  # px to either side
+    config.augmentation.rotation = 0.0  # degrees to either side
+    config.augmentation.scale = 0.0  # relative: 0.1 = from 0.9 to 1.1
+    config.augmentation.shear = 0.0  # degrees to either side
+    config.augmentation.elastic = 0.0  # px, standard deviation of the displacement
+    config.augmentation.noise = 0.0  # standard deviation, ink from 0 to 1
+    config.augmentation.cutout = 0  # px, side of the blanked square
+
+    config.model = ConfigDict()
+    config.model.name = "multihead"  # logistic | cnn | multihead
+    config.model.stem = 16  # channels of the first convolution
+    config.model.stem_stride = 2  # px
+    config.model.channels = (32, 64)  # channels of the stages after it
+    config.model.convolutions = 2  # 3x3 convolutions a stage
+    config.model.glances = 4  # weightings of the columns that each head of multihead has
+    config.model.dropout = 0.0  # share of features dropped before the heads
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "muon"  # sgd | adam | adamw | muon
+    config.optimizer.learning_rate = 4e-3  # the highest of the schedule
+    config.optimizer.schedule = "one_cycle"  # constant | cosine | one_cycle
+    config.optimizer.warmup = 0.2  # share of the steps in which the learning rate rises
+    config.optimizer.momentum = 0.95  # sgd: momentum; adam, adamw, muon: first-moment decay
+    config.optimizer.weight_decay = 1e-4  # on kernels; decoupled for adamw and muon
+    config.optimizer.gradient_clip = 0.0  # largest global norm; 0 = off
+
+    config.training = ConfigDict()
+    config.training.epochs = 5
+    config.training.batch_size = 128  # over all devices
+    config.training.cpu_micro_batch = 16  # images that a CPU device takes at once
+    config.training.label_smoothing = 0.0
+    config.training.ema_decay = 0.0  # of the parameters' moving average; 0 = off
+    config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
+    config.training.patience = 0  # epochs without a better val exact match; 0 = all epochs
+
+    config.wandb = ConfigDict()
+    config.wandb.mode = "auto"  # auto (online when logged in, else offline) | disabled | ...
+    config.wandb.project = "mnist3"
+    config.wandb.entity = ""  # "" = the default of the account
+    config.wandb.group = ""
+    config.wandb.tags = ()
+    config.wandb.log_artifact = False  # also upload the run's files
+    return config
+
+
+CHOICES = {
+    "data.name": ("composed", "triple_mnist", "single_digit"),
+    "data.source": ("mnist", "digits"),
+    "data.numbers": ("shared", "disjoint"),
+    "data.digit_images": ("shared", "disjoint"),
+    "data.composition.ink": ("max", "sum", "over"),
+    "model.name": ("logistic", "cnn", "multihead"),
+    "optimizer.name": ("sgd", "adam", "adamw", "muon"),
+    "optimizer.schedule": ("constant", "cosine", "one_cycle"),
+    "training.dtype": ("float32", "bfloat16"),
+    "wandb.mode": ("auto", "online", "offline", "disabled"),
+}
+POSITIVE = (
+    "data.digits",
+    "data.height",
+    "data.width",
+    "data.train_examples",
+    "data.val_examples",
+    "data.test_examples",
+    "model.stem",
+    "model.stem_stride",
+    "model.glances",
+    "model.convolutions",
+    "optimizer.learning_rate",
+    "training.epochs",
+    "training.batch_size",
+    "training.cpu_micro_batch",
+)
+SHARES = (
+    "data.val_fraction",
+    "model.dropout",
+    "optimizer.momentum",
+    "optimizer.warmup",
+    "training.label_smoothing",
+    "training.ema_decay",
+)
+
+
+def fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields each field of the config as its dotted name and its value."""
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from fields(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:
+    """Returns the candidate that looks most like the word."""
+    return max(candidates, key=lambda other: difflib.SequenceMatcher(None, word, other).ratio())
+
+
+def _require_type(name: str, value: Any, default: Any) -> None:
+    kinds = {"model.channels": int, "wandb.tags": str}
+    if isinstance(default, tuple):
+        kind = kinds[name]
+        right = isinstance(value, tuple) and all(type(item) is kind for item in value)
+        example = "(32, 64)" if kind is int else "('a', 'b')"
+        if not right or (kind is int and not all(item > 0 for item in value)):
+            raise UserError(
+                f'config.{name} is {value!r}; give a tuple, as in --config.{name}="{example}".'
+            )
+    elif not isinstance(value, type(default)):
+        raise UserError(
+            f"config.{name} is {value!r}, of type {type(value).__name__}; it takes a "
+            f"{type(default).__name__} such as {default!r}."
+        )
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks every value that has a limited range.
+
+    Raises:
+        UserError: names the first field whose value cannot be used and what it may be.
+    """
+    values = dict(fields(config))
+    for name, default in fields(base()):
+        _require_type(name, values[name], default)
+    for name, choices in CHOICES.items():
+        if values[name] not in choices:
+            raise UserError(
+                f"config.{name} is {values[name]!r}; did you mean "
+                f"{nearest(str(values[name]), choices)!r}? It is one of {', '.join(choices)}."
+            )
+    for name in POSITIVE:
+        if not values[name] > 0:
+            raise UserError(f"config.{name} is {values[name]}; give a value above 0.")
+    for name in SHARES:
+        if not 0 <= values[name] < 1:
+            raise UserError(f"config.{name} is {values[name]}; give a value from 0 to below 1.")
+    for name, value in values.items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+            raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
+    smallest = config.model.stem_stride * 2 ** len(config.model.channels)
+    if config.model.name != "logistic" and min(config.data.height, config.data.width) < smallest:
+        raise UserError(
+            f"config.model.channels has {len(config.model.channels)} stages, which leave nothing "
+            f"of an image of {config.data.height}x{config.data.width}; take fewer channels "
+            "or a smaller stem_stride."
+        )
+    if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
+        raise UserError(
+            f"config.model.name=cnn needs one output a number, 10^{config.data.digits} here; "
+            f"use multihead for more than {MAXIMAL_CNN_DIGITS} digits."
+        )
+    if config.data.name == "single_digit" and config.data.digits != 1:
+        raise UserError(
+            f"config.data.name=single_digit holds one digit an image but config.data.digits is "
+            f"{config.data.digits}; set it to 1 or choose config.data.name=composed."
+        )
+
+
+def parse_variants(argument: str, **defaults: Any) -> ConfigDict:
+    """Reads the string behind the colon of `--config=experiment.py:model=cnn,numbers=shared`.
+
+    Args:
+        argument: comma-separated `name=value`.
+        **defaults: the variants that the experiment knows; a value takes its default's type.
+
+    Raises:
+        UserError: for a variant that the experiment does not know or a value of the wrong type.
+    """
+    variants = ConfigDict(defaults)
+    for item in filter(None, (argument or "").split(",")):
+        name, separator, text = item.partition("=")
+        if name not in defaults or not separator:
+            raise UserError(
+                f"unknown variant {item!r} of the experiment; did you mean "
+                f"{nearest(name, tuple(defaults))}=...? It knows {', '.join(defaults)}."
+            )
+        try:
+            variants[name] = type(defaults[name])(text)
+        except ValueError:
+            raise UserError(
+                f"variant {name}={text!r} of the experiment is not of type "
+                f"{type(defaults[name]).__name__}; its default is {defaults[name]!r}."
+            ) from None
+    return variants
+
+
+def to_json(config: ConfigDict) -> str:
+    """Returns the resolved config as JSON text, fields in their order."""
+    return json.dumps(config.to_dict(), indent=2) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+    """Returns the config that `to_json` wrote; lists become tuples again."""
+
+    def as_config(value: Any) -> Any:
+        if isinstance(value, dict):
+            return ConfigDict({name: as_config(inner) for name, inner in value.items()})
+        return tuple(value) if isinstance(value, list) else value
+
+    return as_config(json.loads(text))

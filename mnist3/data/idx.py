@@ -1,0 +1,65 @@
+"""The four official MNIST files: their names, their checksums and their format, IDX under gzip.
+
+The format is described on the MNIST page, LeCun, Cortes and Burges,
+http://yann.lecun.com/exdb/mnist/: a magic number (0, 0, type code, dimensions), the size of each
+dimension as a big-endian int32, then the values.
+"""
+
+import gzip
+import hashlib
+import zlib
+
+import numpy as np
+from jaxtyping import UInt8
+
+MNIST_FILES = {
+    "train-images-idx3-ubyte.gz": (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+    ),
+}
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_UINT8_CODE = 8
+
+
+def decode(data: bytes, sha256: str) -> UInt8[np.ndarray, "..."]:
+    """Returns the array of a gzipped IDX file of unsigned bytes.
+
+    Args:
+        data: the whole compressed file.
+        sha256: its expected checksum, in hex.
+
+    Returns:
+        The read-only array, in the shape that the file's header states.
+
+    Raises:
+        ValueError: what is wrong with the file, as the end of a sentence that its name begins.
+    """
+    if not data.startswith(_GZIP_MAGIC):
+        raise ValueError("is not a gzip file")
+    found = hashlib.sha256(data).hexdigest()
+    wrong_checksum = f"has the wrong checksum (sha256 {found}, expected {sha256})"
+    try:
+        content = gzip.decompress(data)
+    except EOFError as error:
+        raise ValueError("is truncated") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(wrong_checksum) from error
+    if found != sha256:
+        raise ValueError(wrong_checksum)
+    if len(content) < 4 or content[:3] != bytes([0, 0, _UINT8_CODE]):
+        raise ValueError("is not an IDX file of unsigned bytes")
+    start = 4 + 4 * content[3]
+    shape = tuple(np.frombuffer(content[4:start].ljust(start - 4, b"\0"), ">i4").tolist())
+    if len(content) != start + np.prod(shape, dtype=np.int64):
+        raise ValueError(f"does not hold the {shape} bytes that its IDX header states")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,228 @@
+"""Reads image files of any kind as number images: uint8, ink bright on dark, one size.
+
+What happens to a file, in order:
+
+1. Decoding: PNG, JPEG, BMP or TIFF, every mode; turned upright as its EXIF entry says; the first
+   picture of several. Colour becomes brightness. Modes deeper than 8 bits have no fixed range, so
+   that their darkest and brightest pixels become 0 and 255. What is transparent becomes paper.
+2. Size: a picture of the model's size stays as it is. Any other is scaled as a whole, its
+   proportions kept, until it just fits, and centred on paper. So a picture should be the number
+   with a margin of about a fifth of a digit's height, as in MNIST's own 28-pixel boxes.
+3. Ink or paper: ink is the minority, so the long tail of the brightnesses is ink: the picture is
+   dark on light, and inverted, if their third central moment is negative. Even noise and even
+   shading do not change that sign, a dark frame around a scan hardly.
+4. Contrast: paper becomes 0 and ink 255, unless both are near enough already. In the images of a
+   dataset they are, so that those stay as they are, bit for bit.
+"""
+
+import glob
+import io
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mnist3.errors import UserError
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+SPECKS = 10  # pixels; so many may be brighter than the ink is said to be
+LOWEST_CONTRAST = 8  # grey levels between ink and paper; below there is only paper
+DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
+
+
+class UnreadableImage(Exception):
+    """No number image could be made of a file; the message is a short reason."""
+
+
+class ReadImages(NamedTuple):
+    """Consecutive image files, read.
+
+    Attributes:
+        images: uint8 [batch, height, width]; all 0 where the file was unreadable.
+        errors: the reason for each unreadable file, "" for the others.
+        inverted: whether the file was dark on light.
+    """
+
+    images: UInt8[np.ndarray, "batch height width"]
+    errors: list[str]
+    inverted: Bool[np.ndarray, "batch"]
+
+
+def _natural_order(path: str) -> tuple:
+    """Returns a key that sorts 9.png before 10.png, folder by folder."""
+    return tuple(
+        tuple(
+            int(part) if index % 2 else part.casefold()
+            for index, part in enumerate(re.split("([0-9]+)", name))
+        )
+        for name in path.split(os.sep)
+    ), path
+
+
+def find_images(pattern: str) -> list[str]:
+    """Returns the paths that a file, a folder or a glob stands for, in natural order.
+
+    A folder stands for the PNG, JPEG, BMP and TIFF files in it and in the folders below, by their
+    endings, hidden ones left out. A glob (`**` crosses folders) stands for every file it matches.
+
+    Raises:
+        UserError: if there is none.
+    """
+    pattern = os.path.expanduser(pattern)
+    if os.path.isfile(pattern):
+        return [pattern]
+    if os.path.isdir(pattern):
+        paths = []
+        for folder, subfolders, names in os.walk(pattern):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            paths += [
+                os.path.join(folder, name)
+                for name in names
+                if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+            ]
+        missing = f"the folder {pattern} holds no image file ({', '.join(SUFFIXES)})"
+    else:
+        paths = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        missing = f"no file matches {pattern}"
+    if not paths:
+        raise UserError(f"{missing}; give --images a file, a folder or a glob in quotes.")
+    return sorted(paths, key=_natural_order)
+
+
+def _without_transparency(image: Image.Image) -> Image.Image:
+    """Returns a grey image with paper where there was transparency.
+
+    If more than half is transparent, what can be seen is the ink, and the paper has to contrast
+    with it. Otherwise the paper can be seen too and is the most common of what can.
+    """
+    grey, alpha = (
+        np.asarray(channel, dtype=np.float32)
+        for channel in image.convert("RGBA").convert("LA").split()
+    )
+    opacity = alpha / 255
+    if opacity.mean() < 0.5:
+        visible = (grey * opacity).sum() / max(opacity.sum(), 1)
+        paper = 0 if visible >= 128 else 255
+    else:
+        paper = np.median(grey[opacity >= 0.5])
+    return Image.fromarray(np.rint(grey * opacity + paper * (1 - opacity)).astype(np.uint8))
+
+
+def _as_grey(image: Image.Image) -> Image.Image:
+    """Returns an image of any mode as 8-bit brightness."""
+    if image.mode == "L" and not image.has_transparency_data:
+        return image
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise UnreadableImage("holds pixels that are not finite numbers")
+        values = values - values.min()
+        return Image.fromarray(np.rint(values * (255 / (values.max() or 1))).astype(np.uint8))
+    if image.has_transparency_data:
+        return _without_transparency(image)
+    return image.convert("RGB").convert("L")
+
+
+def _decode(path: str, height: int, width: int) -> Image.Image:
+    """Returns the file's picture as 8-bit brightness, scaled to fit the given size."""
+    with open(path, "rb") as file:
+        content = io.BytesIO(file.read())
+    with Image.open(content, formats=FORMATS) as image:
+        image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
+    with Image.open(content, formats=FORMATS) as image:
+        # JPEG alone: decodes a photograph at a fraction of its size, many times faster.
+        image.draft("L", (2 * max(height, width), 2 * max(height, width)))
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        grey = _as_grey(image)
+        if grey.size == (width, height):
+            return grey
+        scale = min(width / grey.width, height / grey.height)
+        size = max(1, round(scale * grey.width)), max(1, round(scale * grey.height))
+        return grey.resize(size, Image.Resampling.LANCZOS)
+
+
+def _dark_on_light(pixels: UInt8[np.ndarray, "rows columns"]) -> bool:
+    centred = pixels - pixels.mean(dtype=np.float32)
+    return float(np.vdot(centred, centred * centred)) < 0
+
+
+def _reason(error: Exception) -> str:
+    """Returns in a few words why a file could not be decoded."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a PNG, JPEG, BMP or TIFF image, or damaged at its beginning"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"damaged or not supported: {error or type(error).__name__}"
+
+
+def read_image(
+    path: str, height: int, width: int
+) -> tuple[UInt8[np.ndarray, "{height} {width}"], bool]:
+    """Reads one image file as the head of this module tells.
+
+    Returns:
+        the number image, and whether the file was dark on light and hence inverted.
+
+    Raises:
+        UnreadableImage: with a short reason, if the file cannot be decoded or holds no ink.
+    """
+    try:
+        pixels = np.asarray(_decode(path, height, width))
+    except UnreadableImage:
+        raise
+    except Exception as error:  # what decoders raise on damaged files has no common base
+        raise UnreadableImage(_reason(error)) from error
+    inverted = _dark_on_light(pixels)
+    if inverted:
+        pixels = 255 - pixels
+    ranked = np.partition(pixels, (pixels.size // 2, max(pixels.size - SPECKS, 0)), axis=None)
+    paper, ink = int(ranked[pixels.size // 2]), int(ranked[max(pixels.size - SPECKS, 0)])
+    if ink - paper < LOWEST_CONTRAST:
+        raise UnreadableImage("blank: no ink that differs from the paper")
+    if pixels.shape != (height, width):
+        canvas = np.full((height, width), paper, dtype=np.uint8)
+        top, left = (height - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
+        canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        pixels = canvas
+    if paper > DARK_PAPER or ink < BRIGHT_INK:
+        stretched = (pixels.astype(np.float32) - paper) * (255 / (ink - paper))
+        pixels = np.rint(np.clip(stretched, 0, 255)).astype(np.uint8)
+    return pixels, inverted
+
+
+def read_images(
+    paths: Sequence[str], height: int, width: int, batch_size: int, workers: int
+) -> Iterator[ReadImages]:
+    """Yields the images in order, `batch_size` at a time and the rest at the end.
+
+    The next batch is read by `workers` threads while the caller uses this one; no more than two
+    batches are held.
+    """
+
+    def read(path: str) -> tuple[UInt8[np.ndarray, "height width"], str, bool]:
+        try:
+            image, inverted = read_image(path, height, width)
+        except UnreadableImage as error:
+            return np.zeros((height, width), dtype=np.uint8), str(error), False
+        return image, "", inverted
+
+    def collect(batch: list[Future]) -> ReadImages:
+        images, errors, inverted = zip(*(future.result() for future in batch), strict=True)
+        return ReadImages(np.stack(images), list(errors), np.array(inverted))
+
+    with ThreadPoolExecutor(workers) as pool:
+        started: deque[list[Future]] = deque()
+        for first in range(0, len(paths), batch_size):
+            started.append([pool.submit(read, path) for path in paths[first : first + batch_size]])
+            if len(started) == 2:
+                yield collect(started.popleft())
+        if started:
+            yield collect(started.popleft())

@@ -1,0 +1,28 @@
+"""What the command line says beside the config."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The flags of `launch.py` that are not part of an experiment's config.
+
+    Attributes:
+        workdir: folder of the run; None for a fresh one.
+        data_dir: folder with the data; None for the environment's or a download.
+        experiment: name of the config's file, without folder and ending.
+        checkpoint: evaluate, predict: `best`, `latest` or the number of an epoch.
+        images: predict: file, folder or glob of images to read.
+        output: predict: the CSV file to write.
+        mode: name of the job.
+        command: the command line that repeats this one.
+    """
+
+    workdir: str | None
+    data_dir: str | None
+    experiment: str
+    checkpoint: str
+    images: str | None
+    output: str | None
+    mode: str
+    command: str

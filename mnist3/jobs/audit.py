@@ -1,0 +1,27 @@
+"""Measures what the splits of a number dataset share."""
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from mnist3 import runtime
+from mnist3.data import audit
+from mnist3.data import dataset as datasets
+from mnist3.data.sources import load_source
+from mnist3.jobs import evaluate, workdir
+from mnist3.jobs.arguments import Arguments
+
+
+def run(config: ConfigDict, arguments: Arguments) -> int:
+    """Prints the shares of val and test that train has seen; an output gets them as JSON."""
+    dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
+    evaluate.log_dataset(dataset)
+    source = load_source(dataset.source, arguments.data_dir)
+    logging.info("looking the digit images up in source %s", source.name)
+    if dataset.digit_indices is None:
+        report = audit.audit(dataset.splits, source)
+    else:
+        report = audit.report(dataset.digit_indices, source, dataset.numbers)
+    print(report.to_text())
+    if arguments.output:
+        workdir.write_json(arguments.output, report.to_dict())
+    return 0

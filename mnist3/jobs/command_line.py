@@ -1,0 +1,203 @@
+"""From the command line to a job, and from errors to one sentence and an exit status."""
+
+import errno
+import importlib
+import logging as stdlib_logging
+import os
+import pathlib
+import re
+import shlex
+import sys
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from mnist3 import config as configs
+from mnist3 import jobs
+from mnist3.errors import UserError
+from mnist3.jobs import workdir
+from mnist3.jobs.arguments import Arguments
+
+FLAGS = flags.FLAGS
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "The experiment: a file, with variants behind a colon, as in "
+    "experiments/triple_mnist.py:model=logistic. Single values: --config.section.field=value.",
+)
+_MODE = flags.DEFINE_string("mode", "train", f"The job: {', '.join(jobs.MODES)}.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run; a fresh one under runs/ if not given."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    os.environ.get("MNIST3_DATA_DIR"),
+    "Folder with MNIST's four files (or mnist/ with them) and triple_mnist.zip; "
+    "the environment variable MNIST3_DATA_DIR gives the default.",
+)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", "best", "For evaluate and predict: best, latest or the number of an epoch."
+)
+_IMAGES = flags.DEFINE_string("images", None, "For predict: an image, a folder or a glob.")
+_OUTPUT = flags.DEFINE_string("output", None, "For predict: the CSV file to write.")
+
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _config_mistake(argv: list[str]) -> str | None:
+    """Returns what is wrong with the first --config.key=value that the base config refuses."""
+    known = dict(configs.fields(configs.base()))
+    for word in argv:
+        match = re.match(r"--?config\.([\w.]+)(?:=(.*))?", word)
+        if match is None:
+            continue
+        name, value = match.groups()
+        if any(field.startswith(f"{name}.") for field in known):
+            return f"config.{name} is a section; set one of its fields, config.{name}.FIELD=VALUE."
+        if name not in known:
+            return (
+                f"unknown config key config.{name}; did you mean "
+                f"config.{configs.nearest(name, list(known))}?"
+            )
+        kind = type(known[name])
+        try:
+            if kind in (int, float):
+                kind(value)
+        except (TypeError, ValueError):
+            return (
+                f"config.{name} got {value!r}, which is not of type {kind.__name__}; its default "
+                f"is {known[name]!r}."
+            )
+    return None
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        rest = FLAGS(argv)
+        if _CONFIG.value is not None:
+            _CONFIG.value.items()  # raises what went wrong when the file was loaded
+    except UserError:
+        raise
+    except (OSError, SyntaxError) as error:
+        if isinstance(error, SyntaxError):
+            what = f"{error.filename}:{error.lineno} ({error.msg})"
+        else:
+            what = str(error).rsplit("Errno ", 1)[-1].partition("] ")[2] or str(error)
+        raise UserError(
+            f"cannot read the experiment {what}; give --config a Python file such as "
+            "experiments/quickstart.py."
+        ) from error
+    except Exception as error:
+        message = _config_mistake(argv) or " ".join(str(error).split())
+        raise UserError(message) from error
+    if rest[1:]:
+        raise UserError(f"unexpected argument {rest[1]!r}; values belong behind --flag=.")
+    return rest
+
+
+def _checked_config(arguments: Arguments) -> ConfigDict:
+    """Returns the config of the flags, or for a run that exists that of its workdir."""
+    if _CONFIG.value is not None:
+        configs.validate(_CONFIG.value)
+    if arguments.mode in ("evaluate", "predict"):
+        if arguments.workdir is None:
+            raise UserError(
+                f"--mode={arguments.mode} needs a finished run; give its folder with --workdir."
+            )
+        config = workdir.read_config(arguments.workdir)
+        if _CONFIG.value is not None:
+            workdir.require_same(arguments.workdir, _CONFIG.value)
+        return config
+    if _CONFIG.value is None:
+        raise UserError(
+            f"--mode={arguments.mode} needs an experiment; give for instance "
+            "--config=experiments/quickstart.py."
+        )
+    return _CONFIG.value
+
+
+def _experiment() -> str:
+    if _CONFIG.value is None:
+        return ""
+    return pathlib.Path(config_flags.get_config_filename(FLAGS["config"])).stem
+
+
+def _run(argv: list[str]) -> int:
+    del argv
+    if _MODE.value not in jobs.MODES:
+        raise UserError(
+            f"unknown --mode={_MODE.value}; did you mean {configs.nearest(_MODE.value, jobs.MODES)}"
+            f"? It is one of {', '.join(jobs.MODES)}."
+        )
+    arguments = Arguments(
+        mode=_MODE.value,
+        workdir=_WORKDIR.value,
+        data_dir=_DATA_DIR.value,
+        experiment=_experiment(),
+        checkpoint=_CHECKPOINT.value,
+        images=_IMAGES.value,
+        output=_OUTPUT.value,
+        command=shlex.join(["python", *sys.argv]),
+    )
+    job = importlib.import_module(f"mnist3.jobs.{arguments.mode}")
+    return job.run(_checked_config(arguments), arguments)
+
+
+def _sentence(error: BaseException | None) -> str | None:
+    """Returns what to tell the user of an error, None if it is not the user's to mend."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return (
+                f"no space left to write {error.filename or 'the files of the run'}: free some, "
+                "then run the same command again."
+            )
+        if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
+            return (
+                f"{error.filename} cannot be opened ({error.strerror}); check its permissions or "
+                "choose another --workdir."
+            )
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _log_own_progress() -> None:
+    """Shows what this project logs, and of the libraries warnings alone."""
+    package = os.path.dirname(jobs.__path__[0])
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(
+        lambda record: (
+            record.levelno >= stdlib_logging.WARNING or record.pathname.startswith(package)
+        )
+    )
+    logging.get_absl_handler().setFormatter(stdlib_logging.Formatter("%(message)s"))
+
+
+def main(argv: list[str]) -> int:
+    """Runs the job that the command line asks for and returns the exit status."""
+    status = 0
+
+    def job(rest: list[str]) -> None:
+        nonlocal status
+        status = _run(rest)
+
+    _log_own_progress()
+    try:
+        app.run(job, argv=argv, flags_parser=_parse)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1 if stop.code else status
+    except KeyboardInterrupt:
+        print(
+            "\nStopped; the same command with --workdir set to the run's folder goes on.",
+            file=sys.stderr,
+        )
+        return 130
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print(f"Error: {sentence}", file=sys.stderr)
+        return 1
+    return status

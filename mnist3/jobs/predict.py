@@ -1,0 +1,148 @@
+"""Reads the numbers in a user's image files into a CSV file, with a checkpoint of a run."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from absl import logging
+from jaxtyping import UInt8
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from mnist3.data.images import find_images, read_images
+from mnist3.errors import UserError
+from mnist3.files import replacing
+from mnist3.jobs.arguments import Arguments
+from mnist3.tasks import Prediction
+from mnist3.training.inference import load_reader
+
+BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
+
+
+def _require(value: str | None, flag: str, example: str) -> str:
+    if not value:
+        raise UserError(f"--mode=predict needs --{flag}; add --{flag}={example}.")
+    return value
+
+
+def _unwritable(output: str, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
+        "exists, can be written to and has space left."
+    )
+
+
+def require_writable(output: str) -> None:
+    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    if os.path.exists(output) and not os.path.isfile(output):
+        raise UserError(f"--output={output} is not a file; name the CSV file to write.")
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
+            pass
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def _filled(images: UInt8[np.ndarray, "n height width"]) -> UInt8[np.ndarray, "batch height width"]:
+    return np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
+
+
+def _cells(prediction: Prediction, row: int) -> list[str]:
+    """Returns number, confidence, the digits and their confidences as texts."""
+    digits = [str(digit) for digit in prediction.digits[row]]
+    confidences = [prediction.confidence[row], *prediction.digit_confidences[row]]
+    confidence, *digit_confidences = (f"{value:.6f}" for value in confidences)
+    return ["".join(digits), confidence, *digits, *digit_confidences]
+
+
+def predict_files(
+    paths: Sequence[str],
+    canvas: tuple[int, int],
+    digits: int,
+    predict: Callable[[UInt8[np.ndarray, "batch height width"]], Prediction],
+    output: str,
+) -> int:
+    """Writes what each image file reads to a CSV file, one row an image, in order.
+
+    The columns are path, number (leading zeros kept), confidence, digit_1 to digit_K,
+    confidence_1 to confidence_K and error; an unreadable file has its path and its error alone.
+    The next batch is read from the disk while the model works on this one. The output appears
+    whole or not at all.
+
+    Args:
+        paths: image files.
+        canvas: (height, width) of the model's number images.
+        digits: K.
+        predict: reads number images, `BATCH_SIZE` at a time.
+        output: path of the CSV file; one that exists is replaced.
+
+    Returns:
+        the number of unreadable files.
+
+    Raises:
+        UserError: if the output cannot be written.
+    """
+    columns = [f"{name}_{k + 1}" for name in ("digit", "confidence") for k in range(digits)]
+    unread = [""] * (2 + len(columns))
+    unreadable = inverted = 0
+    remaining = iter(paths)
+    try:
+        with (
+            # File names need not be valid UTF-8: surrogateescape writes their bytes as they are.
+            replacing(output, newline="", encoding="utf-8", errors="surrogateescape") as file,
+            tqdm(total=len(paths), unit="image", disable=None) as progress,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["path", "number", "confidence", *columns, "error"])
+            for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
+                prediction = predict(_filled(batch.images))
+                for row, error in enumerate(batch.errors):
+                    cells = unread if error else _cells(prediction, row)
+                    writer.writerow([next(remaining), *cells, error])
+                unreadable += sum(map(bool, batch.errors))
+                inverted += int(batch.inverted.sum())
+                progress.update(len(batch.errors))
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    logging.info(
+        "wrote %s: %d of %d images read, %d of them dark on light and therefore inverted",
+        output,
+        len(paths) - unreadable,
+        len(paths),
+        inverted,
+    )
+    if unreadable:
+        logging.warning(
+            "%d images could not be read; the column error of %s says why", unreadable, output
+        )
+    return unreadable
+
+
+def run(config: ConfigDict, arguments: Arguments) -> int:
+    """Reads `arguments.images` with a checkpoint of the run in `arguments.workdir`.
+
+    Args:
+        config: of that run.
+        arguments: needs workdir, images and output.
+
+    Returns:
+        the exit status: 0, or 2 if some images could not be read.
+
+    Raises:
+        UserError: for a missing argument, no image, an unwritable output, no such run or
+            checkpoint, or a run with another config.
+    """
+    folder = _require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
+    images = _require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
+    output = _require(arguments.output, "output", "FILE.csv")
+    require_writable(output)
+    paths = find_images(images)
+    predict = load_reader(config, folder, arguments.checkpoint)
+    canvas = (config.data.height, config.data.width)
+    return 2 if predict_files(paths, canvas, config.data.digits, predict, output) else 0

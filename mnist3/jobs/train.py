@@ -1,0 +1,207 @@
+"""Trains a model, from the latest checkpoint where there is one, then evaluates it."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from mnist3 import models, runtime
+from mnist3.data import dataset as datasets
+from mnist3.errors import UserError
+from mnist3.jobs import evaluate, workdir
+from mnist3.jobs.arguments import Arguments
+from mnist3.tracking import Tracker
+from mnist3.training import program
+from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.run import Run, assemble
+from mnist3.training.state import TrainState
+
+
+def run(config: ConfigDict, arguments: Arguments) -> int:
+    """Trains, evaluates, and writes the files of a run into its workdir."""
+    folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
+    with workdir.claimed(folder, config):
+        logging.info("workdir: %s", folder)
+        dataset, parts = prepare(config, arguments)
+        state = parts.initial_state()
+        log_model(parts, state)
+        workdir.write_config(folder, config)
+    checkpoints = Checkpoints(folder)
+    try:
+        history = []
+        if checkpoints.latest():
+            state, history = checkpoints.restore(checkpoints.latest(), state)
+            logging.info("going on after epoch %d of %d", len(history), config.training.epochs)
+        tracker = Tracker(folder, config, resume_epoch=len(history))
+        failed = True
+        try:
+            if not finished(config, history):
+                train(parts, dataset, state, history, checkpoints, tracker)
+            checkpoints.wait()
+            metrics = evaluate.evaluate_run(
+                parts, dataset, checkpoints, "best", folder, arguments.command, tracker
+            )
+            failed = False
+        finally:
+            tracker.finish(evaluate.files_of(folder), failed)
+    finally:
+        checkpoints.close()
+    evaluate.print_table(metrics, folder)
+    return 0
+
+
+def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset, Run]:
+    """Loads the data and puts the parts of the run together.
+
+    Raises:
+        UserError: if the data lack what training needs.
+    """
+    dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
+    evaluate.log_dataset(dataset)
+    for needed in ("train", "val"):
+        if needed not in dataset.splits and not (needed == "train" and dataset.stream):
+            raise UserError(
+                f"{dataset.name} has no {needed} split here, which training needs; add the folder "
+                f"{needed}/ to its images or choose another config.data.name."
+            )
+    examples = config.data.train_examples if dataset.stream else len(dataset.splits["train"])
+    if examples < config.training.batch_size:
+        raise UserError(
+            f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
+            f"{examples} images; give a batch size of at most that."
+        )
+    return dataset, assemble(config, examples)
+
+
+def log_model(parts: Run, state: TrainState) -> None:
+    """Logs the layers of the model and how many parameters it has."""
+    config = parts.config
+    table = parts.model.tabulate(
+        jax.random.key(0),
+        jnp.zeros((1, config.data.height, config.data.width)),
+        console_kwargs={"width": 100, "force_terminal": False},
+    )
+    logging.info(
+        "%s: %d parameters%s", config.model.name, models.parameter_count(state.params), table
+    )
+
+
+def finished(config: ConfigDict, history: list[dict]) -> bool:
+    """Tells whether a run with this history has no epoch left to train."""
+    if len(history) >= config.training.epochs:
+        return True
+    if not config.training.patience or not history:
+        return False
+    scores = [line["val"]["exact_match"] for line in history]
+    return len(scores) - 1 - int(np.argmax(scores)) >= config.training.patience
+
+
+def train(
+    parts: Run,
+    dataset: datasets.Dataset,
+    state: TrainState,
+    history: list[dict],
+    checkpoints: Checkpoints,
+    tracker: Tracker,
+) -> None:
+    """Trains to the last epoch, or until val exact match has stopped getting better.
+
+    Appends a line an epoch to the history, each with the seconds so far of training and of reading
+    val, and those of this process's compilation.
+
+    Raises:
+        UserError: if the loss is not finite.
+    """
+    config = parts.config
+    data = program.replicate(
+        dataset.stream
+        or program.Examples(dataset.splits["train"].images, dataset.splits["train"].labels),
+        parts.mesh,
+    )
+    val = evaluate.on_device(dataset.splits["val"], parts.mesh)
+    epoch_key = parts.keys()[1]
+    started = time.perf_counter()
+    train_epoch = program.create_train_epoch(
+        parts.model, parts.optimizer, config, parts.steps, dataset.composition, parts.mesh
+    )
+    example_key = program.replicate(jax.random.fold_in(epoch_key, 0), parts.mesh)
+    train_epoch = train_epoch.lower(state, data, example_key).compile()
+    compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+    compute_logits = compute_logits.lower(state.params, val.batches).compile()
+    compile_seconds = time.perf_counter() - started
+    logging.info("compiled in %.1f s", compile_seconds)
+
+    seconds = history[-1]["seconds"] if history else 0.0
+    total = config.training.epochs
+    with tqdm(
+        total=total, initial=len(history), desc="training", unit="epoch", disable=None
+    ) as progress:
+        while not finished(config, history):
+            key = program.replicate(jax.random.fold_in(epoch_key, len(history)), parts.mesh)
+            started = time.perf_counter()
+            with jax.transfer_guard("disallow"):
+                state, steps = train_epoch(state, data, key)
+                scores = evaluate.score_on_device(compute_logits, state.inference_params, val)
+            steps, scores = jax.device_get((steps, scores))
+            seconds += time.perf_counter() - started
+            stop_if_not_finite(
+                np.append(steps.loss, scores.log_likelihood.mean()),
+                len(history) * parts.steps,
+                checkpoints,
+            )
+            exact = (scores.prediction.digits == dataset.splits["val"].labels).all(axis=1)
+            line = {
+                "step": (len(history) + 1) * parts.steps,
+                "epoch": len(history) + 1,
+                "seconds": seconds,
+                "compile_seconds": compile_seconds,
+                "train": {
+                    "loss": float(steps.loss.mean()),
+                    "exact_match": float(steps.exact_match.mean()),
+                },
+                "val": {
+                    "exact_match": float(exact.mean()),
+                    "nll": -float(scores.log_likelihood.mean()),
+                },
+            }
+            history.append(line)
+            tracker.log_epoch(line)
+            checkpoints.save(state, history, line["val"])
+            shown = {
+                "loss": f"{line['train']['loss']:.4f}",
+                "val exact match": f"{line['val']['exact_match']:.4f}",
+            }
+            progress.set_postfix(shown)
+            progress.update()
+            if progress.disable:
+                left = seconds / len(history) * (total - len(history))
+                logging.info(
+                    "epoch %d/%d  loss %s  val exact match %s  %.1f s, %.0f s left",
+                    len(history),
+                    total,
+                    *shown.values(),
+                    seconds,
+                    left,
+                )
+
+
+def stop_if_not_finite(losses: np.ndarray, steps_before: int, checkpoints: Checkpoints) -> None:
+    """Checks the losses of an epoch's steps and, last, the one of val after them.
+
+    Raises:
+        UserError: names the step at which a loss is not finite, and the last good checkpoint.
+    """
+    if np.isfinite(losses).all():
+        return
+    step = steps_before + min(int(np.argmin(np.isfinite(losses))) + 1, len(losses) - 1)
+    checkpoints.wait()
+    good = checkpoints.latest()
+    where = f"the last good checkpoint is epoch {good}" if good else "no epoch was finished before"
+    raise UserError(
+        f"the loss is not finite ({losses[~np.isfinite(losses)][0]}) at step {step}; {where}; "
+        "lower config.optimizer.learning_rate or set config.optimizer.gradient_clip."
+    )

@@ -1,0 +1,102 @@
+"""The folder of a run: made, checked against the config, and written without half files."""
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mnist3 import config as configs
+from mnist3.errors import UserError
+from mnist3.files import replacing
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes a value as indented JSON."""
+    with replacing(path) as file:
+        file.write(json.dumps(value, indent=2) + "\n")
+
+
+def fresh_workdir(experiment: str) -> str:
+    """Returns a folder under runs/ that no run has yet, named by experiment and time."""
+    return os.path.join("runs", f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+
+
+def read_config(workdir: str) -> ConfigDict:
+    """Returns the config that a run was started with.
+
+    Raises:
+        UserError: if the folder holds no run, or one of another version.
+    """
+    path = os.path.join(workdir, "config.json")
+    try:
+        with open(path) as file:
+            config = configs.from_json(file.read())
+    except OSError as error:
+        raise UserError(
+            f"{workdir} holds no run: {path}: {error.strerror}; give --workdir the folder that a "
+            "training wrote."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); train the run anew.") from error
+    known = {name for name, _ in configs.fields(configs.base())}
+    held = {name for name, _ in configs.fields(config)}
+    if known != held:
+        raise UserError(
+            f"{path} was written by another version of mnist3, whose config.{min(known ^ held)} "
+            "differs; train the run anew."
+        )
+    configs.validate(config)
+    return config
+
+
+def require_same(workdir: str, config: ConfigDict) -> None:
+    """Checks that the run in a folder has this config; how it is tracked may differ.
+
+    Raises:
+        UserError: names the first field that differs.
+    """
+    before, now = (dict(configs.fields(each)) for each in (read_config(workdir), config))
+    for name in sorted(now):
+        if before[name] != now[name] and not name.startswith("wandb."):
+            raise UserError(
+                f"the run in {workdir} had another config: config.{name} was {before[name]!r} "
+                f"and is now {now[name]!r}; choose another --workdir or the same config."
+            )
+
+
+@contextlib.contextmanager
+def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
+    """Makes the folder of a run, or checks that the run in it has the same config.
+
+    A folder that is still empty when the block fails is removed again.
+
+    Raises:
+        UserError: if the folder cannot be written or its run had another config.
+    """
+    if os.path.exists(os.path.join(workdir, "config.json")):
+        require_same(workdir, config)
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
+        ) from error
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.rmdir(workdir)
+        raise
+
+
+def write_config(workdir: str, config: ConfigDict) -> None:
+    """Writes the resolved config of a run that is about to begin or to go on."""
+    with replacing(os.path.join(workdir, "config.json")) as file:
+        file.write(configs.to_json(config))

@@ -1,0 +1,97 @@
+"""The main model: one trunk, one head a digit."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from mnist3.models.trunk import Trunk
+
+
+class Heads(nn.Module):
+    """For each position a head that looks at some columns and reads them with a linear layer.
+
+    A head has `glances`, each a weighting of the columns that is learned but the same for every
+    image. At first they lie side by side where the position's digit is if all digits are equally
+    wide. Heads that saw all columns would learn which digits stand side by side in training, and
+    misread numbers that training does not have.
+
+    Attributes:
+        digits: K, positions of a number.
+        glances: of each head.
+        dtype: of the arithmetic; parameters are float32.
+    """
+
+    digits: int
+    glances: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, columns: Float[Array, "batch columns channels"]
+    ) -> Float[Array, "batch digits 10"]:
+        """Returns the logits of each position."""
+        count, channels = columns.shape[1:]
+
+        def first_gaze(key):
+            del key
+            step = count / (self.digits * self.glances)
+            middles = (np.arange(self.digits * self.glances) + 0.5) * step - 0.5
+            distance = np.arange(count) - middles[:, None]
+            return jnp.asarray(-(distance**2), jnp.float32)
+
+        gaze = jax.nn.softmax(self.param("gaze", first_gaze))
+        seen = jnp.einsum("gw,bwc->bgc", gaze.astype(self.dtype), columns)
+        seen = seen.reshape(-1, self.digits, self.glances * channels)
+        kernel_init = nn.initializers.lecun_normal(in_axis=1, out_axis=2, batch_axis=0)
+        kernel = self.param("kernel", kernel_init, (self.digits, self.glances * channels, 10))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.digits, 10))
+        return jnp.einsum("bkc,kcd->bkd", seen, kernel.astype(self.dtype)) + bias
+
+
+class MultiHead(nn.Module):
+    """The trunk, then for each position a head over the columns of the image.
+
+    A digit may stand at any height, so each channel keeps its largest value over a column of
+    features.
+
+    Attributes:
+        digits: K, positions of a number.
+        stem: channels of the first convolution.
+        stem_stride: of the first convolution, px.
+        channels: channels of each stage.
+        convolutions: convolutions a stage.
+        glances: of each head at the columns.
+        dropout: share of features dropped in training.
+        dtype: of the arithmetic; parameters and logits are float32.
+    """
+
+    digits: int
+    stem: int
+    stem_stride: int
+    channels: Sequence[int]
+    convolutions: int
+    glances: int
+    dropout: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width"], train: bool = False
+    ) -> Float[Array, "batch digits 10"]:
+        """Returns the logits of each position of images with ink from 0 to 1."""
+        features = Trunk(
+            self.stem,
+            self.stem_stride,
+            self.channels,
+            self.convolutions,
+            self.dtype,
+            name="trunk",
+        )(images)
+        columns = jnp.max(features, axis=1)
+        columns = nn.Dropout(self.dropout, deterministic=not train)(columns)
+        logits = Heads(self.digits, self.glances, self.dtype, name="heads")(columns)
+        return logits.astype(jnp.float32)

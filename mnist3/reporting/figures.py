@@ -1,0 +1,366 @@
+"""The pictures of a run. Arrays go in, figures come out; `save` alone touches the disk.
+
+Nothing here uses `matplotlib.pyplot`, whose figures are shared by the whole process. Colours are
+those of Okabe and Ito (Color Universal Design, 2008) and the map `cividis` (Nunez, Anderton and
+Renslow, 2018), which are told apart with every kind of colour vision.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int32, UInt8
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
+
+from mnist3.files import replacing
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SPLIT_COLOURS = {"train": ORANGE, "val": BLUE, "test": GREEN}
+GREY = "#666666"
+DIGITS = np.arange(10)
+CALIBRATION_BINS = 15
+DOTS_PER_INCH = 120
+
+
+def learning_curves(history: Sequence[Mapping[str, Any]], description: str) -> Figure:
+    """Draws loss and share of images read right by epoch, and marks the best epoch on val.
+
+    Args:
+        history: the lines of `history.jsonl`; `train` has `loss` and `exact_match`, `val` has
+            `nll` and `exact_match`. At least one line.
+        description: what was trained on what, for the title.
+    """
+    figure = _new_figure(10, 4)
+    loss, exact_match = figure.subplots(1, 2)
+    epochs = np.array([line["epoch"] for line in history])
+    marker = "o" if len(epochs) <= 40 else None
+
+    def draw(axes: Axes, split: str, metric: str, label: str) -> np.ndarray:
+        values = np.array([line[split][metric] for line in history], np.float64)
+        style = "--" if split == "train" else "-"
+        colour = SPLIT_COLOURS[split]
+        axes.plot(epochs, values, style, color=colour, marker=marker, ms=4, label=label)
+        return values
+
+    losses = (
+        draw(loss, "train", "loss", "train: loss that is minimised"),
+        draw(loss, "val", "nll", "val: negative log likelihood"),
+    )
+    loss.set(title="Loss", ylabel="nats an image")
+    if np.min(losses) > 0 and np.max(losses) > 10 * np.min(losses):
+        loss.set(ylabel="nats an image (logarithmic)", yscale="log")
+        loss.yaxis.set_major_formatter("{x:g}")
+    draw(exact_match, "train", "exact_match", "train: mean over the epoch's steps")
+    scores = draw(exact_match, "val", "exact_match", "val: at the end of the epoch")
+    best = int(np.argmax(scores))
+    label = f"best on val: {scores[best]:.2%} after epoch {epochs[best]}"
+    exact_match.plot(epochs[best], scores[best], "*", color=VERMILLION, ms=14, label=label)
+    exact_match.set(title="Exact match", ylabel="images with every digit right")
+    exact_match.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    for axes in (loss, exact_match):
+        _plain_axes(axes, grid="both")
+        axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.legend(frameon=False)
+    figure.suptitle(f"Learning curves: {description}")
+    return figure
+
+
+def examples(
+    images: UInt8[np.ndarray, "n height width"],
+    labels: Int32[np.ndarray, "n K"],
+    description: str,
+    limit: int = 24,
+) -> Figure:
+    """Draws the first `limit` images with their labels.
+
+    Args:
+        images: ink bright on dark, drawn as they are.
+        labels: one digit a position.
+        description: what the images are, for the title.
+        limit: most images drawn.
+    """
+    captions = [_number(label) for label in labels[:limit]]
+    return _image_grid(images[:limit], captions, f"Images and their labels: {description}")
+
+
+def misread(
+    images: UInt8[np.ndarray, "n height width"],
+    labels: Int32[np.ndarray, "n K"],
+    predictions: Int32[np.ndarray, "n K"],
+    confidences: Float[np.ndarray, "n"],
+    description: str,
+    limit: int = 24,
+) -> Figure:
+    """Draws the misread images of a split, those read most confidently first.
+
+    Args:
+        images: all images of the split, ink bright on dark.
+        labels: their labels.
+        predictions: what was read.
+        confidences: probability that the model gave its reading.
+        description: what the images are, for the title.
+        limit: most images drawn.
+    """
+    wrong = np.flatnonzero((labels != predictions).any(axis=1))
+    shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:limit]
+    captions = [
+        f"{_number(label)} read as\n{_number(prediction)} ({confidence:.0%})"
+        for label, prediction, confidence in zip(
+            labels[shown], predictions[shown], confidences[shown], strict=True
+        )
+    ]
+    few = f"the {len(shown)} most confident of " if len(shown) < len(wrong) else ""
+    title = (
+        f"Misread images with the reading's probability: {description}\n"
+        f"{few}{len(wrong):,} of {len(labels):,} images"
+    )
+    return _image_grid(images[shown], captions, title)
+
+
+def position_confusion(
+    labels: Int32[np.ndarray, "n K"], predictions: Int32[np.ndarray, "n K"], description: str
+) -> Figure:
+    """Draws for each position how often each digit was read as each.
+
+    Args:
+        labels: one digit a position.
+        predictions: what was read.
+        description: what the images are, for the title.
+    """
+    positions = labels.shape[1]
+    rows, columns = _grid_shape(positions, most_columns=3)
+    figure = _new_figure(4.6 * columns + 1, 4.7 * rows + 0.5)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    counts = np.zeros((positions, 10, 10), np.int64)
+    for position in range(positions):
+        np.add.at(counts[position], (labels[:, position], predictions[:, position]), 1)
+    norm = LogNorm(1, max(counts.max(), 2))
+    for position, axes in enumerate(panels.flat):
+        if position >= positions:
+            axes.remove()
+            continue
+        picture = axes.imshow(np.where(counts[position], counts[position], np.nan), "cividis", norm)
+        for (row, column), count in np.ndenumerate(counts[position]):
+            if count:
+                colour = "white" if norm(count) < 0.55 else "black"
+                axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=8)
+        wrong = int((labels[:, position] != predictions[:, position]).sum())
+        axes.set(
+            title=f"{_position(position, positions)}: {wrong:,} of {len(labels):,} wrong",
+            xlabel="digit read",
+            ylabel="digit of the label",
+            xticks=DIGITS,
+            yticks=DIGITS,
+        )
+    colorbar = figure.colorbar(picture, ax=figure.axes, shrink=0.8 / rows, format=LogFormatter())
+    colorbar.set_label("images (logarithmic; blank: none)")
+    figure.suptitle(f"Confusion by position: {description}")
+    return figure
+
+
+def position_accuracy(
+    accuracies: Mapping[str, Sequence[float]], sizes: Mapping[str, int], description: str
+) -> Figure:
+    """Draws the share of digits read right at each position, and wrong on a scale of its own.
+
+    Args:
+        accuracies: by split, the accuracy of each of the K positions.
+        sizes: by split, its number of images.
+        description: what the images are, for the title.
+    """
+    positions = len(next(iter(accuracies.values())))
+    figure = _new_figure(max(9, 2.2 * positions + 4), 4)
+    right, wrong = figure.subplots(1, 2)
+    width = 0.8 / len(accuracies)
+    for number, (split, values) in enumerate(accuracies.items()):
+        places = np.arange(positions) + (number - (len(accuracies) - 1) / 2) * width
+        values = np.asarray(values)
+        errors = 1 - values
+        label = f"{split} ({sizes[split]:,} images)"
+        style = {"width": 0.92 * width, "color": SPLIT_COLOURS[split], "label": label}
+        bars = right.bar(places, values, **style)
+        right.bar_label(bars, [f"{value:.2%}" for value in values], fontsize=8, padding=2)
+        deviation = np.sqrt(values * errors / sizes[split])
+        wrong.bar(places, errors, yerr=deviation, ecolor=GREY, capsize=3, **style)
+    for axes in (right, wrong):
+        _plain_axes(axes, grid="y")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.set_xticks(
+            range(positions), [_position(position, positions) for position in range(positions)]
+        )
+    right.set(title="Right", ylabel="digits read right", ylim=(0, 1.1), yticks=np.arange(6) / 5)
+    wrong.set(title="Wrong (line: one standard error)", ylabel="digits misread")
+    wrong.set_ylim(bottom=0)
+    handles, names = right.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"Accuracy by position: {description}")
+    return figure
+
+
+def reliability(
+    confidences: Float[np.ndarray, "n"],
+    labels: Int32[np.ndarray, "n K"],
+    predictions: Int32[np.ndarray, "n K"],
+    description: str,
+) -> Figure:
+    """Draws how often images read with a confidence are read right, against that confidence.
+
+    The bins are (0, 1/15], ... (14/15, 1] as for the expected calibration error (C. Guo et al., On
+    calibration of modern neural networks, ICML 2017).
+
+    Args:
+        confidences: probability that the model gave its reading, from 0 to 1; n > 0.
+        labels: the labels.
+        predictions: what was read.
+        description: what the images are, for the title.
+    """
+    right = (labels == predictions).all(axis=1)
+    bins = np.ceil(confidences * CALIBRATION_BINS).astype(np.int64) - 1
+    bins = np.clip(bins, 0, CALIBRATION_BINS - 1)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    used = counts > 0
+    total_confidence = np.bincount(bins, confidences.astype(np.float64), CALIBRATION_BINS)
+    total_right = np.bincount(bins, right, CALIBRATION_BINS)
+    error = np.abs(total_right - total_confidence).sum() / len(right)
+    confidence = total_confidence[used] / counts[used]
+    share = total_right[used] / counts[used]
+
+    figure = _new_figure(5.5, 6.5)
+    curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    curve.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
+    curve.errorbar(
+        confidence,
+        share,
+        np.sqrt(share * (1 - share) / counts[used]),
+        marker="o",
+        color=BLUE,
+        ecolor=GREY,
+        capsize=3,
+        label="this model (line: one standard error)",
+    )
+    curve.set(
+        ylabel="exact match of the bin's images",
+        ylim=(-0.02, 1.02),
+    )
+    curve.legend(frameon=False, loc="upper left")
+    edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
+    width = 1 / CALIBRATION_BINS
+    histogram.bar(edges, counts, width, align="edge", color=BLUE, edgecolor="white")
+    histogram.set(
+        xlabel="confidence: probability given to the reading",
+        ylabel="images\n(logarithmic)",
+        yscale="log",
+        xlim=(0, 1),
+    )
+    histogram.set_ylim(0.7, 2 * counts.max())
+    for axes in (curve, histogram):
+        _plain_axes(axes, grid="both")
+        axes.yaxis.set_major_formatter("{x:g}")
+    error_text = f"expected calibration error {error:.4f}, {len(right):,} images"
+    figure.suptitle(f"Reliability: {description}\n{error_text}")
+    return figure
+
+
+def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: str) -> Figure:
+    """Draws how often each digit stands at each position of each split.
+
+    Args:
+        labels: the labels by split, [n, K] each.
+        description: what the images are, for the title.
+    """
+    positions = next(iter(labels.values())).shape[1]
+    rows, columns = _grid_shape(positions, most_columns=3)
+    figure = _new_figure(max(4.2 * columns, 7), 3 * rows + 1)
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    width = 0.8 / len(labels)
+    for position, axes in enumerate(panels.flat):
+        if position >= positions:
+            axes.remove()
+            continue
+        for number, (split, digits) in enumerate(labels.items()):
+            share = np.bincount(digits[:, position], minlength=10) / len(digits)
+            places = DIGITS + (number - (len(labels) - 1) / 2) * width
+            axes.bar(places, share, width, color=SPLIT_COLOURS[split])
+        axes.axhline(0.1, color=GREY, linestyle=":")
+        _plain_axes(axes, grid="y")
+        axes.set(title=_position(position, positions), xlabel="digit", xticks=DIGITS)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    for axes in panels[:, 0]:
+        axes.set_ylabel("share of the split's images")
+    handles = [
+        Patch(color=SPLIT_COLOURS[split], label=f"{split} ({len(digits):,} images)")
+        for split, digits in labels.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"Class balance: {description} (dotted: one tenth)")
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Writes a figure as PNG, whole or not at all; the same figure gives the same bytes.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    with replacing(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+
+
+def _new_figure(width: float | int, height: float | int) -> Figure:
+    """Returns an empty figure of this size in inches, with room around what it will hold."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    return figure
+
+
+def _image_grid(
+    images: UInt8[np.ndarray, "n height width"], captions: Sequence[str], title: str
+) -> Figure:
+    """Draws all images on one axes, which takes a tenth of the time of one axes each."""
+    rows, columns = _grid_shape(max(len(images), 1), most_columns=6)
+    height, width = images.shape[1:]
+    inch = max(height, width) / 1.4  # px
+    caption_height = inch * (0.06 + 0.17 * (1 + max((c.count("\n") for c in captions), default=0)))
+    cell_height, cell_width = height + caption_height + 0.08 * inch, width + 0.12 * inch
+    size = (
+        max(columns * cell_width / inch, 7),
+        rows * cell_height / inch + 0.25 + 0.2 * (1 + title.count("\n")),
+    )
+    figure = _new_figure(*size)
+    axes = figure.subplots()
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = index % columns * cell_width, index // columns * cell_height
+        extent = (left, left + width, top + height, top)
+        axes.imshow(image, "gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
+        place = (left + width / 2, top - 0.05 * inch)
+        axes.text(*place, caption, ha="center", va="bottom", fontsize=9)
+    axes.set(xlim=(0, columns * cell_width), ylim=(rows * cell_height, -caption_height))
+    axes.axis("off")
+    figure.suptitle(title)
+    return figure
+
+
+def _grid_shape(cells: int, most_columns: int) -> tuple[int, int]:
+    columns = min(cells, most_columns)
+    return math.ceil(cells / columns), columns
+
+
+def _plain_axes(axes: Axes, grid: str) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=grid, color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _position(position: int, positions: int) -> str:
+    return f"position {position + 1}" if positions > 1 else "the digit"
+
+
+def _number(digits: Int32[np.ndarray, "K"]) -> str:
+    return "".join(map(str, digits))

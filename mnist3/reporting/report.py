@@ -1,0 +1,143 @@
+"""The report of a run: one page that carries its pictures inside and needs no other file."""
+
+import base64
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from mnist3.files import replacing
+
+SOURCE_WORDS = {"mnist": "MNIST", "digits": "digits (UCI optical digits, not MNIST)"}
+METRIC_WORDS = {
+    "n": "images",
+    "exact_match": "exact match",
+    "exact_match_ci95": "exact match, 95 % interval",
+    "digit_accuracy": "digit accuracy",
+    "position_accuracy": "accuracy by position",
+    "macro_f1": "macro F1",
+    "nll": "negative log likelihood (nats)",
+    "ece": "expected calibration error",
+}
+
+
+def write(
+    path: str | os.PathLike,
+    *,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    figures: Sequence[str | os.PathLike],
+    command: str,
+) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+        path: the file to write, `report.html`.
+        config: the resolved config.
+        metrics: what `metrics.json` holds; of `val` and `test` at least one.
+        history: the lines of `history.jsonl`.
+        figures: PNG files in the order in which to show them; the name describes the picture.
+        command: the command that made the run.
+
+    Raises:
+        OSError: if a figure cannot be read or the page not be written.
+    """
+    page = render(
+        config=config,
+        metrics=metrics,
+        history=history,
+        pictures={pathlib.Path(file).stem: pathlib.Path(file).read_bytes() for file in figures},
+        command=command,
+    )
+    with replacing(path, encoding="utf-8") as file:
+        file.write(page)
+
+
+def render(
+    *,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    pictures: Mapping[str, bytes],
+    command: str,
+) -> str:
+    """Returns the page as text; `pictures` are PNG bytes by name, the rest is as for `write`."""
+    splits = [split for split in ("val", "test") if split in metrics]
+    shown = metrics[splits[-1]]
+    low, high = shown["exact_match_ci95"]
+    dataset, model, train = metrics["dataset"], metrics["model"], metrics["train"]
+    source = SOURCE_WORDS[dataset["source"]]
+    protocol = dataset["protocol"]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mnist3.reporting", "."),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    epochs = [_flat(line) for line in history]
+    columns = list(dict.fromkeys(name for line in epochs for name in line))
+    names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
+    return environment.get_template("report.html.jinja").render(
+        title=f"{model['name']} on {dataset['name']}, source {source}",
+        headline=f"{_percent(shown['exact_match'])} exact match",
+        explanation=(
+            f"Share of the {shown['n']:,} images of the {splits[-1]} split with every digit right; "
+            f"95 % interval {_percent(low)} to {_percent(high)}."
+        ),
+        facts=[
+            ("dataset", dataset["name"]),
+            ("source", source),
+            (
+                "protocol",
+                f"numbers {protocol['numbers']}, digit images {protocol['digit_images']} "
+                "between the splits",
+            ),
+            ("fingerprint", dataset["fingerprint"]),
+            ("model", f"{model['name']}, {model['parameters']:,} parameters"),
+            (
+                "training",
+                f"{train['seconds']:.1f} s after {train['compile_seconds']:.1f} s of compilation, "
+                f"{train['epochs']} epochs, {train['steps']:,} steps, "
+                f"{train['examples_per_second']:,.0f} images a second",
+            ),
+        ],
+        splits=splits,
+        metric_rows=[
+            (METRIC_WORDS.get(name, name), [_text(metrics[split].get(name)) for split in splits])
+            for name in names
+        ],
+        pictures=[
+            (name.replace("_", " "), base64.b64encode(data).decode())
+            for name, data in pictures.items()
+        ],
+        command=command,
+        epoch_columns=[name.replace("_", " ") for name in columns],
+        epoch_rows=[[_text(line.get(name)) for name in columns] for line in epochs],
+        config=json.dumps(config, indent=2),
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _flat(line: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name} {inner}": number for inner, number in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

@@ -1,0 +1,279 @@
+"""What a run tells the outside world while it runs: local files in every mode, W&B where it works.
+
+`history.jsonl` in the workdir gets one line an epoch. W&B gets the same scalars by epoch, the
+resolved config, the summary metrics, a table of misread images and, when asked, the run's files.
+W&B is a guest here: whatever goes wrong with it costs one warning and never the run.
+"""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+from jaxtyping import Float, Int32, UInt8
+from ml_collections import ConfigDict
+
+from mnist3.errors import UserError
+from mnist3.files import replacing
+
+INIT_SECONDS = 10.0  # how long a run waits for W&B at its start
+FINISH_SECONDS = 120.0  # how long it waits for uploads at its end; what is left stays on disk
+MISREAD_LIMIT = 100  # rows of the table of misread images
+MISREAD_COLUMNS = ("image", "label", "prediction", "confidence")
+
+
+class Tracker:
+    """Logs one run to its workdir and to W&B.
+
+    Epochs count from 1: `epoch` is how many the run has finished. Call `log_epoch` before the
+    checkpoint of that epoch is saved, so that the history never lacks an epoch that a checkpoint
+    has; the epochs it has too many are dropped on resuming and logged again.
+
+    Args:
+        workdir: folder of the run, which exists. W&B writes to `workdir/wandb`.
+        config: the whole resolved config; its section `wandb` says where to log.
+        resume_epoch: epochs that the checkpoint to continue from has; 0 starts a new history.
+
+    Raises:
+        UserError: if `history.jsonl` cannot be written.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, config: ConfigDict, *, resume_epoch: int):
+        self._workdir = pathlib.Path(workdir)
+        self._history = self._workdir / "history.jsonl"
+        self._log_artifact = config.wandb.log_artifact
+        self._warned = False
+        self._run = None
+        self._truncate_history(resume_epoch)
+        self._start_wandb(config)
+
+    def log_epoch(self, entry: Mapping[str, Any]) -> None:
+        """Appends one epoch to the history and logs its scalars to W&B.
+
+        Args:
+            entry: step, epoch, seconds, and the nested metrics `train` and `val`. In W&B a metric
+                is named by its path: `val/exact_match`, `val/position_accuracy/1`.
+
+        Raises:
+            UserError: if `history.jsonl` cannot be written.
+        """
+        line = (json.dumps(_plain(entry), allow_nan=False) + "\n").encode()
+        try:
+            _append(self._history, line)
+        except OSError as error:
+            raise _unwritable(self._history, error) from error
+        if self._run:
+            scalars = flatten(entry)
+            self._attempt(lambda: self._run.log(scalars, step=int(entry["epoch"]), commit=True))
+
+    def log_misread(
+        self,
+        images: UInt8[np.ndarray, "n height width"],
+        labels: Int32[np.ndarray, "n K"],
+        predictions: Int32[np.ndarray, "n K"],
+        confidences: Float[np.ndarray, "n"],
+    ) -> None:
+        """Logs the misread images of a split to W&B as the table `misread`.
+
+        The table has the 100 misread images that were read most confidently.
+
+        Args:
+            images: all images of the split, ink bright on dark.
+            labels: their labels, one digit 0-9 a position.
+            predictions: what was read.
+            confidences: probability that the model gave its reading.
+        """
+
+        def log() -> None:
+            import wandb
+
+            wrong = np.flatnonzero((labels != predictions).any(axis=1))
+            shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MISREAD_LIMIT]
+            rows = [
+                [wandb.Image(image), _number(label), _number(prediction), float(confidence)]
+                for image, label, prediction, confidence in zip(
+                    images[shown],
+                    labels[shown],
+                    predictions[shown],
+                    confidences[shown],
+                    strict=True,
+                )
+            ]
+            self._run.log({"misread": wandb.Table(columns=list(MISREAD_COLUMNS), data=rows)})
+
+        if self._run:
+            self._attempt(log)
+
+    def summary(self, metrics: Mapping[str, Any]) -> None:
+        """Sets W&B's summary from metrics as nested as `metrics.json`: `test/exact_match`."""
+        if self._run:
+            self._attempt(lambda: self._run.summary.update(flatten(metrics)))
+
+    def finish(self, files: Iterable[str | os.PathLike] = (), failed: bool = False) -> None:
+        """Ends the W&B run.
+
+        Args:
+            files: files and folders in the workdir to store as an artifact, if the config's
+                `wandb.log_artifact` asks for one.
+            failed: whether the run did not reach its end; then nothing is stored.
+        """
+
+        def finish() -> None:
+            import wandb
+
+            if self._log_artifact and not failed:
+                artifact = wandb.Artifact(f"run-{self._run.id}", type="run")
+                for file in map(pathlib.Path, files):
+                    name = str(file.resolve().relative_to(self._workdir.resolve()))
+                    add = artifact.add_dir if file.is_dir() else artifact.add_file
+                    add(str(file), name, policy="immutable", skip_cache=True)
+                self._run.log_artifact(artifact)
+            self._run.finish(exit_code=int(failed))
+
+        if self._run:
+            self._attempt(finish)
+            self._run = None
+
+    def _truncate_history(self, epochs: int) -> None:
+        kept = b""
+        try:
+            if epochs and self._history.exists():
+                for line in self._history.read_bytes().splitlines(keepends=True):
+                    # A run that was killed may have left half a line at the end.
+                    if line.endswith(b"\n") and json.loads(line)["epoch"] <= epochs:
+                        kept += line
+            with replacing(self._history, "wb") as file:
+                file.write(kept)
+        except OSError as error:
+            raise _unwritable(self._history, error) from error
+
+    def _start_wandb(self, config: ConfigDict) -> None:
+        def start(mode: str) -> None:
+            import wandb
+
+            identity = {}
+            # An agent has put run, project and entity of its sweep into the environment.
+            if "WANDB_SWEEP_ID" not in os.environ:
+                identity = {
+                    "id": run_id.read_text() if run_id.exists() else None,
+                    "project": config.wandb.project,
+                    "entity": config.wandb.entity or None,
+                }
+            self._run = wandb.init(
+                dir=str(self._workdir),
+                config=config.to_dict(),
+                mode=mode,
+                group=config.wandb.group or None,
+                tags=list(config.wandb.tags),
+                resume="allow",
+                reinit="create_new",
+                settings=wandb.Settings(
+                    console="off",
+                    silent=True,
+                    init_timeout=INIT_SECONDS,
+                    finish_timeout=FINISH_SECONDS,
+                    finish_timeout_raises=True,
+                ),
+                **identity,
+            )
+            run_id.parent.mkdir(exist_ok=True)
+            with replacing(run_id) as file:
+                file.write(self._run.id)
+            logging.info(
+                "W&B run %s: %s", self._run.id, self._run.url if mode == "online" else mode
+            )
+
+        def restart_offline() -> None:
+            import wandb
+
+            wandb.teardown()  # its service would hold on to the run that failed
+            start("offline")
+
+        run_id = self._workdir / "wandb" / "run_id"
+        mode = config.wandb.mode
+        if mode == "auto":
+            modes = []
+            self._attempt(lambda: modes.append(_automatic_mode()))
+            mode = modes[0] if modes else "offline"
+        if mode != "disabled":
+            self._attempt(lambda: start(mode))
+        if mode == "online" and self._run is None:
+            self._attempt(restart_offline)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:
+            self._run = None
+            with contextlib.suppress(Exception):
+                import wandb
+
+                wandb.teardown()  # else a service that died is told off again at exit
+            if not self._warned:
+                self._warned = True
+                cause = f"{type(error).__name__}: {error}".splitlines()[0]
+                logging.warning("W&B failed (%s); the run goes on and writes its files.", cause)
+
+
+def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested metrics as one level of paths, positions of lists counted from 1.
+
+    >>> flatten({"val": {"exact_match": 0.5, "position_accuracy": [0.8, 0.6]}})
+    {'val/exact_match': 0.5, 'val/position_accuracy/1': 0.8, 'val/position_accuracy/2': 0.6}
+    """
+    flat = {}
+    for name, value in _plain(metrics, keep_non_finite=True).items():
+        if isinstance(value, list):
+            value = {str(position): item for position, item in enumerate(value, start=1)}
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _automatic_mode() -> str:
+    import wandb
+
+    settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
+    if settings.mode != "online":  # the user's WANDB_MODE
+        return settings.mode
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+
+
+def _plain(value: Any, keep_non_finite: bool = False) -> Any:
+    """Returns values as JSON has them: arrays as lists, and null for what is no finite number."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner, keep_non_finite) for name, inner in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(inner, keep_non_finite) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value) and not keep_non_finite:
+        return None
+    return value
+
+
+def _append(path: pathlib.Path, line: bytes) -> None:
+    """Appends a whole line or, if it does not fit on the disk, nothing."""
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        if file.write(line) < len(line):
+            file.truncate(size)
+            raise OSError("no space left for a whole line")
+
+
+def _number(digits: Int32[np.ndarray, "K"]) -> str:
+    return "".join(map(str, digits))
+
+
+def _unwritable(path: pathlib.Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write {path} ({error.strerror or error}); free space there, or give a writable "
+        "folder with --workdir, and run the same command again."
+    )

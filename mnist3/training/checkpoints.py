@@ -1,0 +1,131 @@
+"""Orbax checkpoints: the latest to go on from, and the best to read images with."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from orbax import checkpoint as ocp
+
+from mnist3.errors import UserError
+from mnist3.training.state import TrainState
+
+ITEMS = ("state", "history", "metrics")
+
+
+def _rank(metrics: dict[str, float]) -> tuple[float, float]:
+    return metrics["exact_match"], -metrics["nll"]
+
+
+def _remove_incomplete(folder: str) -> None:
+    """Removes what a killed process had begun to delete, and a save that was cut short."""
+    for path in pathlib.Path(folder).glob("*"):
+        committed = [path / item / "commit_success.txt" for item in (".", *ITEMS)]
+        if path.is_dir() and not all(file.exists() for file in committed):
+            shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _told_when_full(folder: os.PathLike) -> Iterator[None]:
+    """Turns what TensorStore says of a full disk, a ValueError, into a UserError."""
+    try:
+        yield
+    except Exception as error:
+        if re.search(r"os_error_code='?(27|28|122)\b|No space left|File too large", str(error)):
+            raise UserError(
+                f"no space left to save a checkpoint in {folder}: free some, then run the same "
+                "command again."
+            ) from error
+        raise
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a workdir, one checkpoint an epoch.
+
+    A checkpoint holds the training state and the history up to its epoch. The latest is kept, and
+    the best by val exact match (val negative log likelihood among equals). Saving goes on in the
+    background; a process that dies leaves only whole checkpoints behind.
+    """
+
+    def __init__(self, workdir: str, read_only: bool = False):
+        policies = ocp.checkpoint_managers
+        folder = os.path.join(os.path.abspath(workdir), "checkpoints")
+        if not read_only:
+            _remove_incomplete(folder)
+        self._manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [policies.LatestN(1), policies.BestN(get_metric_fn=_rank, n=1)]
+                ),
+                best_fn=_rank,  # without it Orbax does not keep the metrics
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
+                create=not read_only,
+            ),
+        )
+
+    def save(
+        self, state: TrainState, history: list[dict[str, Any]], metrics: dict[str, float]
+    ) -> None:
+        """Saves the state after the last epoch of the history; metrics are those of val."""
+        with _told_when_full(self._manager.directory):
+            self._manager.save(
+                len(history),
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history)
+                ),
+                metrics=metrics,
+            )
+
+    def latest(self) -> int | None:
+        """Returns the epoch of the latest checkpoint, None before the first."""
+        return self._manager.latest_step()
+
+    def best(self) -> int | None:
+        """Returns the epoch of the best checkpoint, None before the first."""
+        epochs = self._manager.all_steps()
+        return max(
+            epochs, key=lambda epoch: (*_rank(self._manager.metrics(epoch)), epoch), default=None
+        )
+
+    def restore(self, epoch: int, like: TrainState) -> tuple[TrainState, list[dict[str, Any]]]:
+        """Returns the state and the history of an epoch, placed as the state `like`."""
+        restored = self._manager.restore(
+            epoch,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like)),
+                history=ocp.args.JsonRestore(),
+            ),
+        )
+        return restored["state"], restored["history"]
+
+    def wait(self) -> None:
+        """Waits for the saves under way."""
+        with _told_when_full(self._manager.directory):
+            self._manager.wait_until_finished()
+
+    def resolve(self, name: str) -> int:
+        """Returns the epoch that `best`, `latest` or a number names.
+
+        Raises:
+            UserError: if there is no such checkpoint.
+        """
+        known = {"best": self.best(), "latest": self.latest()}
+        known |= {str(epoch): epoch for epoch in self._manager.all_steps()}
+        if known.get(name) is None:
+            names = ", ".join(key for key, epoch in known.items() if epoch is not None)
+            raise UserError(
+                f"unknown checkpoint {name!r} in {self._manager.directory}; "
+                + (f"there are {names}." if names else "there is none yet: train first.")
+            )
+        return known[name]
+
+    def close(self) -> None:
+        """Gives up what the manager holds; call `wait` before to be sure that all is saved."""
+        with contextlib.suppress(Exception):
+            self._manager.close()

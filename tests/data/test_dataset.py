@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from mnist3.config import base
+from mnist3.data import dataset as datasets
+from mnist3.errors import UserError
+
+
+def data_config(**fields):
+    config = base().data
+    config.val_examples = config.test_examples = 300
+    config.update(fields)
+    return config
+
+
+def single_digit_config(**fields):
+    size = {"digits": 1, "height": 28, "width": 28, "numbers": "shared"}
+    return data_config(name="single_digit", **(size | fields))
+
+
+def load(config):
+    return datasets.load(config, None, "unused")
+
+
+def text(labels):
+    return {"".join(map(str, label)) for label in labels}
+
+
+def test_disjoint_splits_share_neither_numbers_nor_digit_images():
+    dataset = load(data_config())
+    numbers = {name: text(labels) for name, labels in dataset.numbers.items()}
+    assert len(numbers["train"]) == 640
+    assert not numbers["train"] & numbers["val"]
+    assert not (numbers["train"] | numbers["val"]) & numbers["test"]
+    images = {name: set(rows.ravel().tolist()) for name, rows in dataset.digit_indices.items()}
+    assert not images["train"] & images["val"]
+    assert not (images["train"] | images["val"]) & images["test"]
+    assert dataset.protocol == {"numbers": "disjoint", "digit_images": "disjoint"}
+
+
+def test_shared_digit_images_are_those_of_every_split():
+    dataset = load(data_config(digit_images="shared"))
+    rows = dataset.digit_indices
+    assert len(rows["train"]) == 1797
+    assert set(rows["val"].ravel().tolist()) & set(rows["test"].ravel().tolist())
+
+
+def test_the_fingerprint_follows_what_the_data_are():
+    first, again = load(data_config()), load(data_config())
+    assert first.fingerprint == again.fingerprint
+    np.testing.assert_array_equal(first.splits["val"].images, again.splits["val"].images)
+    for change in ({"seed": 1}, {"numbers": "shared"}, {"val_examples": 299}):
+        assert load(data_config(**change)).fingerprint != first.fingerprint
+
+
+def test_more_digits_than_can_be_listed_are_composed_too():
+    config = data_config(digits=8, width=8 * 28, numbers="shared", val_examples=5)
+    assert load(config).splits["val"].labels.shape == (5, 8)
+
+
+def test_single_digits_are_each_in_one_split():
+    dataset = load(single_digit_config())
+    assert sum(map(len, dataset.splits.values())) == 1797
+    assert dataset.splits["train"].labels.shape == (len(dataset.splits["train"]), 1)
+    assert dataset.stream is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"numbers": "disjoint"}, {"digit_images": "shared"}, {"height": 32}]
+)
+def test_single_digits_refuse_what_they_cannot_be(change):
+    with pytest.raises(UserError, match="single_digit"):
+        load(single_digit_config(**change))
+
+
+def test_triple_mnist_without_its_files_says_where_to_put_them():
+    with pytest.raises(UserError, match="MNIST3_DATA_DIR"):
+        load(data_config(name="triple_mnist"))
+
+
+def test_mnist_keeps_its_official_test_images(data_dir):
+    dataset = datasets.load(single_digit_config(source="mnist"), data_dir, "unused")
+    assert len(dataset.splits["test"]) == 10_000
+    assert np.bincount(dataset.splits["test"].labels[:, 0])[5] == 892
+    assert len(dataset.splits["train"]) + len(dataset.splits["val"]) == 60_000

@@ -1,0 +1,140 @@
+import math
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from mnist3.errors import UserError
+from mnist3.evaluation.metrics import (
+    expected_calibration_error,
+    number_metrics,
+    wilson_interval,
+)
+
+NAMES = [
+    "n",
+    "exact_match",
+    "exact_match_ci95",
+    "digit_accuracy",
+    "position_accuracy",
+    "macro_f1",
+    "nll",
+    "ece",
+]
+
+
+def metrics_of(labels, predictions, confidences, log_likelihoods):
+    return number_metrics(
+        np.array(labels, np.int32),
+        np.array(predictions, np.int32),
+        np.array(confidences, np.float32),
+        np.array(log_likelihoods, np.float32),
+    )
+
+
+def test_four_numbers_computed_by_hand():
+    metrics = metrics_of(
+        labels=[[1, 2, 3], [0, 0, 7], [1, 2, 3], [7, 7, 7]],
+        predictions=[[1, 2, 3], [0, 0, 1], [3, 2, 1], [7, 7, 7]],
+        confidences=[0.9, 0.5, 0.5, 1.0],
+        log_likelihoods=[-0.1, -3.0, -2.0, 0.0],
+    )
+
+    assert list(metrics) == NAMES
+    assert metrics["n"] == 4
+    assert metrics["exact_match"] == 0.5
+    assert metrics["digit_accuracy"] == pytest.approx(9 / 12)
+    assert metrics["position_accuracy"] == pytest.approx([3 / 4, 1, 2 / 4])
+    # F1 = 2 hits / (labels + predictions): 0: 4/4, 1: 2/5, 2: 4/4, 3: 2/4, 7: 6/7.
+    assert metrics["macro_f1"] == pytest.approx((1 + 2 / 5 + 1 + 2 / 4 + 6 / 7) / 5)
+    assert metrics["nll"] == pytest.approx(5.1 / 4)
+    # Bin of 0.9: gap 0.1; bin of 0.5: two images, both wrong: 1.0; bin of 1.0: no gap.
+    assert metrics["ece"] == pytest.approx((0.1 + 1.0 + 0.0) / 4)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        # R: binom::binom.confint(x, n, methods = "wilson")
+        (5, 10, 0.2365931, 0.7634069),
+        (9, 10, 0.5958500, 0.9821238),
+        (0, 20, 0.0, 0.1611252),
+        (20, 20, 0.8388748, 1.0),
+    ],
+)
+def test_wilson_interval_of_published_tables(successes, n, low, high):
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-6)
+
+
+@hypothesis.given(st.integers(1, 10**6), st.data())
+def test_the_ends_of_the_wilson_interval_solve_its_equation(n, data):
+    successes = data.draw(st.integers(0, n))
+    share = successes / n
+    low, high = wilson_interval(successes, n)
+    assert 0 <= low <= share <= high <= 1
+    assert low < high
+    for end in (low, high):  # |share - end| is 1.96 standard errors at the end
+        assert (share - end) ** 2 == pytest.approx(
+            1.9599639845**2 * end * (1 - end) / n, rel=1e-6, abs=1e-12
+        )
+
+
+def test_calibration_error_bins_are_closed_above():
+    # 3/15 lies in the third bin and 0.2001 in the fourth: the gaps must not cancel each other.
+    confidences = np.array([3 / 15, 0.2001])
+    right = np.array([True, False])
+    expected = ((1 - 0.2) + 0.2001) / 2
+    assert expected_calibration_error(confidences, right) == pytest.approx(expected)
+
+
+def test_a_model_as_right_as_it_says_has_no_calibration_error():
+    confidences = np.full(10, 0.7, np.float32)
+    right = np.arange(10) < 7
+    assert expected_calibration_error(confidences, right) == pytest.approx(0, abs=1e-7)
+
+
+@hypothesis.given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_metrics_agree_with_scikit_learn_and_plain_loops(n, digits, seed):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 10, (n, digits), dtype=np.int32)
+    predictions = np.where(random.random((n, digits)) < 0.6, labels, 9 - labels).astype(np.int32)
+    confidences = random.random(n).astype(np.float32)
+    log_likelihoods = np.log(random.uniform(1e-6, 1, n)).astype(np.float32)
+
+    metrics = number_metrics(labels, predictions, confidences, log_likelihoods)
+
+    words = ["".join(map(str, row)) for row in labels.tolist()]
+    read = ["".join(map(str, row)) for row in predictions.tolist()]
+    assert metrics["exact_match"] == pytest.approx(accuracy_score(words, read))
+    assert metrics["digit_accuracy"] == pytest.approx(np.mean(metrics["position_accuracy"]))
+    assert len(metrics["position_accuracy"]) == digits
+    assert metrics["macro_f1"] == pytest.approx(
+        f1_score(labels.ravel(), predictions.ravel(), average="macro")
+    )
+    bins = {}
+    for confidence, hit in zip(confidences.tolist(), np.equal(words, read), strict=True):
+        bins.setdefault(max(math.ceil(confidence * 15), 1), []).append(hit - confidence)
+    assert metrics["ece"] == pytest.approx(sum(abs(sum(gaps)) for gaps in bins.values()) / n)
+    assert metrics["nll"] == pytest.approx(-sum(log_likelihoods.tolist()) / n)
+    low, high = metrics["exact_match_ci95"]
+    assert low <= metrics["exact_match"] <= high
+
+
+def test_values_are_plain_python_so_that_json_takes_them():
+    metrics = metrics_of([[3]], [[3]], [1.0], [0.0])
+    assert {name: type(value) for name, value in metrics.items()} == {
+        "n": int,
+        "exact_match_ci95": list,
+        "position_accuracy": list,
+        **dict.fromkeys(["exact_match", "digit_accuracy", "macro_f1", "nll", "ece"], float),
+    }
+    assert {type(value) for value in metrics["exact_match_ci95"]} == {float}
+    assert {type(value) for value in metrics["position_accuracy"]} == {float}
+    assert metrics["macro_f1"] == 1.0
+
+
+def test_no_image_is_an_error_with_a_remedy():
+    with pytest.raises(UserError, match="no image to evaluate"):
+        metrics_of(np.zeros((0, 3)), np.zeros((0, 3)), [], [])

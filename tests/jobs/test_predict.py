@@ -1,0 +1,222 @@
+import csv
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist3 import config as configs
+from mnist3.errors import UserError
+from mnist3.jobs import predict as job
+from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.predict import BATCH_SIZE, predict_files, require_writable
+from mnist3.tasks import Prediction
+
+CANVAS = (8, 12)
+DIGITS = 3
+
+
+def image_of(number: int) -> np.ndarray:
+    """Returns a picture that holds its number in its ink: three bars, as high as each digit."""
+    image = np.zeros(CANVAS, np.uint8)
+    image[0, :] = 255
+    for position, digit in enumerate(f"{number:03d}"):
+        image[7, 4 * position + 1] = int(digit) * 20
+    return image
+
+
+def read_bars(images: np.ndarray) -> Prediction:
+    """A model that reads such pictures without error."""
+    assert images.shape == (BATCH_SIZE, *CANVAS)
+    assert images.dtype == np.uint8
+    digits = (images[:, 7, 1::4] // 20).astype(np.int32)
+    confidences = (1 - digits / 100).astype(np.float32)
+    return Prediction(digits, confidences, confidences.prod(axis=1))
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(number, name, negative=False):
+        path = tmp_path / name
+        image = image_of(number)
+        Image.fromarray(255 - image if negative else image).save(path)
+        return str(path)
+
+    return save
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+def read_all(paths, output):
+    return predict_files(paths, CANVAS, DIGITS, read_bars, str(output))
+
+
+def test_a_row_an_image_with_leading_zeros_and_every_column(save, tmp_path):
+    paths = [save(42, "a.png"), save(907, "b, 'c'.bmp", negative=True), save(0, "d.tif")]
+    output = tmp_path / "out.csv"
+
+    assert read_all(paths, output) == 0
+
+    assert output.read_text().splitlines()[:2] == [
+        "path,number,confidence,digit_1,digit_2,digit_3,"
+        "confidence_1,confidence_2,confidence_3,error",
+        f"{paths[0]},042,0.940800,0,4,2,1.000000,0.960000,0.980000,",
+    ]
+    rows = rows_of(output)
+    assert [row["path"] for row in rows] == paths
+    assert [row["number"] for row in rows] == ["042", "907", "000"]
+
+
+def test_an_unreadable_image_fills_its_own_error_and_the_others_go_on(save, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG")
+    paths = [save(1, "1.png"), str(broken), save(2, "2.png"), str(tmp_path / "absent.png")]
+
+    assert read_all(paths, tmp_path / "out.csv") == 2
+
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["number"] for row in rows] == ["001", "", "002", ""]
+    assert [bool(row["error"]) for row in rows] == [False, True, False, True]
+    for row in rows:
+        values = [value for name, value in row.items() if name not in ("path", "error")]
+        assert all(values) != bool(row["error"])
+        assert any(values) != bool(row["error"])
+
+
+def test_several_batches_keep_the_order(save, tmp_path):
+    numbers = [(7 * index) % 1000 for index in range(2 * BATCH_SIZE + 3)]
+    paths = [save(number, f"{index}.png") for index, number in enumerate(numbers)]
+    assert read_all(paths, tmp_path / "out.csv") == 0
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["path"] for row in rows] == paths
+    assert [int(row["number"]) for row in rows] == numbers
+
+
+def test_a_file_name_that_is_not_text_keeps_its_bytes(save, tmp_path):
+    name = os.fsdecode(os.fsencode(str(tmp_path)) + b"/caf\xe9.png")
+    os.rename(save(314, "plain.png"), name)
+    assert read_all([name], tmp_path / "out.csv") == 0
+    assert b"/caf\xe9.png,314," in (tmp_path / "out.csv").read_bytes()
+
+
+def test_the_log_tells_polarity_and_errors(save, tmp_path, caplog):
+    paths = [save(1, "1.png"), save(2, "2.png", negative=True), str(tmp_path / "absent.png")]
+    with caplog.at_level("INFO"):
+        read_all(paths, tmp_path / "out.csv")
+    assert "2 of 3 images read, 1 of them dark on light" in caplog.text
+    assert "1 images could not be read" in caplog.text
+
+
+def test_a_failure_leaves_the_output_that_was_there(save, tmp_path):
+    output = tmp_path / "out.csv"
+    output.write_text("before")
+    before = set(tmp_path.iterdir()) | {pathlib.Path(save(1, "1.png"))}
+
+    def fails(images):
+        raise RuntimeError("the model broke")
+
+    with pytest.raises(RuntimeError, match="the model broke"):
+        predict_files([str(tmp_path / "1.png")], CANVAS, DIGITS, fails, str(output))
+    assert output.read_text() == "before"
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_disk_that_fills_up_is_told_and_leaves_nothing(save, tmp_path, monkeypatch):
+    path = save(1, "1.png")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=r"cannot write .*No space left on device; name a file"):
+        read_all([path], tmp_path / "out.csv")
+    assert [each.name for each in tmp_path.iterdir()] == ["1.png"]
+
+
+def test_a_writable_output_is_left_as_it_is(tmp_path):
+    require_writable(str(tmp_path / "new.csv"))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old.csv").write_text("old")
+    require_writable(str(tmp_path / "old.csv"))
+    assert (tmp_path / "old.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("absent/out.csv", "No such file or directory; name a file in a folder that exists"),
+        ("file/out.csv", "cannot write"),
+        ("folder", "is not a file"),
+        ("pipe", "is not a file"),
+    ],
+)
+def test_an_unwritable_output_is_an_error_with_a_remedy(tmp_path, output, reason):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=reason):
+        require_writable(str(tmp_path / output))
+
+
+@pytest.fixture
+def arguments(save, tmp_path):
+    """What a run over one image needs; the model's loading is replaced."""
+    config = configs.base()
+    config.data.height, config.data.width = CANVAS
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.json").write_text(configs.to_json(config))
+    save(123, "image.png")
+    return config, {
+        "workdir": str(tmp_path / "run"),
+        "data_dir": None,
+        "experiment": "",
+        "checkpoint": "best",
+        "images": str(tmp_path / "*.png"),
+        "output": str(tmp_path / "out.csv"),
+        "mode": "predict",
+        "command": "launch.py --mode=predict",
+    }
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Replaces the loading of a checkpoint and records what was asked for."""
+    asked = []
+    monkeypatch.setattr(job, "load_reader", lambda *given: asked.append(given) or read_bars)
+    return asked
+
+
+def test_the_exit_status_is_2_when_an_image_could_not_be_read(arguments, loaded, tmp_path):
+    config, flags = arguments
+    assert job.run(config, Arguments(**flags)) == 0
+    assert rows_of(flags["output"])[0]["number"] == "123"
+    assert loaded == [(config, flags["workdir"], "best")]
+    (tmp_path / "broken.png").touch()
+    assert job.run(config, Arguments(**flags)) == 2
+
+
+@pytest.mark.parametrize("flag", ["workdir", "images", "output"])
+def test_a_missing_flag_is_named_with_an_example(arguments, loaded, flag):
+    config, flags = arguments
+    with pytest.raises(UserError, match=f"needs --{flag}; add --{flag}="):
+        job.run(config, Arguments(**flags | {flag: None}))
+    assert not loaded
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "reason"),
+    [
+        ("images", "absent.png", "no file matches absent.png"),
+        ("output", "absent/out.csv", "cannot write --output=absent/out.csv"),
+    ],
+)
+def test_bad_flags_stop_before_the_model_is_loaded(arguments, loaded, flag, value, reason):
+    config, flags = arguments
+    with pytest.raises(UserError, match=reason):
+        job.run(config, Arguments(**flags | {flag: value}))
+    assert not loaded
+    assert not os.path.exists("absent")

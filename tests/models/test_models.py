@@ -1,0 +1,58 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mnist3 import models, tasks
+from mnist3.config import base
+
+
+def create(name, digits):
+    config = base().model
+    config.name, config.stem, config.channels = name, 4, (6, 8)
+    return models.create(config, digits)
+
+
+@pytest.mark.parametrize("name", models.REGISTRY)
+@pytest.mark.parametrize(("digits", "size"), [(1, (28, 28)), (3, (84, 84)), (2, (40, 64))])
+def test_logits_of_every_model_say_a_number(name, digits, size):
+    model = create(name, digits)
+    images = jax.random.uniform(jax.random.key(0), (2, *size))
+    params = model.init(jax.random.key(1), images)["params"]
+    logits = model.apply({"params": params}, images)
+    assert logits.shape == ((2, 10**digits) if name == "cnn" else (2, digits, 10))
+    assert logits.dtype == jnp.float32
+    assert tasks.decode(logits, digits).digits.shape == (2, digits)
+
+
+def test_multihead_reads_a_digit_at_any_height():
+    model = create("multihead", 3)
+    image = jnp.zeros((1, 168, 84)).at[:, 64:84, 30:50].set(1.0)
+    params = model.init(jax.random.key(1), image)["params"]
+    # The trunk's features move with the ink in steps of 8 px, far from the border.
+    moved = jnp.roll(image, 16, axis=1)
+    np.testing.assert_allclose(
+        model.apply({"params": params}, image),
+        model.apply({"params": params}, moved),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_dropout_acts_in_training_alone():
+    config = base().model
+    config.dropout = 0.5
+    model = models.create(config, 3)
+    images = jax.random.uniform(jax.random.key(0), (2, 84, 84))
+    params = model.init(jax.random.key(1), images)["params"]
+
+    def logits(seed, train):
+        rngs = {"dropout": jax.random.key(seed)}
+        return model.apply({"params": params}, images, train=train, rngs=rngs)
+
+    np.testing.assert_array_equal(logits(0, False), logits(1, False))
+    assert not np.array_equal(logits(0, True), logits(1, True))
+
+
+def test_parameter_count():
+    assert models.parameter_count({"a": jnp.zeros((3, 4)), "b": {"c": jnp.zeros(5)}}) == 17

@@ -1,0 +1,319 @@
+"""The command line as a user meets it: real processes, real files, real exit statuses."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parent.parent
+TINY = (
+    "--config=experiments/quickstart.py",
+    "--config.data.digits=2",
+    "--config.data.height=28",
+    "--config.data.width=56",
+    "--config.data.composition.vertical_jitter=0",
+    "--config.data.train_examples=512",
+    "--config.data.val_examples=100",
+    "--config.data.test_examples=100",
+    "--config.model.stem=8",
+    "--config.model.channels=(16,)",
+    "--config.training.batch_size=64",
+    "--config.training.epochs=3",
+    "--config.training.ema_decay=0.9",
+    "--config.model.dropout=0.1",
+    "--config.wandb.mode=disabled",
+)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    kept.pop("MNIST3_DATA_DIR", None)
+    return kept | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+
+
+@pytest.fixture(scope="session")
+def launch(environment):
+    def run(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, "launch.py", *map(str, arguments)],
+            cwd=ROOT,
+            env=environment | options.pop("env", {}),
+            capture_output=True,
+            text=True,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(launch, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    done = launch(*TINY, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def without_times(metrics):
+    return metrics | {
+        "train": {
+            name: value
+            for name, value in metrics["train"].items()
+            if name in ("epochs", "steps", "checkpoint_epoch")
+        }
+    }
+
+
+def read_metrics(workdir):
+    return json.loads((workdir / "metrics.json").read_text())
+
+
+def test_a_run_leaves_the_files_of_the_contract(finished_run):
+    workdir, done = finished_run
+    metrics = read_metrics(workdir)
+    assert metrics["dataset"]["source"] == "digits"
+    assert metrics["dataset"]["protocol"] == {"numbers": "disjoint", "digit_images": "disjoint"}
+    assert set(metrics["test"]) == {
+        "n",
+        "exact_match",
+        "exact_match_ci95",
+        "digit_accuracy",
+        "position_accuracy",
+        "macro_f1",
+        "nll",
+        "ece",
+    }
+    assert metrics["test"]["n"] == 100
+    assert len(metrics["test"]["position_accuracy"]) == 2
+    history = [json.loads(line) for line in (workdir / "history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == [1, 2, 3]
+    assert [line["step"] for line in history] == [8, 16, 24]
+    with open(workdir / "predictions_test.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100
+    assert list(rows[0])[:4] == ["index", "label", "prediction", "confidence"]
+    share = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert share == pytest.approx(metrics["test"]["exact_match"])
+    assert (workdir / "report.html").read_text().count("data:image/png") >= 3
+    assert list((workdir / "figures").glob("*.png"))
+    assert "source digits" in done.stdout
+    assert str(workdir) in done.stdout
+
+
+def test_the_same_command_gives_the_same_metrics(launch, finished_run, tmp_path):
+    done = launch(*TINY, f"--workdir={tmp_path}/again")
+    assert done.returncode == 0, done.stderr
+    first, second = read_metrics(finished_run[0]), read_metrics(tmp_path / "again")
+    assert without_times(first) == without_times(second)
+    for name in ("predictions_val.csv", "predictions_test.csv"):
+        assert (finished_run[0] / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(environment, launch, finished_run, tmp_path):
+    command = [sys.executable, "launch.py", *TINY, f"--workdir={tmp_path}/killed"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    history = tmp_path / "killed" / "history.jsonl"
+    saved = tmp_path / "killed" / "checkpoints" / "1" / "commit_success.txt"
+    deadline = time.monotonic() + 120
+    while not saved.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "metrics.json").exists()
+
+    done = launch(*TINY, f"--workdir={tmp_path}/killed")
+    assert done.returncode == 0, done.stderr
+    assert "going on after epoch" in done.stderr
+    assert without_times(read_metrics(tmp_path / "killed")) == without_times(
+        read_metrics(finished_run[0])
+    )
+    lines = history.read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    compare = (
+        "import sys, jax, numpy as np\n"
+        "from mnist3.jobs.workdir import read_config\n"
+        "from mnist3.training.checkpoints import Checkpoints\n"
+        "from mnist3.training.run import assemble\n"
+        "states = []\n"
+        "for folder in sys.argv[1:]:\n"
+        "    like = assemble(read_config(folder), 512).initial_state()\n"
+        "    states.append(Checkpoints(folder, read_only=True).restore(3, like)[0])\n"
+        "for one, other in zip(*map(jax.tree.leaves, states), strict=True):\n"
+        "    np.testing.assert_array_equal(one, other)\n"
+    )
+    same = subprocess.run(
+        [sys.executable, "-c", compare, str(finished_run[0]), str(tmp_path / "killed")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert same.returncode == 0, same.stderr
+
+
+def test_evaluate_repeats_the_metrics_of_a_run(launch, finished_run):
+    workdir, _ = finished_run
+    before = (workdir / "metrics.json").read_bytes()
+    done = launch("--mode=evaluate", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    assert (workdir / "metrics.json").read_bytes() == before
+
+
+def test_predict_reads_files_and_names_the_broken_one(launch, finished_run, tmp_path):
+    pixels = np.zeros((28, 56), np.uint8)
+    pixels[4:24, 10:14] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(255 - pixels).convert("RGB").save(tmp_path / "b.jpg")
+    (tmp_path / "c.png").write_bytes(b"not an image")
+    output = tmp_path / "numbers.csv"
+    done = launch(
+        "--mode=predict",
+        f"--workdir={finished_run[0]}",
+        f"--images={tmp_path}",
+        f"--output={output}",
+    )
+    assert done.returncode == 2, done.stderr
+    with open(output) as file:
+        rows = list(csv.DictReader(file))
+    assert [pathlib.Path(row["path"]).name for row in rows] == ["a.png", "b.jpg", "c.png"]
+    assert len(rows[0]["number"]) == 2
+    assert rows[0]["number"] == rows[1]["number"]
+    assert rows[2]["number"] == ""
+    assert rows[2]["error"]
+
+
+def refusal(done, *said):
+    """One sentence on stderr, status 1, no traceback."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    for words in said:
+        assert words in last
+    return last
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), ("--config=experiments/quickstart.py",)),
+        (("--config=experiments/nothing.py",), ("experiments/nothing.py",)),
+        ((*TINY, "--config.optimizer.learning_rat=1"), ("config.optimizer.learning_rate",)),
+        ((*TINY, "--config.training.epochs=many"), ("training.epochs", "many", "int")),
+        ((*TINY, "--config.optimizer=sgd"), ("config.optimizer is a section",)),
+        ((*TINY, "--config.model.channels=wide"), ("config.model.channels", "tuple")),
+        (("--config=experiments",), ("experiments", "a Python file")),
+        (("--config=Makefile",), ("Makefile:", "a Python file")),
+        (("--mode=evaluate", "--config=experiments/quickstart.py"), ("no run",)),
+        (("--mode=predict",), ("no run",)),
+        ((*TINY, "--config.model.name=cmm"), ("did you mean 'cnn'",)),
+        ((*TINY, "--mode=trian"), ("did you mean train",)),
+        (("--config=experiments/triple_mnist.py:modl=cnn",), ("did you mean model=",)),
+        (("--config=experiments/triple_mnist.py",), ("MNIST3_DATA_DIR",)),
+        (("--config=experiments/mnist.py", "--data_dir=/nonexistent"), ("/nonexistent",)),
+        ((*TINY, "--workdir=/proc/run"), ("/proc/run", "--workdir")),
+        ((*TINY, "--config.training.batch_size=1000"), ("batch_size",)),
+        (("--mode=evaluate", "--workdir=/nonexistent"), ("/nonexistent", "no run")),
+        ((*TINY, "surplus"), ("surplus",)),
+    ],
+)
+def test_a_mistake_gets_one_sentence(launch, tmp_path, arguments, said):
+    workdir = () if any("--workdir" in word for word in arguments) else (f"--workdir={tmp_path}/w",)
+    refusal(launch(*arguments, *workdir), *said)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_workdir_of_another_config_is_refused(launch, finished_run):
+    done = launch(*TINY, "--config.seed=1", f"--workdir={finished_run[0]}")
+    refusal(done, "config.seed was 0 and is now 1")
+
+
+def test_a_run_is_not_read_with_another_config(launch, finished_run):
+    mode = ("--mode=evaluate", "--config.seed=1")
+    refusal(launch(*TINY, *mode, f"--workdir={finished_run[0]}"), "config.seed was 0 and is now 1")
+
+
+def test_how_a_run_is_tracked_may_change(launch, finished_run):
+    tags = "--config.wandb.tags=('later',)"
+    done = launch(*TINY, tags, f"--workdir={finished_run[0]}")
+    assert done.returncode == 0, done.stderr
+    assert "going on after epoch 3 of 3" in done.stderr
+
+
+def test_an_unknown_checkpoint_is_refused(launch, finished_run):
+    done = launch("--mode=evaluate", f"--workdir={finished_run[0]}", "--checkpoint=99")
+    refusal(done, "'99'", "best, latest")
+
+
+def test_a_full_disk_is_told(environment, tmp_path):
+    command = [sys.executable, "launch.py", *TINY, f"--workdir={tmp_path}/w"]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command],
+        cwd=ROOT,
+        env=environment | {"JAX_ENABLE_COMPILATION_CACHE": "0"},
+        capture_output=True,
+        text=True,
+    )
+    refusal(done, "no space left")
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".partial", ".tmp")]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(launch, tmp_path):
+    done = launch(
+        *TINY,
+        "--config.optimizer.name=sgd",
+        "--config.optimizer.learning_rate=1e30",
+        f"--workdir={tmp_path}/w",
+    )
+    refusal(done, "not finite", "at step", "no epoch was finished")
+
+
+def test_help_imports_nothing_heavy(environment):
+    heavy = "{'jax', 'flax', 'wandb', 'sklearn', 'tensorflow_datasets', 'matplotlib'}"
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['launch.py', '--help']\n"
+        "try:\n"
+        "    runpy.run_path('launch.py', run_name='__main__')\n"
+        "except SystemExit:\n"
+        f"    assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)\n"
+        "    print('light')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment | {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith("light\n"), done.stderr
+    assert "--workdir" in done.stdout
+
+
+def test_audit_finds_nothing_shared_in_a_disjoint_dataset(launch, tmp_path):
+    output = tmp_path / "audit.json"
+    done = launch("--mode=audit", *TINY, f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    splits = json.loads(output.read_text())["splits"]
+    assert splits["val"]["digit_images_in_train"] == splits["test"]["digit_images_in_train"] == 0
+    assert splits["test"]["numbers_in_train"] == 0
+    assert "0.00 %" in done.stdout
+
+
+def test_audit_of_the_published_triple_mnist(launch, data_dir):
+    done = launch("--mode=audit", "--config=experiments/triple_mnist.py", f"--data_dir={data_dir}")
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("val"))
+    assert "93.55 %" in line
+    assert "81.77 %" in line

@@ -1,0 +1,73 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mnist3.config import base
+from mnist3.training.optimizer import create_optimizer, create_schedule
+
+
+def options(**fields):
+    config = base().optimizer
+    config.update(fields)
+    return config
+
+
+def rates(steps, **fields):
+    schedule = create_schedule(options(learning_rate=1.0, **fields), steps)
+    return np.asarray([schedule(step) for step in range(steps + 1)])
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
+    values = rates(100, schedule="one_cycle", warmup=0.2)
+    assert values.argmax() == 20
+    assert values[20] == pytest.approx(1)
+    assert values[-1] == pytest.approx(0, abs=1e-6)
+    assert (np.diff(values[:21]) > 0).all()
+    assert (np.diff(values[20:]) < 0).all()
+
+
+def test_cosine_is_half_way_in_the_middle():
+    values = rates(100, schedule="cosine", warmup=0.0)
+    assert values[50] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_constant_is_constant():
+    assert set(rates(10, schedule="constant").tolist()) == {1.0}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "muon"])
+def test_weight_decay_acts_on_kernels_alone(name):
+    params = {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    optimizer = create_optimizer(options(name=name, weight_decay=0.1, schedule="constant"), 10)
+    updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    assert (updates["kernel"] < 0).all()
+    assert (updates["bias"] == 0).all()
+
+
+def test_gradients_are_clipped_to_the_global_norm():
+    params = {"kernel": jnp.zeros((1, 2))}
+    config = options(
+        name="sgd",
+        gradient_clip=1.0,
+        momentum=0.0,
+        weight_decay=0.0,
+        learning_rate=1.0,
+        schedule="constant",
+    )
+    optimizer = create_optimizer(config, 10)
+    gradient = {"kernel": jnp.asarray([[30.0, 40.0]])}
+    updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], [[-0.6, -0.8]], rtol=1e-5)
+
+
+def test_muon_orthogonalises_convolution_kernels_too():
+    key = jax.random.key(0)
+    params = {"kernel": jax.random.normal(key, (3, 3, 2, 4)), "bias": jnp.zeros(4)}
+    optimizer = create_optimizer(
+        options(name="muon", weight_decay=0.0, schedule="constant", learning_rate=1.0), 10
+    )
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    singular = np.linalg.svd(np.asarray(updates["kernel"]).reshape(18, 4), compute_uv=False)
+    assert singular.max() / singular.min() < 2

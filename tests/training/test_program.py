@@ -1,0 +1,186 @@
+"""The one-program epoch: learning, its copies and compilations, and its devices."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from unittest import mock
+
+import jax
+import numpy as np
+import pytest
+
+from mnist3.config import base
+from mnist3.data import dataset as datasets
+from mnist3.errors import UserError
+from mnist3.training import program
+from mnist3.training.run import assemble
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def tiny_config():
+    config = base()
+    config.data.digits, config.data.height, config.data.width = 2, 28, 56
+    config.data.composition.vertical_jitter = 0
+    config.data.val_examples = config.data.test_examples = 32
+    config.model.stem, config.model.channels = 4, (8,)
+    config.training.batch_size = 16
+    config.training.epochs = 2
+    config.optimizer.name, config.optimizer.learning_rate = "adamw", 0.01
+    return config
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return datasets.load(tiny_config().data, None, "unused")
+
+
+def fixed(dataset):
+    """The val split, as one to train on."""
+    return program.Examples(dataset.splits["val"].images, dataset.splits["val"].labels)
+
+
+def run_epochs(config, dataset, data, epochs=1):
+    parts = assemble(config, 32)
+    layout = dataset.composition if data is dataset.stream else None
+    train_epoch = program.create_train_epoch(
+        parts.model, parts.optimizer, config, parts.steps, layout, parts.mesh
+    )
+    state = parts.initial_state()
+    data = program.replicate(data, parts.mesh)
+    losses = []
+    for epoch in range(epochs):
+        key = program.replicate(jax.random.fold_in(parts.keys()[1], epoch), parts.mesh)
+        with jax.transfer_guard("disallow"):
+            state, steps = train_epoch(state, data, key)
+        losses.append(np.asarray(steps.loss))
+    return state, np.concatenate(losses), train_epoch
+
+
+def test_epochs_learn_without_copies_and_compile_once(dataset):
+    config = tiny_config()
+    config.training.epochs = 40
+    _, losses, train_epoch = run_epochs(config, dataset, fixed(dataset), 40)
+    assert losses.shape == (80,)
+    assert losses[-4:].mean() < 0.5 * losses[:4].mean()
+    assert train_epoch._cache_size() == 1
+
+
+def test_composed_images_differ_from_epoch_to_epoch(dataset):
+    config = tiny_config()
+    config.optimizer.learning_rate = 1e-12
+    _, losses, _ = run_epochs(config, dataset, dataset.stream, 2)
+    assert len(set(losses.tolist())) == 4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [("sgd", "constant"), ("adam", "cosine"), ("adamw", "one_cycle"), ("muon", "one_cycle")],
+)
+def test_every_optimizer_and_schedule_takes_steps(dataset, optimizer, schedule):
+    config = tiny_config()
+    config.optimizer.name, config.optimizer.schedule = optimizer, schedule
+    config.optimizer.gradient_clip = 1.0
+    config.training.ema_decay = 0.9
+    config.training.label_smoothing = 0.1
+    before = jax.device_get(assemble(config, 32).initial_state().params)
+    state, losses, _ = run_epochs(config, dataset, fixed(dataset), 2)
+    assert np.isfinite(losses).all()
+    moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before, jax.device_get(state.params))
+    assert all(change > 0 for change in jax.tree.leaves(moved))
+    behind = jax.tree.map(lambda a, b: float(abs(a - b).max()), state.params, state.average)
+    assert all(change > 0 for change in jax.tree.leaves(behind))
+
+
+def test_micro_batches_sum_to_the_gradient_of_the_batch(dataset):
+    def losses(micro_batch):
+        config = tiny_config()
+        config.training.cpu_micro_batch = micro_batch
+        return run_epochs(config, dataset, fixed(dataset), 3)[1]
+
+    np.testing.assert_allclose(losses(16), losses(4), rtol=1e-4)
+
+
+def test_bfloat16_learns_the_same_task(dataset):
+    config = tiny_config()
+    config.training.epochs = 40
+    config.training.dtype = "bfloat16"
+    state, losses, _ = run_epochs(config, dataset, fixed(dataset), 40)
+    assert losses[-4:].mean() < 0.5 * losses[:4].mean()
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {"float32"}
+
+
+def test_the_order_is_another_each_epoch_and_covers_every_image(dataset):
+    config = tiny_config()
+    config.optimizer.learning_rate = 1e-12
+    _, losses, _ = run_epochs(config, dataset, fixed(dataset), 2)
+    assert losses[:2].mean() == pytest.approx(losses[2:].mean(), rel=1e-5)
+    assert losses[0] != losses[2]
+
+
+def test_logits_of_batches_are_those_of_single_images(dataset):
+    parts = assemble(tiny_config(), 32)
+    params = parts.initial_state().params
+    images = dataset.splits["test"].images
+    compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+    together = compute_logits(params, program.batched(images, parts.mesh))
+    alone = compute_logits(params, program.batched(images[7:8], parts.mesh))
+    np.testing.assert_allclose(together[7], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_digit_images_are_augmented_once_an_epoch(dataset):
+    config = tiny_config()
+    config.augmentation.shift = 3
+    images = jax.numpy.asarray(dataset.stream.pool.images[:100])
+    mesh = program.create_mesh()
+    moved = program.augment_all(jax.random.key(0), images, config.augmentation, mesh)
+    assert moved.dtype == np.uint8
+    assert moved.shape == images.shape
+    assert (np.asarray(moved) != images).any(axis=(1, 2)).sum() > 50
+    assert program.augment_all(jax.random.key(0), images, base().augmentation, mesh) is images
+
+
+EIGHT_DEVICES = """
+import json, sys
+sys.path.insert(0, "tests/training")
+import jax
+from test_program import datasets, fixed, run_epochs, tiny_config
+dataset = datasets.load(tiny_config().data, None, "unused")
+config = tiny_config()
+config.augmentation.shift, config.model.dropout = 2, 0.2
+config.training.batch_size, config.training.cpu_micro_batch = 32, 4
+print(json.dumps([
+    jax.device_count(),
+    run_epochs(config, dataset, dataset.stream, 2)[1].tolist(),
+    run_epochs(config, dataset, fixed(dataset), 2)[1].tolist(),
+]))
+"""
+
+
+def test_eight_devices_see_the_losses_of_one():
+    def losses(devices):
+        done = subprocess.run(
+            [sys.executable, "-c", EIGHT_DEVICES],
+            cwd=ROOT,
+            env=os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        count, *values = json.loads(done.stdout.splitlines()[-1])
+        assert count == devices
+        return np.asarray(values)
+
+    np.testing.assert_allclose(losses(8), losses(1), atol=1e-5)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(dataset):
+    config = tiny_config()
+    mesh = mock.Mock(spec=jax.sharding.Mesh, size=3)  # of devices that are not there
+    parts = assemble(config, 32)
+    with pytest.raises(UserError, match="multiple of 3"):
+        program.create_train_epoch(
+            parts.model, parts.optimizer, config, 2, dataset.composition, mesh
+        )
