@@ -140,15 +140,10 @@ class Tracker:
             self._run = None
 
     def _truncate_history(self, epochs: int) -> None:
-        kept = b""
         try:
-            if epochs and self._history.exists():
-                for line in self._history.read_bytes().splitlines(keepends=True):
-                    # A run that was killed may have left half a line at the end.
-                    if line.endswith(b"\n") and json.loads(line)["epoch"] <= epochs:
-                        kept += line
+            kept = _whole_lines(self._history, epochs) if epochs else []
             with replacing(self._history, "wb") as file:
-                file.write(kept)
+                file.writelines(kept)
         except OSError as error:
             raise _unwritable(self._history, error) from error
 
@@ -218,6 +213,33 @@ class Tracker:
                 self._warned = True
                 cause = f"{type(error).__name__}: {error}".splitlines()[0]
                 logging.warning("W&B failed (%s); the run goes on and writes its files.", cause)
+
+
+def read_history(workdir: str | os.PathLike, epochs: int) -> list[dict[str, Any]]:
+    """Returns the lines of the first epochs in `history.jsonl`.
+
+    Raises:
+        UserError: if one of them is not there.
+    """
+    path = pathlib.Path(workdir) / "history.jsonl"
+    try:
+        lines = [json.loads(line) for line in _whole_lines(path, epochs)]
+    except (OSError, ValueError):
+        lines = []
+    if [line["epoch"] for line in lines] != list(range(1, epochs + 1)):
+        raise UserError(
+            f"{path} lacks epochs that the checkpoints beside it have; put the file back, or train "
+            "anew in another --workdir."
+        )
+    return lines
+
+
+def _whole_lines(path: pathlib.Path, epochs: int) -> list[bytes]:
+    """Returns the lines of the first epochs; a run that was killed may have left half a line."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    return [line for line in lines if line.endswith(b"\n") and json.loads(line)["epoch"] <= epochs]
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -148,8 +148,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(environment, launch, finished_ru
         "from mnist3.training.run import assemble\n"
         "states = []\n"
         "for folder in sys.argv[1:]:\n"
-        "    like = assemble(read_config(folder), 512).initial_state()\n"
-        "    states.append(Checkpoints(folder, read_only=True).restore(3, like)[0])\n"
+        "    like = assemble(read_config(folder), 512).state_shapes()\n"
+        "    states.append(Checkpoints(folder, read_only=True).restore(3, like))\n"
         "for one, other in zip(*map(jax.tree.leaves, states), strict=True):\n"
         "    np.testing.assert_array_equal(one, other)\n"
     )
@@ -256,10 +256,11 @@ def test_an_unknown_checkpoint_is_refused(launch, finished_run):
     refusal(done, "'99'", "best, latest")
 
 
-def test_a_full_disk_is_told(environment, tmp_path):
+@pytest.mark.parametrize("largest_file", [1, 16])  # KiB: the log of epochs, a checkpoint
+def test_a_full_disk_is_told(environment, tmp_path, largest_file):
     command = [sys.executable, "launch.py", *TINY, f"--workdir={tmp_path}/w"]
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command],
+        ["bash", "-c", f'ulimit -f {largest_file}; exec "$@"', "bash", *command],
         cwd=ROOT,
         env=environment | {"JAX_ENABLE_COMPILATION_CACHE": "0"},
         capture_output=True,

@@ -7,14 +7,14 @@ from mnist3 import runtime
 from mnist3.data import audit
 from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
-from mnist3.jobs import evaluate, workdir
+from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Prints the shares of val and test that train has seen; an output gets them as JSON."""
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
-    evaluate.log_dataset(dataset)
+    output.log_dataset(dataset)
     source = load_source(dataset.source, arguments.data_dir)
     logging.info("looking the digit images up in source %s", source.name)
     if dataset.digit_indices is None:

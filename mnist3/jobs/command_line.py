@@ -164,12 +164,16 @@ def _sentence(error: BaseException | None) -> str | None:
 
 
 def _log_own_progress() -> None:
-    """Shows what this project logs, and of the libraries warnings alone."""
+    """Shows what this project logs, and of the libraries warnings alone.
+
+    Orbax logs with a traceback what it raises too.
+    """
     package = os.path.dirname(jobs.__path__[0])
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(
         lambda record: (
-            record.levelno >= stdlib_logging.WARNING or record.pathname.startswith(package)
+            record.pathname.startswith(package)
+            or (record.levelno >= stdlib_logging.WARNING and "orbax" not in record.pathname)
         )
     )
     logging.get_absl_handler().setFormatter(stdlib_logging.Formatter("%(message)s"))

@@ -3,18 +3,17 @@
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from mnist3 import models, runtime
+from mnist3 import runtime
 from mnist3.data import dataset as datasets
 from mnist3.errors import UserError
-from mnist3.jobs import evaluate, workdir
+from mnist3.jobs import evaluate, output, workdir
 from mnist3.jobs.arguments import Arguments
-from mnist3.tracking import Tracker
+from mnist3.tracking import Tracker, read_history
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.run import Run, assemble
@@ -27,18 +26,20 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)
         dataset, parts = prepare(config, arguments)
-        state = parts.initial_state()
-        log_model(parts, state)
+        output.log_model(parts)
         workdir.write_config(folder, config)
     checkpoints = Checkpoints(folder)
     try:
-        history = []
-        if checkpoints.latest():
-            state, history = checkpoints.restore(checkpoints.latest(), state)
-            logging.info("going on after epoch %d of %d", len(history), config.training.epochs)
-        tracker = Tracker(folder, config, resume_epoch=len(history))
+        epoch = checkpoints.latest() or 0
+        history = read_history(folder, epoch)
+        tracker = Tracker(folder, config, resume_epoch=epoch)
         failed = True
         try:
+            if epoch:
+                logging.info("going on after epoch %d of %d", epoch, config.training.epochs)
+                state = checkpoints.restore(epoch, parts.state_shapes())
+            else:
+                state = parts.initial_state()
             if not finished(config, history):
                 train(parts, dataset, state, history, checkpoints, tracker)
             checkpoints.wait()
@@ -47,10 +48,10 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             )
             failed = False
         finally:
-            tracker.finish(evaluate.files_of(folder), failed)
+            tracker.finish(output.files_of(folder), failed)
     finally:
         checkpoints.close()
-    evaluate.print_table(metrics, folder)
+    output.print_table(metrics, folder)
     return 0
 
 
@@ -61,7 +62,7 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
         UserError: if the data lack what training needs.
     """
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
-    evaluate.log_dataset(dataset)
+    output.log_dataset(dataset)
     for needed in ("train", "val"):
         if needed not in dataset.splits and not (needed == "train" and dataset.stream):
             raise UserError(
@@ -75,19 +76,6 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
             f"{examples} images; give a batch size of at most that."
         )
     return dataset, assemble(config, examples)
-
-
-def log_model(parts: Run, state: TrainState) -> None:
-    """Logs the layers of the model and how many parameters it has."""
-    config = parts.config
-    table = parts.model.tabulate(
-        jax.random.key(0),
-        jnp.zeros((1, config.data.height, config.data.width)),
-        console_kwargs={"width": 100, "force_terminal": False},
-    )
-    logging.info(
-        "%s: %d parameters%s", config.model.name, models.parameter_count(state.params), table
-    )
 
 
 def finished(config: ConfigDict, history: list[dict]) -> bool:
@@ -122,7 +110,7 @@ def train(
         or program.Examples(dataset.splits["train"].images, dataset.splits["train"].labels),
         parts.mesh,
     )
-    val = evaluate.on_device(dataset.splits["val"], parts.mesh)
+    val = program.put_split(dataset.splits["val"], parts.mesh)
     epoch_key = parts.keys()[1]
     started = time.perf_counter()
     train_epoch = program.create_train_epoch(
@@ -145,7 +133,7 @@ def train(
             started = time.perf_counter()
             with jax.transfer_guard("disallow"):
                 state, steps = train_epoch(state, data, key)
-                scores = evaluate.score_on_device(compute_logits, state.inference_params, val)
+                scores = program.score_split(compute_logits, state.inference_params, val)
             steps, scores = jax.device_get((steps, scores))
             seconds += time.perf_counter() - started
             stop_if_not_finite(
@@ -170,7 +158,7 @@ def train(
             }
             history.append(line)
             tracker.log_epoch(line)
-            checkpoints.save(state, history, line["val"])
+            checkpoints.save(len(history), state, line["val"])
             shown = {
                 "loss": f"{line['train']['loss']:.4f}",
                 "val exact match": f"{line['val']['exact_match']:.4f}",

@@ -6,7 +6,6 @@ import pathlib
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 from orbax import checkpoint as ocp
@@ -14,7 +13,7 @@ from orbax import checkpoint as ocp
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState
 
-ITEMS = ("state", "history", "metrics")
+ITEMS = ("default", "metrics")
 
 
 def _rank(metrics: dict[str, float]) -> tuple[float, float]:
@@ -46,9 +45,9 @@ def _told_when_full(folder: os.PathLike) -> Iterator[None]:
 class Checkpoints:
     """The folder `checkpoints/` of a workdir, one checkpoint an epoch.
 
-    A checkpoint holds the training state and the history up to its epoch. The latest is kept, and
-    the best by val exact match (val negative log likelihood among equals). Saving goes on in the
-    background; a process that dies leaves only whole checkpoints behind.
+    A checkpoint holds the training state. The latest is kept, and the best by val exact match (val
+    negative log likelihood among equals). Saving goes on in the background; a process that dies
+    leaves only whole checkpoints behind.
     """
 
     def __init__(self, workdir: str, read_only: bool = False):
@@ -69,18 +68,10 @@ class Checkpoints:
             ),
         )
 
-    def save(
-        self, state: TrainState, history: list[dict[str, Any]], metrics: dict[str, float]
-    ) -> None:
-        """Saves the state after the last epoch of the history; metrics are those of val."""
+    def save(self, epoch: int, state: TrainState, metrics: dict[str, float]) -> None:
+        """Saves the state after an epoch, counted from 1; metrics are those of val."""
         with _told_when_full(self._manager.directory):
-            self._manager.save(
-                len(history),
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history)
-                ),
-                metrics=metrics,
-            )
+            self._manager.save(epoch, args=ocp.args.StandardSave(state), metrics=metrics)
 
     def latest(self) -> int | None:
         """Returns the epoch of the latest checkpoint, None before the first."""
@@ -93,16 +84,10 @@ class Checkpoints:
             epochs, key=lambda epoch: (*_rank(self._manager.metrics(epoch)), epoch), default=None
         )
 
-    def restore(self, epoch: int, like: TrainState) -> tuple[TrainState, list[dict[str, Any]]]:
-        """Returns the state and the history of an epoch, placed as the state `like`."""
-        restored = self._manager.restore(
-            epoch,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like)),
-                history=ocp.args.JsonRestore(),
-            ),
-        )
-        return restored["state"], restored["history"]
+    def restore(self, epoch: int, like: TrainState) -> TrainState:
+        """Returns the state of an epoch, placed as the state `like`, whose shapes alone count."""
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        return self._manager.restore(epoch, args=ocp.args.StandardRestore(shapes))
 
     def wait(self) -> None:
         """Waits for the saves under way."""

@@ -29,7 +29,7 @@ def load_reader(
     parts = assemble(config, config.training.batch_size)
     checkpoints = Checkpoints(workdir, read_only=True)
     try:
-        state, _ = checkpoints.restore(checkpoints.resolve(checkpoint), parts.initial_state())
+        state = checkpoints.restore(checkpoints.resolve(checkpoint), parts.state_shapes())
     finally:
         checkpoints.close()
     compute_logits = program.create_compute_logits(parts.model, parts.mesh)

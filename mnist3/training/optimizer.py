@@ -1,12 +1,16 @@
 """Optimizers and learning-rate schedules, by name."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax
 from ml_collections import ConfigDict
+
+
+MUON_LONGEST_SIDE = 512  # orthogonalising a larger matrix costs more than the step it improves
 
 
 def create_schedule(config: ConfigDict, steps: int) -> optax.Schedule:
@@ -43,12 +47,15 @@ def _map_kernels(function: Callable[[jax.Array], Any], default: Any, params: opt
 _is_kernel = functools.partial(_map_kernels, lambda leaf: True, False)
 
 
-def _as_matrix(kernel: jax.Array) -> optax.contrib.MuonDimensionNumbers:
-    """Tells muon to see a kernel as a matrix from its inputs to its outputs.
+def _as_matrix(kernel: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
+    """Tells muon to see a kernel as a matrix from its inputs to its outputs; None leaves it to adam.
 
     Kernels of convolutions have several axes of inputs; one of three axes is a stack of matrices.
     """
     inputs = (1,) if kernel.ndim == 3 else tuple(range(kernel.ndim - 1))
+    shorter = min(math.prod(kernel.shape[axis] for axis in inputs), kernel.shape[-1])
+    if shorter > MUON_LONGEST_SIDE:
+        return None
     return optax.contrib.MuonDimensionNumbers(reduction_axis=inputs, output_axis=kernel.ndim - 1)
 
 
@@ -57,7 +64,8 @@ def create_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransforma
 
     Weight decay acts on kernels alone: as an L2 penalty for sgd and adam, decoupled (Loshchilov &
     Hutter 2019, arXiv:1711.05101) for adamw and muon. Muon is that of Jordan et al. 2024
-    (https://kellerjordan.github.io/posts/muon), with adam for all that is not a kernel.
+    (https://kellerjordan.github.io/posts/muon), with adam for all that is not a kernel and for kernels
+    with more than 512 inputs and outputs.
 
     Args:
         config: the section `optimizer` of a config.

@@ -18,6 +18,7 @@ from mnist3 import tasks
 from mnist3.data import composition
 from mnist3.data.augmentation import augment
 from mnist3.data.dataset import Stream
+from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState, update_average
 
@@ -222,3 +223,31 @@ def score(logits: tasks.Logits, labels: Int32[Array, "n K"]) -> Scores:
     """Returns predictions and likelihoods of the first n rows of logits."""
     logits = logits[: labels.shape[0]]
     return Scores(tasks.decode(logits, labels.shape[1]), tasks.log_likelihood(logits, labels))
+
+
+class SplitOnDevice(NamedTuple):
+    """A split ready to be read, on every device.
+
+    Attributes:
+        batches: uint8 [batches, size, height, width], the last filled up.
+        labels: int32 [n, K].
+    """
+
+    batches: jax.Array
+    labels: jax.Array
+
+
+def put_split(split: Split, mesh: Mesh) -> SplitOnDevice:
+    """Copies a split to every device."""
+    return SplitOnDevice(batched(split.images, mesh), replicate(split.labels, mesh))
+
+
+def score_split(compute_logits: Callable, params: optax.Params, split: SplitOnDevice) -> Scores:
+    """Returns what a model makes of a split, still on the device.
+
+    Args:
+        compute_logits: from `create_compute_logits`, or compiled from it.
+        params: of the model.
+        split: from `put_split`.
+    """
+    return score(compute_logits(params, split.batches), split.labels)

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import optax
 from flax import linen as nn
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from mnist3 import models
@@ -38,13 +38,20 @@ class Run:
 
     def initial_state(self) -> TrainState:
         """Returns the state before the first step, on every device."""
+        return program.replicate(jax.jit(self._create)(self.keys()[0]), self.mesh)
+
+    def state_shapes(self) -> TrainState:
+        """Returns shapes, dtypes and places of a state without computing one."""
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+            jax.eval_shape(self._create, self.keys()[0]),
+        )
+
+    def _create(self, key: jax.Array) -> TrainState:
         size = (self.config.data.height, self.config.data.width)
         averaged = self.config.training.ema_decay > 0
-
-        def create(key):
-            return create_state(key, self.model, self.optimizer, size, averaged)
-
-        return program.replicate(jax.jit(create)(self.keys()[0]), self.mesh)
+        return create_state(key, self.model, self.optimizer, size, averaged)
 
 
 def assemble(config: ConfigDict, train_examples: int) -> Run:

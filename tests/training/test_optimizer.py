@@ -71,3 +71,12 @@ def test_muon_orthogonalises_convolution_kernels_too():
     updates, _ = optimizer.update(params, optimizer.init(params), params)
     singular = np.linalg.svd(np.asarray(updates["kernel"]).reshape(18, 4), compute_uv=False)
     assert singular.max() / singular.min() < 2
+
+
+def test_muon_leaves_matrices_to_adam_that_are_too_large_to_orthogonalise():
+    params = {"kernel": jnp.ones((600, 520))}
+    optimizer = create_optimizer(
+        options(name="muon", weight_decay=0.0, schedule="constant", learning_rate=1.0), 10
+    )
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -1, rtol=1e-4)  # adam's first step

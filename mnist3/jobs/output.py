@@ -1,0 +1,156 @@
+"""What a job tells the user, and the files that it leaves in the workdir."""
+
+import csv
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+
+from mnist3 import models
+from mnist3.data import dataset as datasets
+from mnist3.data.composition import overlap
+from mnist3.files import replacing
+from mnist3.reporting import figures
+from mnist3.tasks import Prediction
+from mnist3.training import program
+from mnist3.training.run import Run
+
+
+def log_dataset(dataset: datasets.Dataset) -> None:
+    """Logs what the data are, and which split is not there."""
+    logging.info(
+        "dataset %s from source %s, numbers %s, digit images %s, fingerprint %s",
+        dataset.name,
+        dataset.source,
+        dataset.protocol["numbers"],
+        dataset.protocol["digit_images"],
+        dataset.fingerprint[:12],
+    )
+    if dataset.composition is not None:
+        logging.info(
+            "  a digit's right neighbour covers %.0f %% of its box",
+            100 * overlap(dataset.composition),
+        )
+    for name in ("train", "val", "test"):
+        if name in dataset.splits:
+            logging.info("  %s: %d images", name, len(dataset.splits[name]))
+        elif name == "train" and dataset.stream:
+            logging.info("  train: composed on the device as it trains")
+        else:
+            logging.info("  %s: not there, so nothing will be said of it", name)
+
+
+def log_model(parts: Run) -> None:
+    """Logs the layers of the model and how many parameters it has."""
+    config = parts.config
+    table = parts.model.tabulate(
+        jax.random.key(0),
+        jnp.zeros((1, config.data.height, config.data.width)),
+        console_kwargs={"width": 100, "force_terminal": False},
+    )
+    parameters = models.parameter_count(parts.state_shapes().params)
+    logging.info("%s: %d parameters%s", config.model.name, parameters, table)
+
+
+def misreadings(
+    dataset: datasets.Dataset, scored: dict[str, program.Scores]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns images, labels, predictions and confidences to find mistakes in.
+
+    They are those of val where there is a val: who looks for mistakes in order to mend them must
+    not look at test.
+    """
+    name = next(iter(scored))
+    prediction = scored[name].prediction
+    split = dataset.splits[name]
+    return split.images, split.labels, prediction.digits, prediction.confidence
+
+
+def draw_figures(
+    dataset: datasets.Dataset,
+    scored: dict[str, program.Scores],
+    metrics: dict[str, Any],
+    history: list[dict[str, Any]],
+    folder: str,
+) -> list[str]:
+    """Draws the figures of a run into its folder and returns their files in reading order."""
+    name = next(iter(scored))
+    data = f"{dataset.name} from {dataset.source}"
+    model = f"{metrics['model']['name']} on {data}"
+    images, labels, predictions, confidences = misreadings(dataset, scored)
+    drawn = {
+        "learning_curves": figures.learning_curves(history, model),
+        "position_accuracy": figures.position_accuracy(
+            {split: metrics[split]["position_accuracy"] for split in scored},
+            {split: metrics[split]["n"] for split in scored},
+            model,
+        ),
+        "misread": figures.misread(images, labels, predictions, confidences, f"{model}, {name}"),
+        "confusion": figures.position_confusion(labels, predictions, f"{model}, {name}"),
+        "reliability": figures.reliability(confidences, labels, predictions, f"{model}, {name}"),
+        "examples": figures.examples(images, labels, f"{data}, {name}"),
+        "class_balance": figures.class_balance(
+            {split: held.labels for split, held in dataset.splits.items()}, data
+        ),
+    }
+    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    paths = {file: os.path.join(folder, "figures", f"{file}.png") for file in drawn}
+    for file, path in paths.items():
+        figures.save(drawn[file], path)
+    return list(paths.values())
+
+
+def files_of(folder: str) -> list[str]:
+    """Returns what a finished run leaves in its folder and may be stored elsewhere."""
+    names = ("config.json", "metrics.json", "history.jsonl", "report.html", "figures")
+    predictions = [f"predictions_{split}.csv" for split in ("val", "test")]
+    paths = [os.path.join(folder, name) for name in (*names, *predictions, "checkpoints")]
+    return [path for path in paths if os.path.exists(path)]
+
+
+def number_text(digits: np.ndarray) -> str:
+    """Returns a number as text, leading zeros kept."""
+    return "".join(map(str, digits))
+
+
+def write_predictions(path: str, labels: np.ndarray, prediction: Prediction) -> None:
+    """Writes a row an image: its number, what was read, how surely, and each position."""
+    positions = [f"digit_{position + 1}" for position in range(labels.shape[1])]
+    with replacing(path, newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["index", "label", "prediction", "confidence", *positions])
+        for index, (label, digits, confidence) in enumerate(
+            zip(labels, prediction.digits, prediction.confidence, strict=True)
+        ):
+            writer.writerow(
+                [index, number_text(label), number_text(digits), f"{confidence:.6f}", *digits]
+            )
+
+
+def print_table(metrics: dict[str, Any], folder: str) -> None:
+    """Prints the result of a run, and where its files are."""
+    data, model = metrics["dataset"], metrics["model"]
+    print(
+        f"\n{model['name']} ({model['parameters']:,} parameters) on {data['name']}, source "
+        f"{data['source']}, numbers {data['protocol']['numbers']}, digit images "
+        f"{data['protocol']['digit_images']}"
+    )
+    print(
+        f"{'split':<6}{'images':>8}{'exact match':>13}{'95 % interval':>18}{'digit accuracy':>16}"
+    )
+    for name in ("val", "test"):
+        if name in metrics:
+            split = metrics[name]
+            low, high = split["exact_match_ci95"]
+            print(
+                f"{name:<6}{split['n']:>8}{split['exact_match']:>13.4f}"
+                f"{f'{low:.4f} to {high:.4f}':>18}{split['digit_accuracy']:>16.4f}"
+            )
+    train = metrics["train"]
+    print(
+        f"trained {train['epochs']} epochs in {train['seconds']:.1f} s (and "
+        f"{train['compile_seconds']:.1f} s to compile); files in {folder}"
+    )
