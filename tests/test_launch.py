@@ -268,6 +268,7 @@ def test_a_full_disk_is_told(environment, tmp_path, largest_file):
     )
     refusal(done, "no space left")
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".partial", ".tmp")]
+    assert not list((tmp_path / "w").glob("checkpoints/*"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(launch, tmp_path):

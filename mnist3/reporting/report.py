@@ -41,7 +41,7 @@ def write(
         metrics: what `metrics.json` holds; of `val` and `test` at least one.
         history: the lines of `history.jsonl`.
         figures: PNG files in the order in which to show them; the name describes the picture.
-        command: the command that made the run.
+        command: the command that writes the page.
 
     Raises:
         OSError: if a figure cannot be read or the page not be written.

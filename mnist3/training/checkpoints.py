@@ -20,7 +20,7 @@ def _rank(metrics: dict[str, float]) -> tuple[float, float]:
     return metrics["exact_match"], -metrics["nll"]
 
 
-def _remove_incomplete(folder: str) -> None:
+def _remove_incomplete(folder: str | os.PathLike) -> None:
     """Removes what a killed process had begun to delete, and a save that was cut short."""
     for path in pathlib.Path(folder).glob("*"):
         committed = [path / item / "commit_success.txt" for item in (".", *ITEMS)]
@@ -53,6 +53,7 @@ class Checkpoints:
     def __init__(self, workdir: str, read_only: bool = False):
         policies = ocp.checkpoint_managers
         folder = os.path.join(os.path.abspath(workdir), "checkpoints")
+        self._read_only = read_only
         if not read_only:
             _remove_incomplete(folder)
         self._manager = ocp.CheckpointManager(
@@ -111,6 +112,11 @@ class Checkpoints:
         return known[name]
 
     def close(self) -> None:
-        """Gives up what the manager holds; call `wait` before to be sure that all is saved."""
+        """Gives up what the manager holds, and removes a save that failed.
+
+        Call `wait` before to be sure that all is saved.
+        """
         with contextlib.suppress(Exception):
             self._manager.close()
+        if not self._read_only:
+            _remove_incomplete(self._manager.directory)

@@ -9,7 +9,6 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-
 MUON_LONGEST_SIDE = 512  # orthogonalising a larger matrix costs more than the step it improves
 
 
@@ -48,7 +47,7 @@ _is_kernel = functools.partial(_map_kernels, lambda leaf: True, False)
 
 
 def _as_matrix(kernel: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
-    """Tells muon to see a kernel as a matrix from its inputs to its outputs; None leaves it to adam.
+    """Tells muon to see a kernel as a matrix from its inputs to its outputs, or leaves it to adam.
 
     Kernels of convolutions have several axes of inputs; one of three axes is a stack of matrices.
     """
@@ -64,8 +63,8 @@ def create_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransforma
 
     Weight decay acts on kernels alone: as an L2 penalty for sgd and adam, decoupled (Loshchilov &
     Hutter 2019, arXiv:1711.05101) for adamw and muon. Muon is that of Jordan et al. 2024
-    (https://kellerjordan.github.io/posts/muon), with adam for all that is not a kernel and for kernels
-    with more than 512 inputs and outputs.
+    (https://kellerjordan.github.io/posts/muon), with adam for all that is not a kernel and for
+    kernels of more than 512 inputs and outputs.
 
     Args:
         config: the section `optimizer` of a config.

@@ -74,9 +74,10 @@ def test_muon_orthogonalises_convolution_kernels_too():
 
 
 def test_muon_leaves_matrices_to_adam_that_are_too_large_to_orthogonalise():
-    params = {"kernel": jnp.ones((600, 520))}
+    params = {"kernel": jax.random.normal(jax.random.key(0), (600, 520))}
     optimizer = create_optimizer(
         options(name="muon", weight_decay=0.0, schedule="constant", learning_rate=1.0), 10
     )
     updates, _ = optimizer.update(params, optimizer.init(params), params)
-    np.testing.assert_allclose(updates["kernel"], -1, rtol=1e-4)  # adam's first step
+    first = np.abs(updates["kernel"])  # adam's first step is as long for every parameter
+    np.testing.assert_allclose(first, first[0, 0], rtol=1e-2)
