@@ -61,6 +61,7 @@ def base() -> ConfigDict:
     config.model.channels = (32, 64)  # channels of the stages after it
     config.model.convolutions = 2  # 3x3 convolutions a stage
     config.model.glances = 4  # weightings of the columns that each head of multihead has
+    config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
     config.model.dropout = 0.0  # share of features dropped before the heads
 
     config.optimizer = ConfigDict()
@@ -185,11 +186,13 @@ def validate(config: ConfigDict) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
-    if config.model.name != "logistic" and min(config.data.height, config.data.width) < smallest:
+    height, width = config.data.height, config.data.width
+    if config.model.name == "multihead" and config.model.crop_height:
+        height = config.model.crop_height
+    if config.model.name != "logistic" and min(height, width) < smallest:
         raise UserError(
             f"config.model.channels has {len(config.model.channels)} stages, which leave nothing "
-            f"of an image of {config.data.height}x{config.data.width}; take fewer channels "
-            "or a smaller stem_stride."
+            f"of {height}x{width} px; take fewer channels or a smaller stem_stride."
         )
     if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
         raise UserError(

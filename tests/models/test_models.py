@@ -2,9 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mnist3 import models, tasks
 from mnist3.config import base
+from mnist3.models import multihead
 
 
 def create(name, digits):
@@ -56,3 +59,38 @@ def test_dropout_acts_in_training_alone():
 
 def test_parameter_count():
     assert models.parameter_count({"a": jnp.zeros((3, 4)), "b": {"c": jnp.zeros(5)}}) == 17
+
+
+def drawn(tops, digits):
+    """An image of 84x84 with 28x28 digit images side by side, each at its height."""
+    image = np.zeros((84, 84), np.float32)
+    for k, (top, digit) in enumerate(zip(tops, digits, strict=True)):
+        image[top : top + 28, 28 * k : 28 * (k + 1)] = digit
+    return jnp.asarray(image[None])
+
+
+@given(st.lists(st.integers(0, 56), min_size=3, max_size=3), st.integers(0, 2**31))
+def test_levelled_digits_stand_at_one_height_wherever_they_were(tops, seed):
+    digits = np.zeros((3, 28, 28), np.float32)
+    digits[:, 4:24, 4:24] = np.random.default_rng(seed).uniform(size=(3, 20, 20))
+    levelled = multihead.level(drawn(tops, digits), 3, 28)
+    assert levelled.shape == (1, 28, 84)
+    np.testing.assert_array_equal(levelled, multihead.level(drawn((0, 28, 56), digits), 3, 28))
+    # All ink is kept: the windows' middle is at most a pixel from that of the digits' boxes.
+    np.testing.assert_allclose(levelled.sum(), digits.sum(), rtol=1e-5)
+
+
+def test_a_blank_image_is_levelled_to_a_blank_one():
+    assert not multihead.level(jnp.zeros((2, 40, 50)), 3, 20).any()
+
+
+def test_a_model_that_crops_does_not_see_at_which_height_a_digit_stands():
+    config = base().model
+    config.stem, config.channels, config.crop_height = 4, (6, 8), 28
+    model = models.create(config, 3)
+    digits = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
+    params = model.init(jax.random.key(1), drawn((0, 0, 0), digits))["params"]
+    logits = [
+        model.apply({"params": params}, drawn(tops, digits)) for tops in ((5, 9, 0), (0,) * 3)
+    ]
+    np.testing.assert_array_equal(*logits)
