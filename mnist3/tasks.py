@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int32
 
@@ -38,6 +39,11 @@ def digits_of(numbers: Int32[Array, "*batch"], digits: int) -> Int32[Array, "*ba
     """Returns the K digits of each number, leading zeros included."""
     powers = 10 ** jnp.arange(digits - 1, -1, -1, dtype=jnp.int32)
     return (numbers[..., None] // powers % 10).astype(jnp.int32)
+
+
+def number_text(digits: Int32[Array | np.ndarray, "K"]) -> str:
+    """Returns the number that digits read left to right make as text, leading zeros kept."""
+    return "".join(map(str, digits))
 
 
 def _log_probabilities(logits: Logits) -> Logits:

@@ -19,7 +19,9 @@ from jaxtyping import Float, Int32, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.errors import UserError
+from mnist3.evaluation import error_analysis
 from mnist3.files import replacing
+from mnist3.tasks import number_text
 
 INIT_SECONDS = 10.0  # how long a run waits for W&B at its start
 FINISH_SECONDS = 120.0  # how long it waits for uploads at its end; what is left stays on disk
@@ -92,10 +94,9 @@ class Tracker:
         def log() -> None:
             import wandb
 
-            wrong = np.flatnonzero((labels != predictions).any(axis=1))
-            shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MISREAD_LIMIT]
+            shown = error_analysis.misread(labels, predictions, confidences)[:MISREAD_LIMIT]
             rows = [
-                [wandb.Image(image), _number(label), _number(prediction), float(confidence)]
+                [wandb.Image(image), number_text(label), number_text(prediction), float(confidence)]
                 for image, label, prediction, confidence in zip(
                     images[shown],
                     labels[shown],
@@ -288,10 +289,6 @@ def _append(path: pathlib.Path, line: bytes) -> None:
         if file.write(line) < len(line):
             file.truncate(size)
             raise OSError("no space left for a whole line")
-
-
-def _number(digits: Int32[np.ndarray, "K"]) -> str:
-    return "".join(map(str, digits))
 
 
 def _unwritable(path: pathlib.Path, error: OSError) -> UserError:

@@ -16,6 +16,11 @@ def test_digits_and_numbers_are_inverse(digits, data):
     assert int(tasks.number_of(read)[0]) == number
 
 
+def test_text_of_a_number_keeps_leading_zeros():
+    assert tasks.number_text(np.array([0, 0, 7], np.int32)) == "007"
+    assert tasks.number_text(jnp.array([0, 4], jnp.int32)) == "04"
+
+
 def joint_logits(logits):
     """The logits of whole numbers that say the same as those of the positions."""
     logs = jax.nn.log_softmax(logits, axis=-1)

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Float, Int32
 from sklearn.metrics import f1_score
 
 from mnist3.errors import UserError
+from mnist3.evaluation.curves import calibration
 
 NORMAL_QUANTILE_975 = 1.959963984540054  # a 95 % interval leaves 2.5 % to either side
-CALIBRATION_BINS = 15
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -29,26 +29,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     scale = 1 + squared / n
     low, high = (centre - half_width) / scale, (centre + half_width) / scale
     return max(low, 0.0), min(high, 1.0)  # rounding may step over an end by 1e-17
-
-
-def expected_calibration_error(
-    confidences: Float[np.ndarray, "n"], right: Bool[np.ndarray, "n"]
-) -> float:
-    """Returns how far confidence and exact match lie apart, averaged over bins of confidence.
-
-    The bins are (0, 1/15], (1/15, 2/15], ... (14/15, 1]; each counts by its share of the images.
-
-    Args:
-        confidences: probability of the predicted number, from 0 to 1; n > 0.
-        right: whether the predicted number was the true one.
-
-    Source: C. Guo et al., On calibration of modern neural networks, ICML 2017, equation 3.
-    """
-    bins = np.clip(np.ceil(confidences * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(
-        bins.astype(np.int64), weights=right - confidences.astype(np.float64), minlength=1
-    )
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def number_metrics(
@@ -95,5 +75,5 @@ def number_metrics(
         "position_accuracy": right_digits.mean(axis=0).tolist(),
         "macro_f1": float(f1_score(labels.ravel(), predictions.ravel(), average="macro")),
         "nll": float(-log_likelihoods.mean(dtype=np.float64)),
-        "ece": expected_calibration_error(confidences, right),
+        "ece": calibration(confidences, right).error,
     }

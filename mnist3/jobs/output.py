@@ -14,7 +14,7 @@ from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
 from mnist3.files import replacing
 from mnist3.reporting import figures
-from mnist3.tasks import Prediction
+from mnist3.tasks import Prediction, number_text
 from mnist3.training import program
 from mnist3.training.run import Run
 
@@ -109,11 +109,6 @@ def files_of(folder: str) -> list[str]:
     predictions = [f"predictions_{split}.csv" for split in ("val", "test")]
     paths = [os.path.join(folder, name) for name in (*names, *predictions, "checkpoints")]
     return [path for path in paths if os.path.exists(path)]
-
-
-def number_text(digits: np.ndarray) -> str:
-    """Returns a number as text, leading zeros kept."""
-    return "".join(map(str, digits))
 
 
 def write_predictions(path: str, labels: np.ndarray, prediction: Prediction) -> None:

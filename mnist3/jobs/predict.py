@@ -15,7 +15,7 @@ from mnist3.data.images import find_images, read_images
 from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.jobs.arguments import Arguments
-from mnist3.tasks import Prediction
+from mnist3.tasks import Prediction, number_text
 from mnist3.training.inference import load_reader
 
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
@@ -58,7 +58,7 @@ def _cells(prediction: Prediction, row: int) -> list[str]:
     digits = [str(digit) for digit in prediction.digits[row]]
     confidences = [prediction.confidence[row], *prediction.digit_confidences[row]]
     confidence, *digit_confidences = (f"{value:.6f}" for value in confidences)
-    return ["".join(digits), confidence, *digits, *digit_confidences]
+    return [number_text(prediction.digits[row]), confidence, *digits, *digit_confidences]
 
 
 def predict_files(

@@ -18,13 +18,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 
+from mnist3.evaluation import error_analysis
+from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
 from mnist3.files import replacing
+from mnist3.tasks import number_text
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SPLIT_COLOURS = {"train": ORANGE, "val": BLUE, "test": GREEN}
 GREY = "#666666"
 DIGITS = np.arange(10)
-CALIBRATION_BINS = 15
 DOTS_PER_INCH = 120
 
 
@@ -86,7 +88,7 @@ def examples(
         description: what the images are, for the title.
         limit: most images drawn.
     """
-    captions = [_number(label) for label in labels[:limit]]
+    captions = [number_text(label) for label in labels[:limit]]
     return _image_grid(images[:limit], captions, f"Images and their labels: {description}")
 
 
@@ -108,10 +110,10 @@ def misread(
         description: what the images are, for the title.
         limit: most images drawn.
     """
-    wrong = np.flatnonzero((labels != predictions).any(axis=1))
-    shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:limit]
+    wrong = error_analysis.misread(labels, predictions, confidences)
+    shown = wrong[:limit]
     captions = [
-        f"{_number(label)} read as\n{_number(prediction)} ({confidence:.0%})"
+        f"{number_text(label)} read as\n{number_text(prediction)} ({confidence:.0%})"
         for label, prediction, confidence in zip(
             labels[shown], predictions[shown], confidences[shown], strict=True
         )
@@ -212,9 +214,6 @@ def reliability(
 ) -> Figure:
     """Draws how often images read with a confidence are read right, against that confidence.
 
-    The bins are (0, 1/15], ... (14/15, 1] as for the expected calibration error (C. Guo et al., On
-    calibration of modern neural networks, ICML 2017).
-
     Args:
         confidences: probability that the model gave its reading, from 0 to 1; n > 0.
         labels: the labels.
@@ -222,23 +221,17 @@ def reliability(
         description: what the images are, for the title.
     """
     right = (labels == predictions).all(axis=1)
-    bins = np.ceil(confidences * CALIBRATION_BINS).astype(np.int64) - 1
-    bins = np.clip(bins, 0, CALIBRATION_BINS - 1)
-    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-    used = counts > 0
-    total_confidence = np.bincount(bins, confidences.astype(np.float64), CALIBRATION_BINS)
-    total_right = np.bincount(bins, right, CALIBRATION_BINS)
-    error = np.abs(total_right - total_confidence).sum() / len(right)
-    confidence = total_confidence[used] / counts[used]
-    share = total_right[used] / counts[used]
+    binned = calibration(confidences, right)
+    used = binned.counts > 0
+    share = binned.right[used]
 
     figure = _new_figure(5.5, 6.5)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curve.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
     curve.errorbar(
-        confidence,
+        binned.confidence[used],
         share,
-        np.sqrt(share * (1 - share) / counts[used]),
+        np.sqrt(share * (1 - share) / binned.counts[used]),
         marker="o",
         color=BLUE,
         ecolor=GREY,
@@ -252,18 +245,18 @@ def reliability(
     curve.legend(frameon=False, loc="upper left")
     edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
     width = 1 / CALIBRATION_BINS
-    histogram.bar(edges, counts, width, align="edge", color=BLUE, edgecolor="white")
+    histogram.bar(edges, binned.counts, width, align="edge", color=BLUE, edgecolor="white")
     histogram.set(
         xlabel="confidence: probability given to the reading",
         ylabel="images\n(logarithmic)",
         yscale="log",
         xlim=(0, 1),
     )
-    histogram.set_ylim(0.7, 2 * counts.max())
+    histogram.set_ylim(0.7, 2 * binned.counts.max())
     for axes in (curve, histogram):
         _plain_axes(axes, grid="both")
         axes.yaxis.set_major_formatter("{x:g}")
-    error_text = f"expected calibration error {error:.4f}, {len(right):,} images"
+    error_text = f"expected calibration error {binned.error:.4f}, {len(right):,} images"
     figure.suptitle(f"Reliability: {description}\n{error_text}")
     return figure
 
@@ -360,7 +353,3 @@ def _plain_axes(axes: Axes, grid: str) -> None:
 
 def _position(position: int, positions: int) -> str:
     return f"position {position + 1}" if positions > 1 else "the digit"
-
-
-def _number(digits: Int32[np.ndarray, "K"]) -> str:
-    return "".join(map(str, digits))

@@ -7,11 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from mnist3.errors import UserError
-from mnist3.evaluation.metrics import (
-    expected_calibration_error,
-    number_metrics,
-    wilson_interval,
-)
+from mnist3.evaluation.metrics import number_metrics, wilson_interval
 
 NAMES = [
     "n",
@@ -79,20 +75,6 @@ def test_the_ends_of_the_wilson_interval_solve_its_equation(n, data):
         assert (share - end) ** 2 == pytest.approx(
             1.9599639845**2 * end * (1 - end) / n, rel=1e-6, abs=1e-12
         )
-
-
-def test_calibration_error_bins_are_closed_above():
-    # 3/15 lies in the third bin and 0.2001 in the fourth: the gaps must not cancel each other.
-    confidences = np.array([3 / 15, 0.2001])
-    right = np.array([True, False])
-    expected = ((1 - 0.2) + 0.2001) / 2
-    assert expected_calibration_error(confidences, right) == pytest.approx(expected)
-
-
-def test_a_model_as_right_as_it_says_has_no_calibration_error():
-    confidences = np.full(10, 0.7, np.float32)
-    right = np.arange(10) < 7
-    assert expected_calibration_error(confidences, right) == pytest.approx(0, abs=1e-7)
 
 
 @hypothesis.given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))

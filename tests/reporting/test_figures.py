@@ -98,7 +98,7 @@ def test_position_accuracy_has_a_bar_a_split_and_position():
 
 
 def test_reliability_draws_each_bin_and_the_metric_of_the_table():
-    from mnist3.evaluation.metrics import expected_calibration_error
+    from mnist3.evaluation.curves import calibration
 
     _, labels, predictions, confidences = fake(500, 1, wrong_share=0.4)
     confidences[:4] = [0, 1 / 15, 1, 0.5]
@@ -110,7 +110,7 @@ def test_reliability_draws_each_bin_and_the_metric_of_the_table():
     np.testing.assert_allclose(
         curve.lines[1].get_xydata()[-1], [confidences[top].mean(), right[top].mean()], rtol=1e-6
     )
-    error = expected_calibration_error(confidences, right)
+    error = calibration(confidences, right).error
     assert f"expected calibration error {error:.4f}, 500 images" in figure.get_suptitle()
 
 
