@@ -1,34 +1,13 @@
 """How well numbers were read: metrics of one split, with an interval for the headline one."""
 
-import math
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int32
 from sklearn.metrics import f1_score
 
-from mnist3.errors import UserError
 from mnist3.evaluation.curves import calibration
-
-NORMAL_QUANTILE_975 = 1.959963984540054  # a 95 % interval leaves 2.5 % to either side
-
-
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Returns the 95 % score interval of a share of `successes` in `n` trials, n > 0.
-
-    Unlike the interval of the normal approximation it stays inside [0, 1] and has a width also
-    when no trial or every trial succeeds.
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
-    Journal of the American Statistical Association 22, 1927.
-    """
-    share = successes / n
-    squared = NORMAL_QUANTILE_975**2
-    centre = share + squared / (2 * n)
-    half_width = NORMAL_QUANTILE_975 * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
-    scale = 1 + squared / n
-    low, high = (centre - half_width) / scale, (centre + half_width) / scale
-    return max(low, 0.0), min(high, 1.0)  # rounding may step over an end by 1e-17
+from mnist3.evaluation.intervals import require_images, wilson_interval
 
 
 def number_metrics(
@@ -59,12 +38,7 @@ def number_metrics(
     Raises:
         UserError: without any image.
     """
-    n = len(labels)
-    if n == 0:
-        raise UserError(
-            "there is no image to evaluate in this split; choose a split that has images or raise "
-            "the number of its examples in config.data."
-        )
+    n = require_images(len(labels))
     right_digits = labels == predictions
     right = right_digits.all(axis=1)
     return {

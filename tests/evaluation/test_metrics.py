@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from mnist3.errors import UserError
-from mnist3.evaluation.metrics import number_metrics, wilson_interval
+from mnist3.evaluation.metrics import number_metrics
 
 NAMES = [
     "n",
@@ -48,33 +48,6 @@ def test_four_numbers_computed_by_hand():
     assert metrics["nll"] == pytest.approx(5.1 / 4)
     # Bin of 0.9: gap 0.1; bin of 0.5: two images, both wrong: 1.0; bin of 1.0: no gap.
     assert metrics["ece"] == pytest.approx((0.1 + 1.0 + 0.0) / 4)
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    [
-        # R: binom::binom.confint(x, n, methods = "wilson")
-        (5, 10, 0.2365931, 0.7634069),
-        (9, 10, 0.5958500, 0.9821238),
-        (0, 20, 0.0, 0.1611252),
-        (20, 20, 0.8388748, 1.0),
-    ],
-)
-def test_wilson_interval_of_published_tables(successes, n, low, high):
-    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-6)
-
-
-@hypothesis.given(st.integers(1, 10**6), st.data())
-def test_the_ends_of_the_wilson_interval_solve_its_equation(n, data):
-    successes = data.draw(st.integers(0, n))
-    share = successes / n
-    low, high = wilson_interval(successes, n)
-    assert 0 <= low <= share <= high <= 1
-    assert low < high
-    for end in (low, high):  # |share - end| is 1.96 standard errors at the end
-        assert (share - end) ** 2 == pytest.approx(
-            1.9599639845**2 * end * (1 - end) / n, rel=1e-6, abs=1e-12
-        )
 
 
 @hypothesis.given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))

@@ -1,0 +1,241 @@
+"""Fits that are made once: scikit-learn's own tools over estimators that remember.
+
+A study fits dozens of estimators to the same large arrays. Here the inputs are hashed once, and
+whoever splits or searches handles their row numbers alone. What is kept on the disk is what an
+estimator said of some rows, not the fitted estimator, which may be larger than the data (a forest,
+or the nearest neighbours, who are the data). So
+
+    inputs = Inputs(images)
+    estimator = CachedEstimator(KNeighborsClassifier(), inputs, joblib.Memory(folder))
+    cross_val_score(estimator, inputs.rows, labels, cv=3)
+
+fits three times at first and never again, an interrupted study goes on with the first fit that is
+missing, and `cross_val_predict`, `GridSearchCV` and the others work alike.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+import scipy
+import sklearn
+from jaxtyping import Int, Shaped
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metaestimators import available_if
+
+METHODS = ("predict", "predict_proba", "decision_function")
+_PACKAGE = pathlib.Path(__file__).parent.parent
+_ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks.py", "training")
+
+
+class Inputs:
+    """Inputs of estimators, known by a hash of their values that is computed once.
+
+    Attributes:
+        values: an array or a table, one row an example. It must not be changed any more.
+        fingerprint: hash of the values, their type and shape, in hex.
+        rows: the numbers of all rows.
+    """
+
+    def __init__(self, values: Any):
+        self.values = values
+        self.fingerprint = fingerprint(values)
+        self.rows = np.arange(len(values))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Int[np.ndarray, "rows"]) -> Any:
+        return _safe_indexing(self.values, rows)
+
+    def __deepcopy__(self, memo: dict) -> "Inputs":
+        return self  # scikit-learn copies what an estimator holds whenever it clones it
+
+
+def fingerprint(values: Any) -> str:
+    """Returns a hash of an array's or a table's values, in hex; a gigabyte takes about a second."""
+    if not isinstance(values, np.ndarray) or values.dtype.hasobject:
+        return joblib.hash(values)
+    digest = hashlib.sha256(f"{values.dtype.str}{values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
+    """An estimator over row numbers that is fitted only if what it says is not yet known.
+
+    `fit` remembers rows and targets; whoever asks then has the answer from the cache, or the
+    estimator is fitted. Parameters are those of the estimator inside. What was remembered is
+    forgotten when the estimator's parameters, the inputs, the targets, scikit-learn, NumPy or
+    SciPy change, and for estimators of this package also when its code does.
+
+    Args:
+        estimator: the estimator inside, not fitted.
+        inputs: what the rows are numbers of.
+        memory: where answers are kept; `joblib.Memory(None)` keeps none.
+        answers: what to ask the estimator for as long as it is fitted, of `METHODS`. Name all that
+            will be asked of the same rows, so that one fit serves them.
+    """
+
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        inputs: Inputs,
+        memory: joblib.Memory,
+        answers: Sequence[str] = ("predict",),
+    ):
+        self.estimator = estimator
+        self.inputs = inputs
+        self.memory = memory
+        self.answers = answers
+
+    def fit(
+        self, rows: Int[np.ndarray, "rows"], targets: Shaped[np.ndarray, "rows *outputs"]
+    ) -> "CachedEstimator":
+        """Remembers what to fit the estimator to.
+
+        Args:
+            rows: numbers of the rows to fit it to.
+            targets: of these rows.
+        """
+        self.rows_ = rows
+        self.targets_ = targets
+        if targets.ndim == 1:
+            self.classes_ = np.unique(targets)
+        return self
+
+    def predict(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        """Returns what the estimator predicts for rows."""
+        return self._answer("predict", rows)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    def predict_proba(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        """Returns the estimator's probabilities of the classes of rows."""
+        return self._answer("predict_proba", rows)
+
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    def decision_function(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        """Returns the estimator's scores of rows."""
+        return self._answer("decision_function", rows)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Returns the parameters of the estimator inside."""
+        return self.estimator.get_params(deep)
+
+    def set_params(self, **parameters: Any) -> "CachedEstimator":
+        """Sets parameters of the estimator inside."""
+        self.estimator.set_params(**parameters)
+        return self
+
+    def __sklearn_clone__(self) -> "CachedEstimator":
+        return CachedEstimator(clone(self.estimator), self.inputs, self.memory, self.answers)
+
+    def __sklearn_tags__(self):
+        return self.estimator.__sklearn_tags__()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "rows_")
+
+    def _answer(self, method: str, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        methods = self.answers if method in self.answers else (method,)
+        # `cross_val_score` leaves a detector's targets booleans, `cross_val_predict` makes them
+        # integers; the fit is the same.
+        whole = self.targets_.ndim == 1 and self.targets_.dtype.kind in "biu"
+        targets = self.targets_.astype(np.int64) if whole else self.targets_
+        answers = self.memory.cache(_answers, ignore=["estimator", "inputs", "rows", "asked"])
+        answer = answers(
+            estimator_key(self.estimator),
+            self.inputs.fingerprint,
+            (fingerprint(self.rows_), fingerprint(targets), fingerprint(rows)),
+            tuple(methods),
+            estimator=self.estimator,
+            inputs=self.inputs,
+            rows=(self.rows_, targets),
+            asked=rows,
+        )[method]
+        return answer.astype(self.targets_.dtype) if whole and method == "predict" else answer
+
+
+def cached_fit(
+    memory: joblib.Memory,
+    estimator: BaseEstimator,
+    inputs: Inputs,
+    targets: Shaped[np.ndarray, "n *outputs"],
+) -> BaseEstimator:
+    """Returns a copy of the estimator fitted to all inputs, from the cache if it is there.
+
+    The whole fitted estimator is kept on the disk: for one whose parameters are wanted. Where
+    answers are enough, use `CachedEstimator`.
+    """
+    fit = memory.cache(_fit, ignore=["estimator", "inputs", "targets"])
+    return fit(
+        estimator_key(estimator),
+        inputs.fingerprint,
+        fingerprint(targets),
+        estimator=estimator,
+        inputs=inputs,
+        targets=targets,
+    )
+
+
+def estimator_key(estimator: BaseEstimator) -> str:
+    """Returns a hash of all that decides what an estimator learns from given data, in hex.
+
+    How many cores it may use and how much it prints do not count.
+    """
+    alike = clone(estimator)
+    parts = {"": alike, **alike.get_params(deep=True)}
+    alike.set_params(
+        **{
+            name: default
+            for name in parts
+            for ending, default in (("n_jobs", None), ("verbose", 0))
+            if name.split("__")[-1] == ending
+        }
+    )
+    versions = [(module.__name__, module.__version__) for module in (sklearn, np, scipy)]
+    own = any(type(part).__module__.startswith("mnist3.") for part in parts.values())
+    return joblib.hash((alike, versions, _code_fingerprint() if own else ""))
+
+
+def _code_fingerprint() -> str:
+    digest = hashlib.sha256()
+    for name in _ESTIMATORS_REST_ON:
+        for file in sorted([_PACKAGE / name, *(_PACKAGE / name).rglob("*.py")]):
+            if file.is_file():
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _answers(
+    estimator_key: str,
+    inputs_key: str,
+    row_keys: tuple[str, str, str],
+    methods: tuple[str, ...],
+    *,
+    estimator: BaseEstimator,
+    inputs: Inputs,
+    rows: tuple[np.ndarray, np.ndarray],
+    asked: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Fits an estimator and asks it; the first four arguments are what joblib remembers it by."""
+    train, targets = rows
+    fitted = clone(estimator).fit(inputs[train], targets)
+    held_out = inputs[asked]
+    return {method: getattr(fitted, method)(held_out) for method in methods}
+
+
+def _fit(
+    estimator_key: str,
+    inputs_key: str,
+    targets_key: str,
+    *,
+    estimator: BaseEstimator,
+    inputs: Inputs,
+    targets: np.ndarray,
+) -> BaseEstimator:
+    return clone(estimator).fit(inputs.values, targets)

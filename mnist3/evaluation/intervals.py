@@ -1,0 +1,108 @@
+"""95 % intervals: of a share by Wilson's formula, of anything else by the bootstrap.
+
+The bootstrap draws as many images as there are, with replacement, many times, and sees how the
+metric varies (B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7,
+1979). The interval is that of the percentiles. Drawing counts of images instead of images makes
+every resample a row of one matrix product.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mnist3.errors import UserError
+
+NORMAL_QUANTILE_975 = 1.959963984540054  # a 95 % interval leaves 2.5 % to either side
+RESAMPLES = 1000
+_CHUNK = 2**22  # counts held in memory at once
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Returns the 95 % score interval of a share of `successes` in `n` trials, n > 0.
+
+    Unlike the intervals of the normal approximation and of the bootstrap it has a width also when
+    no trial or every trial succeeds, and it stays inside [0, 1].
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
+    Journal of the American Statistical Association 22, 1927.
+    """
+    share = successes / n
+    squared = NORMAL_QUANTILE_975**2
+    centre = share + squared / (2 * n)
+    half_width = NORMAL_QUANTILE_975 * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
+    scale = 1 + squared / n
+    low, high = (centre - half_width) / scale, (centre + half_width) / scale
+    return max(low, 0.0), min(high, 1.0)  # rounding may step over an end by 1e-17
+
+
+def require_images(n: int) -> int:
+    """Returns the number of images of a split.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if n == 0:
+        raise UserError(
+            "there is no image to evaluate in this split; choose a split that has images or raise "
+            "the number of its examples in config.data."
+        )
+    return n
+
+
+def percentile_interval(
+    estimate: float, resampled: Float[np.ndarray, "resamples"]
+) -> tuple[float, float]:
+    """Returns the 95 % interval that resampled values of a metric span.
+
+    Args:
+        estimate: the metric of the images themselves. Where a metric is biased on few images the
+            percentiles can miss it; then the interval is widened to hold it.
+        resampled: the metric of each resample; nan where a resample does not have it.
+    """
+    resampled = resampled[~np.isnan(resampled)]
+    if len(resampled) == 0:
+        return estimate, estimate
+    low, high = np.percentile(resampled, (2.5, 97.5))
+    return min(float(low), estimate), max(float(high), estimate)
+
+
+def resample_cells(
+    counts: Int[np.ndarray, "*cells"], seed: int = 0
+) -> Int[np.ndarray, "resamples *cells"]:
+    """Returns tables of counts of resampled images, given how many images fall into each cell.
+
+    Drawing n images again changes only how many fall into each cell of a confusion matrix, so a
+    draw costs the same for ten images as for ten million.
+    """
+    n = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=RESAMPLES)
+    return drawn.reshape(RESAMPLES, *counts.shape)
+
+
+def resample_images(n: int, seed: int = 0) -> Iterator[Int[np.ndarray, "chunk n"]]:
+    """Yields how often each of n images is drawn in each resample, some resamples at a time."""
+    random = np.random.default_rng(seed)
+    chunk = max(_CHUNK // n, 1)
+    for start in range(0, RESAMPLES, chunk):
+        size = min(chunk, RESAMPLES - start)
+        drawn = random.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+
+
+def bootstrap_means(
+    values: Float[np.ndarray, "n metrics"], seed: int = 0
+) -> Float[np.ndarray, "resamples metrics"]:
+    """Returns the means of resampled images; the metrics of an image stay together."""
+    values = values.astype(np.float64)
+    return np.concatenate([counts @ values for counts in resample_images(len(values), seed)]) / len(
+        values
+    )
+
+
+def bootstrap_mean_interval(values: Float[np.ndarray, "n"], seed: int = 0) -> tuple[float, float]:
+    """Returns the 95 % interval of the mean of one value an image."""
+    return percentile_interval(
+        float(values.mean(dtype=np.float64)), bootstrap_means(values[:, None], seed)[:, 0]
+    )

@@ -1,0 +1,92 @@
+"""The search for hyperparameters: grid, random and successive halving, as scikit-learn does it."""
+
+import math
+
+import joblib
+import numpy as np
+from jaxtyping import Shaped
+from ml_collections import ConfigDict
+from sklearn.base import BaseEstimator
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401  the import enables it
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import Pipeline
+
+from mnist3.config import nearest
+from mnist3.errors import UserError
+from mnist3.evaluation.cached import CachedEstimator, Inputs
+
+METHODS = ("grid", "random", "halving")
+
+
+def search(
+    estimator: BaseEstimator,
+    config: ConfigDict,
+    inputs: Inputs,
+    targets: Shaped[np.ndarray, "n *outputs"],
+    seed: int,
+    memory: joblib.Memory,
+    scoring: str = "accuracy",
+) -> GridSearchCV | RandomizedSearchCV | HalvingGridSearchCV:
+    """Returns a search that has tried the config's values by cross-validation, each fit cached.
+
+    The estimator is not fitted again with the best values:
+    `clone(estimator).set_params(**search.best_params_)` has them.
+
+    Args:
+        estimator: whose parameters are searched for.
+        config: a config's section `search`. `method`: grid tries all combinations, random draws
+            `iterations` of them, halving tries all on few examples and the better third of them on
+            three times as many, again and again. `grid`: values of each parameter, under the
+            estimator's own names also where it stands behind a scaler. `folds`: unshuffled and
+            stratified.
+        inputs: what to fit to.
+        targets: of each input.
+        seed: of what is drawn.
+        memory: where answers of fitted estimators are kept.
+        scoring: scikit-learn's name of the score to maximise.
+
+    Returns:
+        with `best_params_`, `best_score_` and `cv_results_`.
+
+    Raises:
+        UserError: for an unknown method or parameter, or without values to try.
+    """
+    grid = {_own_name(estimator, name): list(values) for name, values in config.grid.items()}
+    if not grid or not all(grid.values()):
+        raise UserError(
+            f"config.search.method={config.method} has no values to try; give them in "
+            "config.search.grid, a tuple for each parameter."
+        )
+    candidate = CachedEstimator(estimator, inputs, memory)
+    options = {"scoring": scoring, "cv": config.folds, "refit": False, "error_score": "raise"}
+    if config.method == "grid":
+        found = GridSearchCV(candidate, grid, **options)
+    elif config.method == "random":
+        draws = min(config.iterations, math.prod(map(len, grid.values())))
+        found = RandomizedSearchCV(candidate, grid, n_iter=draws, random_state=seed, **options)
+    elif config.method == "halving":
+        found = HalvingGridSearchCV(
+            candidate, grid, random_state=seed, min_resources="exhaust", **options
+        )
+    else:
+        raise UserError(
+            f"config.search.method is {config.method!r}; did you mean "
+            f"{nearest(str(config.method), METHODS)!r}? It is one of {', '.join(METHODS)}."
+        )
+    return found.fit(inputs.rows, targets)
+
+
+def _own_name(estimator: BaseEstimator, name: str) -> str:
+    """Returns a parameter's name in a pipeline, whose last step has the estimator."""
+    known = estimator.get_params(deep=True)
+    names = [name]
+    if isinstance(estimator, Pipeline):
+        names.append(f"{estimator.steps[-1][0]}__{name}")
+    for each in names:
+        if each in known:
+            return each
+    choices = [each.split("__")[-1] for each, value in known.items() if not hasattr(value, "fit")]
+    raise UserError(
+        f"config.search.grid.{name}: the estimator has no such parameter; did you mean "
+        f"{nearest(name, choices)!r}?"
+    )
