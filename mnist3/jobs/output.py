@@ -13,7 +13,7 @@ from mnist3 import models
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
 from mnist3.files import replacing
-from mnist3.reporting import figures
+from mnist3.reporting import drawing, figures
 from mnist3.tasks import Prediction, number_text
 from mnist3.training import program
 from mnist3.training.run import Run
@@ -99,7 +99,7 @@ def draw_figures(
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
     paths = {file: os.path.join(folder, "figures", f"{file}.png") for file in drawn}
     for file, path in paths.items():
-        figures.save(drawn[file], path)
+        drawing.save(drawn[file], path)
     return list(paths.values())
 
 

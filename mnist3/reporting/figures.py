@@ -1,12 +1,5 @@
-"""The pictures of a run. Arrays go in, figures come out; `save` alone touches the disk.
+"""The pictures of a run that reads numbers. Arrays go in, figures come out."""
 
-Nothing here uses `matplotlib.pyplot`, whose figures are shared by the whole process. Colours are
-those of Okabe and Ito (Color Universal Design, 2008) and the map `cividis` (Nunez, Anderton and
-Renslow, 2018), which are told apart with every kind of colour vision.
-"""
-
-import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,14 +13,19 @@ from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
-from mnist3.files import replacing
+from mnist3.reporting.drawing import (
+    BLUE,
+    GREY,
+    SPLIT_COLOURS,
+    VERMILLION,
+    grid_shape,
+    image_grid,
+    new_figure,
+    plain_axes,
+)
 from mnist3.tasks import number_text
 
-BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SPLIT_COLOURS = {"train": ORANGE, "val": BLUE, "test": GREEN}
-GREY = "#666666"
 DIGITS = np.arange(10)
-DOTS_PER_INCH = 120
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]], description: str) -> Figure:
@@ -38,7 +36,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], description: str) -> F
             `nll` and `exact_match`. At least one line.
         description: what was trained on what, for the title.
     """
-    figure = _new_figure(10, 4)
+    figure = new_figure(10, 4)
     loss, exact_match = figure.subplots(1, 2)
     epochs = np.array([line["epoch"] for line in history])
     marker = "o" if len(epochs) <= 40 else None
@@ -66,7 +64,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], description: str) -> F
     exact_match.set(title="Exact match", ylabel="images with every digit right")
     exact_match.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     for axes in (loss, exact_match):
-        _plain_axes(axes, grid="both")
+        plain_axes(axes, grid="both")
         axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(frameon=False)
@@ -89,7 +87,7 @@ def examples(
         limit: most images drawn.
     """
     captions = [number_text(label) for label in labels[:limit]]
-    return _image_grid(images[:limit], captions, f"Images and their labels: {description}")
+    return image_grid(images[:limit], captions, f"Images and their labels: {description}")
 
 
 def misread(
@@ -123,7 +121,7 @@ def misread(
         f"Misread images with the reading's probability: {description}\n"
         f"{few}{len(wrong):,} of {len(labels):,} images"
     )
-    return _image_grid(images[shown], captions, title)
+    return image_grid(images[shown], captions, title)
 
 
 def position_confusion(
@@ -137,8 +135,8 @@ def position_confusion(
         description: what the images are, for the title.
     """
     positions = labels.shape[1]
-    rows, columns = _grid_shape(positions, most_columns=3)
-    figure = _new_figure(4.6 * columns + 1, 4.7 * rows + 0.5)
+    rows, columns = grid_shape(positions, most_columns=3)
+    figure = new_figure(4.6 * columns + 1, 4.7 * rows + 0.5)
     panels = figure.subplots(rows, columns, squeeze=False)
     counts = np.zeros((positions, 10, 10), np.int64)
     for position in range(positions):
@@ -178,7 +176,7 @@ def position_accuracy(
         description: what the images are, for the title.
     """
     positions = len(next(iter(accuracies.values())))
-    figure = _new_figure(max(9, 2.2 * positions + 4), 4)
+    figure = new_figure(max(9, 2.2 * positions + 4), 4)
     right, wrong = figure.subplots(1, 2)
     width = 0.8 / len(accuracies)
     for number, (split, values) in enumerate(accuracies.items()):
@@ -192,7 +190,7 @@ def position_accuracy(
         deviation = np.sqrt(values * errors / sizes[split])
         wrong.bar(places, errors, yerr=deviation, ecolor=GREY, capsize=3, **style)
     for axes in (right, wrong):
-        _plain_axes(axes, grid="y")
+        plain_axes(axes, grid="y")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.set_xticks(
             range(positions), [_position(position, positions) for position in range(positions)]
@@ -225,7 +223,7 @@ def reliability(
     used = binned.counts > 0
     share = binned.right[used]
 
-    figure = _new_figure(5.5, 6.5)
+    figure = new_figure(5.5, 6.5)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curve.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
     curve.errorbar(
@@ -254,7 +252,7 @@ def reliability(
     )
     histogram.set_ylim(0.7, 2 * binned.counts.max())
     for axes in (curve, histogram):
-        _plain_axes(axes, grid="both")
+        plain_axes(axes, grid="both")
         axes.yaxis.set_major_formatter("{x:g}")
     error_text = f"expected calibration error {binned.error:.4f}, {len(right):,} images"
     figure.suptitle(f"Reliability: {description}\n{error_text}")
@@ -269,8 +267,8 @@ def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: s
         description: what the images are, for the title.
     """
     positions = next(iter(labels.values())).shape[1]
-    rows, columns = _grid_shape(positions, most_columns=3)
-    figure = _new_figure(max(4.2 * columns, 7), 3 * rows + 1)
+    rows, columns = grid_shape(positions, most_columns=3)
+    figure = new_figure(max(4.2 * columns, 7), 3 * rows + 1)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     width = 0.8 / len(labels)
     for position, axes in enumerate(panels.flat):
@@ -282,7 +280,7 @@ def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: s
             places = DIGITS + (number - (len(labels) - 1) / 2) * width
             axes.bar(places, share, width, color=SPLIT_COLOURS[split])
         axes.axhline(0.1, color=GREY, linestyle=":")
-        _plain_axes(axes, grid="y")
+        plain_axes(axes, grid="y")
         axes.set(title=_position(position, positions), xlabel="digit", xticks=DIGITS)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     for axes in panels[:, 0]:
@@ -294,61 +292,6 @@ def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: s
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"Class balance: {description} (dotted: one tenth)")
     return figure
-
-
-def save(figure: Figure, path: str | os.PathLike) -> None:
-    """Writes a figure as PNG, whole or not at all; the same figure gives the same bytes.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    with replacing(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=DOTS_PER_INCH, facecolor="white")
-
-
-def _new_figure(width: float | int, height: float | int) -> Figure:
-    """Returns an empty figure of this size in inches, with room around what it will hold."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
-    return figure
-
-
-def _image_grid(
-    images: UInt8[np.ndarray, "n height width"], captions: Sequence[str], title: str
-) -> Figure:
-    """Draws all images on one axes, which takes a tenth of the time of one axes each."""
-    rows, columns = _grid_shape(max(len(images), 1), most_columns=6)
-    height, width = images.shape[1:]
-    inch = max(height, width) / 1.4  # px
-    caption_height = inch * (0.06 + 0.17 * (1 + max((c.count("\n") for c in captions), default=0)))
-    cell_height, cell_width = height + caption_height + 0.08 * inch, width + 0.12 * inch
-    size = (
-        max(columns * cell_width / inch, 7),
-        rows * cell_height / inch + 0.25 + 0.2 * (1 + title.count("\n")),
-    )
-    figure = _new_figure(*size)
-    axes = figure.subplots()
-    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = index % columns * cell_width, index // columns * cell_height
-        extent = (left, left + width, top + height, top)
-        axes.imshow(image, "gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
-        place = (left + width / 2, top - 0.05 * inch)
-        axes.text(*place, caption, ha="center", va="bottom", fontsize=9)
-    axes.set(xlim=(0, columns * cell_width), ylim=(rows * cell_height, -caption_height))
-    axes.axis("off")
-    figure.suptitle(title)
-    return figure
-
-
-def _grid_shape(cells: int, most_columns: int) -> tuple[int, int]:
-    columns = min(cells, most_columns)
-    return math.ceil(cells / columns), columns
-
-
-def _plain_axes(axes: Axes, grid: str) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis=grid, color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def _position(position: int, positions: int) -> str:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist3.reporting import figures
+from mnist3.reporting import drawing, figures
 
 WORDS = "val split, digits"
 
@@ -62,7 +62,7 @@ def test_misread_of_a_perfect_reader_says_so(tmp_path):
     pixels, labels, _, confidences = fake(5, 3)
     figure = figures.misread(pixels, labels, labels, confidences, WORDS)
     assert figure.get_suptitle().endswith("\n0 of 5 images")
-    figures.save(figure, tmp_path / "none.png")
+    drawing.save(figure, tmp_path / "none.png")
 
 
 def test_examples_show_images_with_their_labels():
@@ -138,7 +138,7 @@ def test_every_figure_is_drawn_for_any_number_of_digits_and_holds_its_texts(tmp_
     }
     for name, figure in drawn.items():
         assert WORDS in figure.get_suptitle()
-        figures.save(figure, tmp_path / f"{name}.png")
+        drawing.save(figure, tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as image:
             pixels_drawn = np.asarray(image.convert("L"))
         edge = np.concatenate([pixels_drawn[[0, -1]].ravel(), pixels_drawn[:, [0, -1]].ravel()])
@@ -148,7 +148,7 @@ def test_every_figure_is_drawn_for_any_number_of_digits_and_holds_its_texts(tmp_
 
 def test_save_gives_the_same_bytes_and_leaves_no_global_state(tmp_path):
     for name in ("first.png", "second.png"):
-        figures.save(figures.learning_curves(history(3), WORDS), tmp_path / name)
+        drawing.save(figures.learning_curves(history(3), WORDS), tmp_path / name)
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["first.png", "second.png"]
     assert matplotlib._pylab_helpers.Gcf.figs == {}

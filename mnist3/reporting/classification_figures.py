@@ -1,0 +1,245 @@
+"""Pictures of how well classes are told apart. Arrays go in, figures come out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from mnist3.evaluation.classification import by_row, errors_by_row
+from mnist3.evaluation.curves import OperatingPoint, PrecisionRecall, Roc
+from mnist3.reporting.drawing import (
+    BLUE,
+    COLOURS,
+    GREY,
+    LINES,
+    SPLIT_COLOURS,
+    VERMILLION,
+    new_figure,
+    plain_axes,
+)
+
+MOST_NUMBERS = 15  # classes, above which a matrix has no room for a number in every cell
+CORNER = 0.2  # rates drawn in the close-up of the ROC curve
+
+
+def class_balance(
+    targets: Mapping[str, Int[np.ndarray, "_"]], classes: Sequence[str], description: str
+) -> Figure:
+    """Draws the share of each class in each split.
+
+    Args:
+        targets: by split, the class 0, 1, ... of each image.
+        classes: names of the classes.
+        description: what the images are, for the title.
+    """
+    figure = new_figure(max(7, 0.8 * len(classes) + 2), 4)
+    axes = figure.subplots()
+    width = 0.8 / len(targets)
+    for number, (split, each) in enumerate(targets.items()):
+        share = np.bincount(each, minlength=len(classes)) / max(len(each), 1)
+        places = np.arange(len(classes)) + (number - (len(targets) - 1) / 2) * width
+        label = f"{split} ({len(each):,} images)"
+        axes.bar(places, share, width, color=SPLIT_COLOURS[split], label=label)
+    axes.axhline(1 / len(classes), color=GREY, linestyle=":", label="all classes alike")
+    plain_axes(axes, grid="y")
+    axes.set(xlabel="class", ylabel="share of the split's images")
+    axes.set_xticks(range(len(classes)), classes)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(f"Class balance: {description}")
+    return figure
+
+
+def confusion(
+    counts: Int[np.ndarray, "classes classes"], classes: Sequence[str], description: str
+) -> Figure:
+    """Draws how often each class was taken for each: images, shares, and errors alone.
+
+    Args:
+        counts: images of each class (row) that were taken for each (column).
+        classes: names of the classes.
+        description: who classified what, for the title.
+    """
+    side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
+    figure = new_figure(3 * side + 1.6, side + 1)
+    panels = figure.subplots(1, 3)
+    errors = errors_by_row(counts)
+    wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
+    for axes, values, norm, title, label in (
+        (panels[0], counts, LogNorm(1, max(counts.max(), 2)), "Images", "images (logarithmic)"),
+        (panels[1], by_row(counts), Normalize(0, 1), "Share of the class", "share of the row"),
+        (
+            panels[2],
+            errors,
+            Normalize(0, errors.max() or 1),
+            "Share of the class's errors",
+            "share of the row's errors",
+        ),
+    ):
+        picture = axes.imshow(np.where(values > 0, values, np.nan), "cividis", norm)
+        if len(classes) <= MOST_NUMBERS:
+            _write_cells(axes, values, norm)
+        axes.set(title=title, xlabel="predicted class", ylabel="true class")
+        rotation = 45 if max(map(len, classes)) > 3 else 0
+        axes.set_xticks(range(len(classes)), classes, rotation=rotation)
+        axes.set_yticks(range(len(classes)), classes)
+        colorbar = figure.colorbar(picture, ax=axes, shrink=0.8, label=f"{label}; blank: none")
+        if values is counts:
+            colorbar.formatter = "{x:g}"
+        else:
+            colorbar.formatter = PercentFormatter(1, decimals=0)
+    figure.suptitle(f"Confusion: {description}\n{wrong:,} of {total:,} wrong")
+    return figure
+
+
+def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str) -> Figure:
+    """Draws precision and recall against the threshold, and marks the chosen one.
+
+    Args:
+        curve: precision and recall of a detector.
+        chosen: its threshold, and what it gives.
+        description: which detector of what, for the title.
+    """
+    figure = new_figure(8, 4.4)
+    axes = figure.subplots()
+    for values, name, colour, style in (
+        (curve.precision, "precision", BLUE, "-"),
+        (curve.recall, "recall", VERMILLION, "--"),
+    ):
+        axes.plot(curve.thresholds, values, style, color=colour, label=name, linewidth=2)
+    axes.axvline(chosen.threshold, color=GREY, linestyle=":")
+    for value, name, colour in (
+        (chosen.precision, "precision", BLUE),
+        (chosen.recall, "recall", VERMILLION),
+    ):
+        axes.plot(chosen.threshold, value, "o", color=colour, ms=8)
+        axes.annotate(
+            f"{name} {value:.2%}",
+            (chosen.threshold, value),
+            xytext=(8, -3),
+            textcoords="offset points",
+            va="top",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )
+    # Beyond these the curves are flat, and a score far out would squeeze what matters.
+    inside = curve.thresholds[(curve.recall < 0.999) & (curve.recall > 0.001)]
+    ends = np.append(inside, chosen.threshold)
+    if ends.max() > ends.min():
+        reach = 0.03 * (ends.max() - ends.min())
+        axes.set_xlim(ends.min() - reach, ends.max() + reach)
+    plain_axes(axes, grid="both")
+    axes.set(
+        xlabel="threshold: called positive if the score is at least this",
+        ylabel="precision, recall",
+        ylim=(0, 1.03),
+    )
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle(
+        f"Precision and recall by threshold: {description}\nchosen (dotted): {chosen.threshold:.4g}"
+    )
+    return figure
+
+
+def precision_recall_curves(
+    curves: Mapping[str, PrecisionRecall],
+    description: str,
+    chosen: Mapping[str, OperatingPoint] | None = None,
+) -> Figure:
+    """Draws precision against recall of several estimators.
+
+    Args:
+        curves: by the estimator's name.
+        description: what is detected in what, for the title.
+        chosen: thresholds to mark, by the estimator's name.
+    """
+    figure = new_figure(6.4, 6)
+    axes = figure.subplots()
+    for name, curve, style in _styled(curves):
+        label = f"{name}: average precision {curve.average_precision:.4f}"
+        # From the top right: the lowest threshold has the highest recall.
+        axes.plot(curve.recall, curve.precision, label=label, **style)
+        if chosen and name in chosen:
+            point = chosen[name]
+            label = f"threshold {point.threshold:.4g}: precision {point.precision:.1%}"
+            axes.plot(point.recall, point.precision, "o", color=style["color"], ms=9, label=label)
+    plain_axes(axes, grid="both")
+    axes.set(
+        xlabel="recall: share of the positive images that are found",
+        ylabel="precision: share of those called positive that are",
+        xlim=(0, 1.01),
+        ylim=(0, 1.01),
+        aspect="equal",
+    )
+    _percent_axes(axes)
+    axes.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="lower left", fontsize=9)
+    figure.suptitle(f"Precision and recall: {description}")
+    return figure
+
+
+def roc_curves(curves: Mapping[str, Roc], description: str) -> Figure:
+    """Draws the ROC curves of several estimators, and a close-up of the corner that matters.
+
+    Args:
+        curves: by the estimator's name.
+        description: what is detected in what, for the title.
+    """
+    figure = new_figure(11, 5.8)
+    whole, corner = figure.subplots(1, 2)
+    for axes in (whole, corner):
+        for name, curve, style in _styled(curves):
+            label = f"{name}: area {curve.area:.4f}"
+            axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=label, **style)
+        axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance: area 0.5")
+        plain_axes(axes, grid="both")
+        axes.set(
+            xlabel="false positive rate: share of the negative images that are called positive",
+            ylabel="true positive rate (recall)",
+            aspect="equal",
+        )
+        _percent_axes(axes)
+    whole.set(title="All", xlim=(-0.01, 1), ylim=(0, 1.01))
+    corner.set(title="Upper left corner", xlim=(-0.002, CORNER), ylim=(1 - CORNER, 1.002))
+    handles, names = whole.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"ROC curves: {description}")
+    return figure
+
+
+def _write_cells(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        if value > 0:
+            text = f"{value}" if np.issubdtype(values.dtype, np.integer) else _percent(value)
+            colour = "white" if norm(value) < 0.55 else "black"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+
+
+def _percent(share: float) -> str:
+    """Returns a share in percent, with a decimal where rounding would make it 0 or 100."""
+    return f"{100 * share:.0f}" if 0.01 <= share <= 0.985 or share == 1 else f"{100 * share:.1f}"
+
+
+def _percent_axes(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def _styled(curves: Mapping[str, tuple]) -> list[tuple]:
+    """Returns name, curve and a style of its own for each."""
+    return [
+        (
+            name,
+            curve,
+            {
+                "color": COLOURS[number % len(COLOURS)],
+                "linestyle": LINES[number % len(LINES)],
+                "linewidth": 1.8,
+            },
+        )
+        for number, (name, curve) in enumerate(curves.items())
+    ]

@@ -1,0 +1,189 @@
+"""Pictures of a study: what a search tried, which features matter, which candidate is best."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mnist3.evaluation.selection import Comparison
+from mnist3.reporting.drawing import BLUE, GREY, ORANGE, VERMILLION, new_figure, plain_axes
+
+
+def search_heat_map(results: Mapping[str, Any], score: str, description: str) -> Figure:
+    """Draws the score of each combination that a search tried.
+
+    The two parameters with the most values make the axes; of several combinations that share a
+    cell, or a place, the best one is drawn.
+
+    Args:
+        results: the search's `cv_results_`.
+        score: what was maximised, for the colour bar.
+        description: of which estimator on what, for the title.
+    """
+    scores = np.asarray(results["mean_test_score"], np.float64)
+    deviations = np.asarray(results["std_test_score"], np.float64)
+    tried = {name: _values(results["params"], name) for name in results["params"][0]}
+    tried = {name: values for name, values in tried.items() if len(values) > 1}
+    names = sorted(tried, key=lambda name: -len(tried[name]))[:2]
+    if len(names) < 2:
+        return _search_line(results, names, scores, deviations, score, description)
+    across, down = names
+    cells = np.full((len(tried[down]), len(tried[across])), np.nan)
+    spread = cells.copy()
+    for parameters, value, deviation in zip(results["params"], scores, deviations, strict=True):
+        place = tried[down].index(parameters[down]), tried[across].index(parameters[across])
+        if not value <= cells[place]:
+            cells[place], spread[place] = value, deviation
+    figure = new_figure(max(1.25 * cells.shape[1] + 2.6, 6), max(0.9 * cells.shape[0] + 1.8, 3.6))
+    axes = figure.subplots()
+    picture = axes.imshow(cells, "cividis", aspect="auto")
+    for (row, column), value in np.ndenumerate(cells):
+        if not np.isnan(value):
+            colour = "white" if picture.norm(value) < 0.55 else "black"
+            text = f"{value:.4f}\n± {spread[row, column]:.4f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    row, column = np.unravel_index(np.nanargmax(cells), cells.shape)
+    frame = Rectangle(
+        (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=VERMILLION, linewidth=3
+    )
+    axes.add_patch(frame)
+    axes.set_xticks(range(cells.shape[1]), map(str, tried[across]))
+    axes.set_yticks(range(cells.shape[0]), map(str, tried[down]))
+    axes.set(xlabel=_short(across), ylabel=_short(down))
+    figure.colorbar(picture, label=f"{score}, mean of the folds", format="{x:.4f}")
+    others = len(tried) - 2
+    best_of = f"; best over {others} more parameter{'s' * (others > 1)}" if others else ""
+    figure.suptitle(
+        f"Search: {description}\n"
+        f"± standard deviation of the folds; framed: the best, {np.nanmax(cells):.4f}{best_of}"
+    )
+    return figure
+
+
+def _search_line(
+    results: Mapping[str, Any],
+    names: Sequence[str],
+    scores: np.ndarray,
+    deviations: np.ndarray,
+    score: str,
+    description: str,
+) -> Figure:
+    """Draws the scores of a search over one parameter, or over none."""
+    labels = [str(parameters[names[0]]) if names else "" for parameters in results["params"]]
+    figure = new_figure(max(6, 0.7 * len(labels) + 2), 4)
+    axes = figure.subplots()
+    places = np.arange(len(labels))
+    axes.errorbar(places, scores, deviations, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
+    best = int(np.argmax(scores))
+    label = f"best: {scores[best]:.4f}"
+    axes.plot(best, scores[best], "*", color=VERMILLION, ms=15, label=label)
+    axes.set_xticks(places, labels)
+    axes.set(xlabel=_short(names[0]) if names else "", ylabel=f"{score}, mean of the folds")
+    plain_axes(axes, grid="y")
+    axes.legend(frameon=False)
+    figure.suptitle(f"Search: {description}\n(line: one standard deviation of the folds)")
+    return figure
+
+
+def feature_importance(
+    names: Sequence[str],
+    importances: Float[np.ndarray, "features repeats"],
+    score: str,
+    description: str,
+    limit: int = 20,
+) -> Figure:
+    """Draws by how much a score falls when a feature is shuffled, the most important first.
+
+    Args:
+        names: of the features.
+        importances: the fall in each repeat, as `permutation_importance` gives it.
+        score: what falls.
+        description: of which estimator on what, for the title.
+        limit: most features drawn.
+    """
+    means = importances.mean(axis=1)
+    order = np.argsort(-means, kind="stable")[:limit]
+    low, high = np.percentile(importances[order], (2.5, 97.5), axis=1)
+    figure = new_figure(8, 0.32 * len(order) + 1.8)
+    axes = figure.subplots()
+    places = np.arange(len(order))
+    shown = means[order]
+    axes.barh(places, shown, color=BLUE, height=0.7)
+    reach = np.maximum([shown - low, high - shown], 0)
+    axes.errorbar(shown, places, xerr=reach, fmt="none", ecolor=ORANGE, elinewidth=2, capsize=3)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(places, [names[index] for index in order])
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    axes.set_xlabel(f"fall in {score} when the feature's values are shuffled")
+    plain_axes(axes, grid="x")
+    few = f"the {len(order)} most important of {len(names)} features; " * (len(order) < len(names))
+    figure.suptitle(
+        f"Feature importance: {description}\n({few}line: 95 % of {importances.shape[1]} shuffles)"
+    )
+    return figure
+
+
+def comparison(result: Comparison, description: str) -> Figure:
+    """Draws how often each candidate was right, and by how much it lies behind the winner.
+
+    Args:
+        result: of comparing the candidates.
+        description: what was read, for the title.
+    """
+    figure = new_figure(11, 0.42 * len(result.rivals) + 2)
+    accuracy, behind = figure.subplots(1, 2, sharey=True)
+    for place, rival in enumerate(result.rivals):
+        winner = rival.name == result.winner
+        colour, marker = (VERMILLION, "*") if winner else (BLUE, "o") if rival.tied else (GREY, "s")
+        for axes, value, ends in (
+            (accuracy, rival.accuracy, rival.accuracy_ci95),
+            (behind, rival.behind, rival.behind_ci95),
+        ):
+            axes.plot(ends, (place, place), color=colour, linewidth=2)
+            size = 13 if winner else 7
+            axes.plot(value, place, marker, color=colour, ms=size)
+        if not winner:
+            text = "p < 0.0001" if rival.p_value < 1e-4 else f"p = {rival.p_value:.2g}"
+            style = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+            behind.annotate(text, (rival.behind, place), fontsize=8, **style)
+    for label, colour, marker in (
+        ("winner", VERMILLION, "*"),
+        ("cannot be told apart from it", BLUE, "o"),
+        ("worse", GREY, "s"),
+    ):
+        accuracy.plot([], [], marker, color=colour, label=label, ms=8)
+    accuracy.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
+    accuracy.set_ylim(len(result.rivals) - 0.5, -0.6)
+    accuracy.set(title="Right", xlabel="share of the images that are right")
+    behind.set(title="Behind the winner", xlabel="difference of the shares")
+    behind.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
+    for axes in (accuracy, behind):
+        plain_axes(axes, grid="x")
+        axes.xaxis.set_major_formatter("{x:.2%}")
+        axes.locator_params(axis="x", nbins=6)
+    handles, names = accuracy.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(
+        f"Comparison: {description}\n"
+        "(lines: 95 % intervals; p: McNemar's exact test, Holm's correction)"
+    )
+    return figure
+
+
+def _values(tried: Sequence[Mapping[str, Any]], name: str) -> list:
+    """Returns the values of a parameter, numbers by size and others as they come."""
+    values = []
+    for parameters in tried:
+        if parameters[name] not in values:
+            values.append(parameters[name])
+    if all(isinstance(value, int | float) for value in values):
+        return sorted(values)
+    return values
+
+
+def _short(name: str) -> str:
+    """Returns a parameter's own name, without the steps of a pipeline."""
+    return name.split("__")[-1]
