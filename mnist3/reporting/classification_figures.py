@@ -7,7 +7,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from mnist3.evaluation.classification import by_row, errors_by_row
 from mnist3.evaluation.curves import OperatingPoint, PrecisionRecall, Roc
@@ -20,6 +20,7 @@ from mnist3.reporting.drawing import (
     VERMILLION,
     new_figure,
     plain_axes,
+    write_title,
 )
 
 MOST_NUMBERS = 15  # classes, above which a matrix has no room for a number in every cell
@@ -50,7 +51,7 @@ def class_balance(
     axes.set_xticks(range(len(classes)), classes)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle(f"Class balance: {description}")
+    write_title(figure, f"Class balance: {description}")
     return figure
 
 
@@ -65,18 +66,18 @@ def confusion(
         description: who classified what, for the title.
     """
     side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
-    figure = new_figure(3 * side + 1.6, side + 1)
+    figure = new_figure(3 * side + 1.6, 0.88 * side + 0.7)
     panels = figure.subplots(1, 3)
     errors = errors_by_row(counts)
     wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
     for axes, values, norm, title, label in (
         (panels[0], counts, LogNorm(1, max(counts.max(), 2)), "Images", "images (logarithmic)"),
-        (panels[1], by_row(counts), Normalize(0, 1), "Share of the class", "share of the row"),
+        (panels[1], by_row(counts), Normalize(0, 1), "Share of the class, %", "share of the row"),
         (
             panels[2],
             errors,
             Normalize(0, errors.max() or 1),
-            "Share of the class's errors",
+            "Share of the class's errors, %",
             "share of the row's errors",
         ),
     ):
@@ -84,15 +85,16 @@ def confusion(
         if len(classes) <= MOST_NUMBERS:
             _write_cells(axes, values, norm)
         axes.set(title=title, xlabel="predicted class", ylabel="true class")
-        rotation = 45 if max(map(len, classes)) > 3 else 0
-        axes.set_xticks(range(len(classes)), classes, rotation=rotation)
+        long = len(classes) * max(map(len, classes)) > 30
+        turned = {"rotation": 45, "ha": "right"} if long else {}
+        axes.set_xticks(range(len(classes)), classes, **turned)
         axes.set_yticks(range(len(classes)), classes)
         colorbar = figure.colorbar(picture, ax=axes, shrink=0.8, label=f"{label}; blank: none")
         if values is counts:
             colorbar.formatter = "{x:g}"
         else:
             colorbar.formatter = PercentFormatter(1, decimals=0)
-    figure.suptitle(f"Confusion: {description}\n{wrong:,} of {total:,} wrong")
+    write_title(figure, f"Confusion: {description}\n{wrong:,} of {total:,} wrong")
     return figure
 
 
@@ -112,18 +114,18 @@ def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str)
     ):
         axes.plot(curve.thresholds, values, style, color=colour, label=name, linewidth=2)
     axes.axvline(chosen.threshold, color=GREY, linestyle=":")
-    for value, name, colour in (
-        (chosen.precision, "precision", BLUE),
-        (chosen.recall, "recall", VERMILLION),
+    # Precision mostly rises with the threshold and recall falls: each text stands off its curve.
+    for value, name, colour, side in (
+        (chosen.precision, "precision", BLUE, "top"),
+        (chosen.recall, "recall", VERMILLION, "bottom"),
     ):
         axes.plot(chosen.threshold, value, "o", color=colour, ms=8)
         axes.annotate(
             f"{name} {value:.2%}",
             (chosen.threshold, value),
-            xytext=(8, -3),
+            xytext=(8, -5 if side == "top" else 5),
             textcoords="offset points",
-            va="top",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+            va=side,
         )
     # Beyond these the curves are flat, and a score far out would squeeze what matters.
     inside = curve.thresholds[(curve.recall < 0.999) & (curve.recall > 0.001)]
@@ -137,11 +139,13 @@ def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str)
         ylabel="precision, recall",
         ylim=(0, 1.03),
     )
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
-    figure.suptitle(
-        f"Precision and recall by threshold: {description}\nchosen (dotted): {chosen.threshold:.4g}"
+    write_title(
+        figure,
+        f"Precision and recall by threshold: {description}\nchosen (dotted): {_threshold(chosen)}",
     )
     return figure
 
@@ -166,7 +170,7 @@ def precision_recall_curves(
         axes.plot(curve.recall, curve.precision, label=label, **style)
         if chosen and name in chosen:
             point = chosen[name]
-            label = f"threshold {point.threshold:.4g}: precision {point.precision:.1%}"
+            label = f"threshold {_threshold(point)}: precision {point.precision:.1%}"
             axes.plot(point.recall, point.precision, "o", color=style["color"], ms=9, label=label)
     plain_axes(axes, grid="both")
     axes.set(
@@ -178,7 +182,7 @@ def precision_recall_curves(
     )
     _percent_axes(axes)
     axes.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="lower left", fontsize=9)
-    figure.suptitle(f"Precision and recall: {description}")
+    write_title(figure, f"Precision and recall: {description}")
     return figure
 
 
@@ -198,16 +202,18 @@ def roc_curves(curves: Mapping[str, Roc], description: str) -> Figure:
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance: area 0.5")
         plain_axes(axes, grid="both")
         axes.set(
-            xlabel="false positive rate: share of the negative images that are called positive",
+            xlabel="false positive rate: negative images called positive",
             ylabel="true positive rate (recall)",
             aspect="equal",
         )
         _percent_axes(axes)
+    for axis in (corner.xaxis, corner.yaxis):
+        axis.set_major_locator(MultipleLocator(CORNER / 4))
     whole.set(title="All", xlim=(-0.01, 1), ylim=(0, 1.01))
     corner.set(title="Upper left corner", xlim=(-0.002, CORNER), ylim=(1 - CORNER, 1.002))
     handles, names = whole.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"ROC curves: {description}")
+    write_title(figure, f"ROC curves: {description}")
     return figure
 
 
@@ -222,6 +228,11 @@ def _write_cells(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
 def _percent(share: float) -> str:
     """Returns a share in percent, with a decimal where rounding would make it 0 or 100."""
     return f"{100 * share:.0f}" if 0.01 <= share <= 0.985 or share == 1 else f"{100 * share:.1f}"
+
+
+def _threshold(point: OperatingPoint) -> str:
+    far = abs(point.threshold) >= 1000
+    return f"{point.threshold:,.0f}" if far else f"{point.threshold:.4g}"
 
 
 def _percent_axes(axes: Axes) -> None:

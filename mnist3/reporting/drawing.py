@@ -7,6 +7,7 @@ Renslow, 2018), which are told apart with every kind of colour vision.
 
 import math
 import os
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ LINES = ("-", "--", "-.", ":")  # a second way to tell curves apart, where colou
 SPLIT_COLOURS = {"train": ORANGE, "val": BLUE, "test": GREEN}
 GREY = "#666666"
 DOTS_PER_INCH = 120
+TITLE_LETTERS = 10  # an inch
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:
@@ -40,6 +42,13 @@ def new_figure(width: float | int, height: float | int) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
     return figure
+
+
+def write_title(figure: Figure, title: str) -> None:
+    """Writes the title of a figure, its lines broken where the figure ends."""
+    letters = int(figure.get_figwidth() * TITLE_LETTERS)
+    lines = (textwrap.fill(line, letters) for line in title.split("\n"))
+    figure.suptitle("\n".join(lines))
 
 
 def image_grid(
@@ -86,7 +95,7 @@ def image_grid(
         axes.text(*place, name, ha="right", va="center", fontsize=10)
     axes.set(xlim=(-margin, columns * cell_width), ylim=(rows * cell_height, -caption_height))
     axes.axis("off")
-    figure.suptitle(title)
+    write_title(figure, title)
     return figure
 
 

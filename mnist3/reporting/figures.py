@@ -22,6 +22,7 @@ from mnist3.reporting.drawing import (
     image_grid,
     new_figure,
     plain_axes,
+    write_title,
 )
 from mnist3.tasks import number_text
 
@@ -68,7 +69,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], description: str) -> F
         axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(frameon=False)
-    figure.suptitle(f"Learning curves: {description}")
+    write_title(figure, f"Learning curves: {description}")
     return figure
 
 
@@ -161,7 +162,7 @@ def position_confusion(
         )
     colorbar = figure.colorbar(picture, ax=figure.axes, shrink=0.8 / rows, format=LogFormatter())
     colorbar.set_label("images (logarithmic; blank: none)")
-    figure.suptitle(f"Confusion by position: {description}")
+    write_title(figure, f"Confusion by position: {description}")
     return figure
 
 
@@ -200,7 +201,7 @@ def position_accuracy(
     wrong.set_ylim(bottom=0)
     handles, names = right.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"Accuracy by position: {description}")
+    write_title(figure, f"Accuracy by position: {description}")
     return figure
 
 
@@ -223,7 +224,7 @@ def reliability(
     used = binned.counts > 0
     share = binned.right[used]
 
-    figure = new_figure(5.5, 6.5)
+    figure = new_figure(5.5, 6.9)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curve.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
     curve.errorbar(
@@ -237,10 +238,9 @@ def reliability(
         label="this model (line: one standard error)",
     )
     curve.set(
-        ylabel="exact match of the bin's images",
+        ylabel="share of the bin's images read right",
         ylim=(-0.02, 1.02),
     )
-    curve.legend(frameon=False, loc="upper left")
     edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
     width = 1 / CALIBRATION_BINS
     histogram.bar(edges, binned.counts, width, align="edge", color=BLUE, edgecolor="white")
@@ -254,8 +254,10 @@ def reliability(
     for axes in (curve, histogram):
         plain_axes(axes, grid="both")
         axes.yaxis.set_major_formatter("{x:g}")
+    handles, names = curve.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", frameon=False)
     error_text = f"expected calibration error {binned.error:.4f}, {len(right):,} images"
-    figure.suptitle(f"Reliability: {description}\n{error_text}")
+    write_title(figure, f"Reliability: {description}\n{error_text}")
     return figure
 
 
@@ -290,7 +292,7 @@ def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: s
         for split, digits in labels.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"Class balance: {description} (dotted: one tenth)")
+    write_title(figure, f"Class balance: {description} (dotted: one tenth)")
     return figure
 
 

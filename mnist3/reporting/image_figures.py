@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Num, UInt8
 from matplotlib.figure import Figure
 
-from mnist3.reporting.drawing import grid_shape, image_grid, new_figure
+from mnist3.reporting.drawing import grid_shape, image_grid, new_figure, write_title
 
 SIGNED = "PuOr"  # orange below zero, purple above; told apart with every kind of colour vision
 
@@ -29,7 +29,7 @@ def digit(image: UInt8[np.ndarray, "height width"], name: str, description: str)
     axes.tick_params(which="minor", length=0)
     axes.set(xlabel="column, px", ylabel="row, px")
     figure.colorbar(picture, label="grey level: 0 is no ink, 255 is full ink")
-    figure.suptitle(f"The pixels of a {name}: {description}")
+    write_title(figure, f"The pixels of a {name}: {description}")
     return figure
 
 
@@ -116,7 +116,7 @@ def pair_gallery(
         axes.set_title(f"{names[row]} {verb} {names[column]} ({shown})", fontsize=11)
         axes.imshow(_montage(images, 5, rows=5), "gray", vmin=0, vmax=255, interpolation="nearest")
         axes.axis("off")
-    figure.suptitle(f"{names[0]} and {names[1]}: {description}")
+    write_title(figure, f"{names[0]} and {names[1]}: {description}")
     return figure
 
 
@@ -201,7 +201,7 @@ def filters(kernels: Float[np.ndarray, "height width channels"], description: st
     axes.axis("off")
     figure.colorbar(picture, label="weight of a pixel's ink")
     height, width = kernels.shape[:2]
-    figure.suptitle(f"First-layer filters, {height} x {width} px: {description}")
+    write_title(figure, f"First-layer filters, {height} x {width} px: {description}")
     return figure
 
 
@@ -237,7 +237,7 @@ def feature_maps(
         figure.colorbar(picture, ax=axes, label="activation")
     for axes in panels:
         axes.axis("off")
-    figure.suptitle(f"Feature maps: {description}")
+    write_title(figure, f"Feature maps: {description}")
     return figure
 
 
@@ -273,9 +273,10 @@ def saliency(
         axes.axis("off")
     colorbar = figure.colorbar(picture, ax=panels[1, :], label="gradient by ink", ticks=[-1, 0, 1])
     colorbar.ax.set_yticklabels(["against", "0", "for"])
-    figure.suptitle(
+    write_title(
+        figure,
         f"Saliency: {description}\n(would more ink there speak for what was read? "
-        "each map on its own scale; line: the digit's outline)"
+        "each map on its own scale; line: the digit's outline)",
     )
     return figure
 

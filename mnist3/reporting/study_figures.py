@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mnist3.evaluation.selection import Comparison
-from mnist3.reporting.drawing import BLUE, GREY, ORANGE, VERMILLION, new_figure, plain_axes
+from mnist3.reporting.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    new_figure,
+    plain_axes,
+    write_title,
+)
 
 
 def search_heat_map(results: Mapping[str, Any], score: str, description: str) -> Figure:
@@ -56,9 +64,10 @@ def search_heat_map(results: Mapping[str, Any], score: str, description: str) ->
     figure.colorbar(picture, label=f"{score}, mean of the folds", format="{x:.4f}")
     others = len(tried) - 2
     best_of = f"; best over {others} more parameter{'s' * (others > 1)}" if others else ""
-    figure.suptitle(
+    write_title(
+        figure,
         f"Search: {description}\n"
-        f"± standard deviation of the folds; framed: the best, {np.nanmax(cells):.4f}{best_of}"
+        f"± standard deviation of the folds; framed: the best, {np.nanmax(cells):.4f}{best_of}",
     )
     return figure
 
@@ -79,12 +88,12 @@ def _search_line(
     axes.errorbar(places, scores, deviations, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
     best = int(np.argmax(scores))
     label = f"best: {scores[best]:.4f}"
-    axes.plot(best, scores[best], "*", color=VERMILLION, ms=15, label=label)
+    axes.plot(best, scores[best], "*", color=VERMILLION, ms=15, label=label, zorder=5)
     axes.set_xticks(places, labels)
     axes.set(xlabel=_short(names[0]) if names else "", ylabel=f"{score}, mean of the folds")
     plain_axes(axes, grid="y")
     axes.legend(frameon=False)
-    figure.suptitle(f"Search: {description}\n(line: one standard deviation of the folds)")
+    write_title(figure, f"Search: {description}\n(line: one standard deviation of the folds)")
     return figure
 
 
@@ -120,8 +129,9 @@ def feature_importance(
     axes.set_xlabel(f"fall in {score} when the feature's values are shuffled")
     plain_axes(axes, grid="x")
     few = f"the {len(order)} most important of {len(names)} features; " * (len(order) < len(names))
-    figure.suptitle(
-        f"Feature importance: {description}\n({few}line: 95 % of {importances.shape[1]} shuffles)"
+    write_title(
+        figure,
+        f"Feature importance: {description}\n({few}line: 95 % of {importances.shape[1]} shuffles)",
     )
     return figure
 
@@ -166,9 +176,10 @@ def comparison(result: Comparison, description: str) -> Figure:
         axes.locator_params(axis="x", nbins=6)
     handles, names = accuracy.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(
+    write_title(
+        figure,
         f"Comparison: {description}\n"
-        "(lines: 95 % intervals; p: McNemar's exact test, Holm's correction)"
+        "(lines: 95 % intervals; p: McNemar's exact test, Holm's correction)",
     )
     return figure
 

@@ -1,0 +1,70 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from mnist3.evaluation.selection import compare
+from mnist3.reporting import study_figures
+
+WORDS = "k nearest neighbours on mnist"
+
+
+def results(**values):
+    tried = [
+        dict(zip(values, combination, strict=True))
+        for combination in itertools.product(*values.values())
+    ]
+    scores = np.linspace(0.9, 0.95, len(tried))
+    return {"params": tried, "mean_test_score": scores, "std_test_score": scores / 100}
+
+
+def test_a_search_over_two_parameters_is_a_map_with_the_best_framed(texts, drawn_whole):
+    found = results(knn__weights=["uniform", "distance"], knn__n_neighbors=[5, 3, 4])
+    figure = study_figures.search_heat_map(found, "accuracy", WORDS)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["3", "4", "5"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("n_neighbors", "weights")
+    expected = found["mean_test_score"].reshape(2, 3)[:, [1, 2, 0]]
+    np.testing.assert_array_equal(axes.images[0].get_array(), expected)
+    [frame] = axes.patches
+    assert frame.get_xy() == (0.5, 0.5)  # around column 1, row 1
+    drawn_whole(figure, WORDS)
+
+
+def test_more_parameters_show_the_best_of_each_cell(drawn_whole):
+    found = results(a=[1, 2, 3], b=[1, 2, 3], c=["x", "y"])
+    figure = study_figures.search_heat_map(found, "accuracy", WORDS)
+    best = found["mean_test_score"].reshape(3, 3, 2).max(axis=2).T
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), best)
+    assert "best over 1 more parameter" in figure.get_suptitle().replace("\n", " ")
+    drawn_whole(figure, WORDS)
+
+
+@pytest.mark.parametrize("values", [{"a": [3, 1]}, {"a": [1]}])
+def test_a_search_over_one_parameter_is_a_line(values, texts, drawn_whole):
+    figure = study_figures.search_heat_map(results(**values), "accuracy", WORDS)
+    assert f"best: {results(**values)['mean_test_score'].max():.4f}" in texts(figure)
+    drawn_whole(figure, WORDS)
+
+
+def test_the_most_important_features_come_first(drawn_whole):
+    importances = np.array([[0.1, 0.2, 0.3], [0.5, 0.5, 0.5], [-0.1, 0.0, 0.1]])
+    figure = study_figures.feature_importance(
+        ["a", "b", "c"], importances, "accuracy", WORDS, limit=2
+    )
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.5, 0.2])
+    assert "the 2 most important of 3" in figure.get_suptitle().replace("\n", " ")
+    drawn_whole(figure, WORDS)
+
+
+def test_a_comparison_marks_winner_tied_and_beaten(texts, drawn_whole):
+    hardness = np.random.default_rng(0).random(1_000)
+    shares = {"winner": 0.95, "close": 0.948, "far": 0.7}
+    result = compare({name: hardness < share for name, share in shares.items()})
+    figure = study_figures.comparison(result, WORDS)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["winner", "close", "far"]
+    assert "p < 0.0001" in texts(figure)
+    drawn_whole(figure, WORDS)
