@@ -7,7 +7,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import LogFormatter, MultipleLocator, PercentFormatter
 
 from mnist3.evaluation.classification import by_row, errors_by_row
 from mnist3.evaluation.curves import OperatingPoint, PrecisionRecall, Roc
@@ -66,7 +66,8 @@ def confusion(
         description: who classified what, for the title.
     """
     side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
-    figure = new_figure(3 * side + 1.6, 0.88 * side + 0.7)
+    turned = len(classes) * max(map(len, classes)) > 30  # the names stand too close to lie flat
+    figure = new_figure(3 * side + 1.6, 0.88 * side + (1.6 if turned else 0.8))
     panels = figure.subplots(1, 3)
     errors = errors_by_row(counts)
     wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
@@ -85,15 +86,14 @@ def confusion(
         if len(classes) <= MOST_NUMBERS:
             _write_cells(axes, values, norm)
         axes.set(title=title, xlabel="predicted class", ylabel="true class")
-        long = len(classes) * max(map(len, classes)) > 30
-        turned = {"rotation": 45, "ha": "right"} if long else {}
-        axes.set_xticks(range(len(classes)), classes, **turned)
+        style = {"rotation": 45, "ha": "right"} if turned else {}
+        axes.set_xticks(range(len(classes)), classes, **style)
         axes.set_yticks(range(len(classes)), classes)
         colorbar = figure.colorbar(picture, ax=axes, shrink=0.8, label=f"{label}; blank: none")
-        if values is counts:
-            colorbar.formatter = "{x:g}"
-        else:
-            colorbar.formatter = PercentFormatter(1, decimals=0)
+        logarithmic = isinstance(norm, LogNorm)
+        colorbar.formatter = LogFormatter() if logarithmic else PercentFormatter(1, decimals=0)
+        if logarithmic:
+            colorbar.minorformatter = LogFormatter()
     write_title(figure, f"Confusion: {description}\n{wrong:,} of {total:,} wrong")
     return figure
 
