@@ -67,7 +67,7 @@ def confusion(
     """
     side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
     turned = len(classes) * max(map(len, classes)) > 30  # the names stand too close to lie flat
-    figure = new_figure(3 * side + 1.6, 0.88 * side + (1.6 if turned else 0.8))
+    figure = new_figure(3 * side + 1.6, 0.88 * side + (1.2 if turned else 0.8))
     panels = figure.subplots(1, 3)
     errors = errors_by_row(counts)
     wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
@@ -170,7 +170,7 @@ def precision_recall_curves(
         axes.plot(curve.recall, curve.precision, label=label, **style)
         if chosen and name in chosen:
             point = chosen[name]
-            label = f"threshold {_threshold(point)}: precision {point.precision:.1%}"
+            label = f"{name} at {_threshold(point)}: precision {point.precision:.1%}"
             axes.plot(point.recall, point.precision, "o", color=style["color"], ms=9, label=label)
     plain_axes(axes, grid="both")
     axes.set(

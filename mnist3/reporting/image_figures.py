@@ -188,7 +188,7 @@ def filters(kernels: Float[np.ndarray, "height width channels"], description: st
     """
     channels = kernels.shape[-1]
     rows, columns = grid_shape(channels, 8)
-    figure = new_figure(max(columns * 0.95 + 1.4, 6), rows * 0.95 + 1)
+    figure = new_figure(max(columns * 0.95 + 1.4, 6), rows * 0.95 + 1.4)
     axes = figure.subplots()
     limit = float(np.abs(kernels).max()) or 1.0
     picture = axes.imshow(
