@@ -13,11 +13,16 @@ def get_config(argument: str = "") -> ConfigDict:
     """No variants."""
     parse_variants(argument)
     config = mnist()
-    config.model.stem = 16
+    config.model.name = "cnn"
+    config.model.stem = 32
     config.model.stem_stride = 2
     config.model.channels = (64,)
     config.model.convolutions = 1
+    config.model.hidden = 64
     config.augmentation.update(dict.fromkeys(config.augmentation, 0))
+    config.optimizer.learning_rate = 0.02
+    config.optimizer.momentum = 0.8
     config.training.epochs = 1
-    config.training.batch_size = 128
+    config.training.batch_size = 256
+    config.training.cpu_micro_batch = 128
     return config

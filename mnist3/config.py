@@ -62,6 +62,7 @@ def base() -> ConfigDict:
     config.model.convolutions = 2  # 3x3 convolutions a stage
     config.model.glances = 4  # weightings of the columns that each head of multihead has
     config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
+    config.model.hidden = 0  # units of a dense layer before the last one of cnn; 0 = none
     config.model.dropout = 0.0  # share of features dropped before the heads
 
     config.optimizer = ConfigDict()

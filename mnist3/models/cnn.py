@@ -14,7 +14,7 @@ from mnist3.models.trunk import Trunk
 
 
 class CNN(nn.Module):
-    """The trunk, then one dense layer over whole numbers.
+    """The trunk, then dense layers to one softmax over whole numbers.
 
     Attributes:
         digits: K, positions of a number.
@@ -22,6 +22,7 @@ class CNN(nn.Module):
         stem_stride: of the first convolution, px.
         channels: channels of each stage.
         convolutions: convolutions a stage.
+        hidden: units of a dense layer before the last one; 0 for none.
         dropout: share of features dropped in training.
         dtype: of the arithmetic; parameters and logits are float32.
     """
@@ -31,6 +32,7 @@ class CNN(nn.Module):
     stem_stride: int
     channels: Sequence[int]
     convolutions: int
+    hidden: int = 0
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
@@ -48,6 +50,8 @@ class CNN(nn.Module):
             name="trunk",
         )(images)
         features = ops.max_pool(features, (2, 2), strides=(2, 2)).reshape(images.shape[0], -1)
+        if self.hidden:
+            features = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(features))
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
         logits = nn.Dense(10**self.digits, dtype=self.dtype, name="numbers")(features)
         return logits.astype(jnp.float32)
