@@ -1,18 +1,16 @@
 """Our contenders: experiments of this project, timed as the peers are."""
 
-from collections.abc import Iterator
-
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks.report import Report
 from experiments import mnist_speed as mnist_speed_experiment
-from experiments import triple_mnist as triple_mnist_experiment
+from experiments import triple_mnist_speed as triple_mnist_speed_experiment
 from mnist3 import runtime
+from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
 from mnist3.data.splits import Split
-from mnist3.data.triple_mnist import load_triple_mnist
 from mnist3.training import program
 from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
@@ -25,36 +23,28 @@ def mnist_speed(data_dir: str, seed: int, report: Report) -> None:
     first = len(source.images) - source.official_test
     images, labels = source.images, source.labels[:, None]
     train, test = Split(images[:first], labels[:first]), Split(images[first:], labels[first:])
-    _fit(config, train, test, seed, report, every_epoch=False)
+    _fit(config, train, test, seed, report)
 
 
 def triple_mnist_speed(data_dir: str, seed: int, report: Report) -> None:
-    """Fits `experiments/triple_mnist.py:epochs=1` and evaluates it on val."""
-    config = triple_mnist_experiment.get_config("epochs=1")
-    splits = load_triple_mnist(data_dir, runtime.cache_dir()).splits
-    train, val = (
-        Split(np.array(splits[name].images), splits[name].labels) for name in ("train", "val")
-    )
-    _fit(config, train, val, seed, report, every_epoch=True)
+    """Fits `experiments/triple_mnist_speed.py` and evaluates it on val."""
+    config = triple_mnist_speed_experiment.get_config()
+    splits = datasets.load(config.data, data_dir, runtime.cache_dir()).splits
+    train = Split(np.array(splits["train"].images), splits["train"].labels)
+    _fit(config, train, splits["val"], seed, report)
 
 
-def _fit(
-    config: ConfigDict, train: Split, held_out: Split, seed: int, report: Report, every_epoch: bool
-) -> None:
+def _fit(config: ConfigDict, train: Split, held_out: Split, seed: int, report: Report) -> None:
     config.seed = seed
     report.start()
     parts = assemble(config, len(train))
-    for epoch, state in enumerate(_epochs(parts, train), start=1):
-        if every_epoch or epoch == config.training.epochs:
-            jax.block_until_ready(state)
-            report.stop()
-            report.add(_exact_match(parts, state, held_out))
-            if epoch < config.training.epochs:
-                report.start()
+    state = jax.block_until_ready(_train(parts, train))
+    report.stop()
+    report.add(_exact_match(parts, state, held_out))
 
 
-def _epochs(parts: Run, train: Split) -> Iterator[TrainState]:
-    """Yields the state after each epoch."""
+def _train(parts: Run, train: Split) -> TrainState:
+    """Returns the state after the last epoch."""
     data = program.replicate(program.Examples(train.images, train.labels), parts.mesh)
     state = parts.initial_state()
     train_epoch = program.create_train_epoch(
@@ -63,7 +53,7 @@ def _epochs(parts: Run, train: Split) -> Iterator[TrainState]:
     for epoch in range(parts.config.training.epochs):
         key = program.replicate(jax.random.fold_in(parts.keys()[1], epoch), parts.mesh)
         state, _ = train_epoch(state, data, key)
-        yield state
+    return state
 
 
 def _exact_match(parts: Run, state: TrainState, split: Split) -> float:

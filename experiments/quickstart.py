@@ -18,6 +18,7 @@ def get_config(argument: str = "") -> ConfigDict:
     variants = parse_variants(argument, model="multihead", numbers="disjoint")
     config = base()
     config.model.name = variants.model
+    config.model.crop_height = 28
     config.augmentation.rotation = 10.0
     config.augmentation.scale = 0.1
     config.augmentation.shear = 10.0

@@ -22,9 +22,9 @@ def get_config(argument: str = "") -> ConfigDict:
     config.data.test_examples = 10_000
     config.model.name = variants.model
     config.model.stem_stride = 1
-    config.model.channels = (24, 48)
+    config.model.crop_height = 28
     config.augmentation.rotation = 10.0
     config.augmentation.scale = 0.1
     config.augmentation.shear = 10.0
-    config.training.epochs = 11
+    config.training.epochs = 15
     return config

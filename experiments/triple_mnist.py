@@ -15,7 +15,7 @@ from mnist3.config import base, parse_variants
 def get_config(argument: str = "") -> ConfigDict:
     """Variants: `model`, `epochs`, and the protocol, `numbers` and `digit_images`."""
     variants = parse_variants(
-        argument, model="multihead", epochs=11, numbers="disjoint", digit_images="shared"
+        argument, model="multihead", epochs=10, numbers="disjoint", digit_images="shared"
     )
     config = base()
     config.data.name = "triple_mnist"
@@ -23,8 +23,8 @@ def get_config(argument: str = "") -> ConfigDict:
     config.data.numbers = variants.numbers
     config.data.digit_images = variants.digit_images
     config.model.name = variants.model
-    config.model.stem = 24
-    config.model.channels = (48, 96)
+    config.model.stem_stride = 1
+    config.model.crop_height = 28
     config.augmentation.shift = 1
     config.augmentation.rotation = 5.0
     config.augmentation.scale = 0.05

@@ -32,6 +32,7 @@ def base() -> ConfigDict:
     config.data.seed = 0  # of the splits and of the fixed val and test images
     config.data.val_fraction = 0.1  # share of the training digit images kept for val
     config.data.train_examples = 20_000  # composed number images an epoch
+    config.data.train_limit = 0  # images kept of a fixed train split, drawn by the seed; 0 = all
     config.data.val_examples = 2_000  # composed number images, fixed by the seed
     config.data.test_examples = 5_000  # composed number images, fixed by the seed
 

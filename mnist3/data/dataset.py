@@ -102,7 +102,25 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
         "single_digit": _load_single_digit,
         "triple_mnist": _load_triple_mnist,
     }
-    return loaders[config.name](config, data_dir, cache_dir)
+    dataset = loaders[config.name](config, data_dir, cache_dir)
+    return _limited(dataset, config) if config.train_limit else dataset
+
+
+def _limited(dataset: Dataset, config: ConfigDict) -> Dataset:
+    """Keeps so many images of a fixed train split as the config says, drawn by its seed."""
+    if "train" not in dataset.splits:
+        raise UserError(
+            f"config.data.train_limit is {config.train_limit} but {dataset.name} has no fixed "
+            "train images to limit; set config.data.train_examples for composed ones."
+        )
+    train = dataset.splits["train"]
+    rows = np.random.default_rng(config.seed).permutation(len(train))[: config.train_limit]
+    kept = Split(train.images[np.sort(rows)], train.labels[np.sort(rows)])
+    return dataclasses.replace(
+        dataset,
+        splits=dataset.splits | {"train": kept},
+        fingerprint=_fingerprint(dataset.fingerprint, config.train_limit),
+    )
 
 
 def _fingerprint(*parts: Any) -> str:

@@ -53,6 +53,20 @@ def test_the_fingerprint_follows_what_the_data_are():
         assert load(data_config(**change)).fingerprint != first.fingerprint
 
 
+def test_a_limit_keeps_some_of_the_fixed_training_images():
+    whole, limited = load(single_digit_config()), load(single_digit_config(train_limit=100))
+    assert len(limited.splits["train"]) == 100
+    kept = {image.tobytes() for image in limited.splits["train"].images}
+    assert kept < {image.tobytes() for image in whole.splits["train"].images}
+    assert limited.fingerprint != whole.fingerprint
+    np.testing.assert_array_equal(limited.splits["val"].images, whole.splits["val"].images)
+
+
+def test_composed_images_have_no_end_to_limit():
+    with pytest.raises(UserError, match="train_examples"):
+        load(data_config(train_limit=100))
+
+
 def test_more_digits_than_can_be_listed_are_composed_too():
     config = data_config(digits=8, width=8 * 28, numbers="shared", val_examples=5)
     assert load(config).splits["val"].labels.shape == (5, 8)
