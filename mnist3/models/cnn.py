@@ -23,6 +23,7 @@ class CNN(nn.Module):
         channels: channels of each stage.
         convolutions: convolutions a stage.
         dropout: share of features dropped in training.
+        classes: of each position; there are classes^K outputs.
         dtype: of the arithmetic; parameters and logits are float32.
     """
 
@@ -32,6 +33,7 @@ class CNN(nn.Module):
     channels: Sequence[int]
     convolutions: int
     dropout: float = 0.0
+    classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -49,5 +51,5 @@ class CNN(nn.Module):
         )(images)
         features = ops.max_pool(features, (2, 2), strides=(2, 2)).reshape(images.shape[0], -1)
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
-        logits = nn.Dense(10**self.digits, dtype=self.dtype, name="numbers")(features)
+        logits = nn.Dense(self.classes**self.digits, dtype=self.dtype, name="numbers")(features)
         return logits.astype(jnp.float32)
