@@ -37,7 +37,7 @@ class Examples(NamedTuple):
     """
 
     images: UInt8[Array, "n height width"] | Float32[Array, "n *features"]
-    labels: Int32[Array, "n K"] | Int32[Array, "n"] | UInt8[Array, "n height width"] | None
+    labels: Int32[Array, "n *K"] | UInt8[Array, "n *size"] | Float32[Array, "n *size"] | None
     count: Int32[Array, ""] | None = None
 
 
