@@ -1,7 +1,7 @@
 """Flax models behind scikit-learn's interface."""
 
 import math
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -99,7 +99,7 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         channels: tuple of int, default=(64,). Channels of the stages after it.
         convolutions: int, default=1. Of a stage.
         glances: int, default=4. Weightings of the columns that multihead has.
-        hidden: tuple of int, default=(256, 128). Units of the layers of mlp.
+        hidden: tuple of int, default=(128,). Units of the layers of mlp.
         dropout: float, default=0.0. Share of features dropped before the last layer.
         optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
         learning_rate: float, default=0.006. The highest of the schedule.
@@ -139,7 +139,7 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         channels=(64,),
         convolutions=1,
         glances=4,
-        hidden=(256, 128),
+        hidden=(128,),
         dropout=0.0,
         optimizer="adamw",
         learning_rate=0.006,
@@ -194,7 +194,7 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def fit(self, X, y) -> Self:
+    def fit(self, X, y) -> "FlaxClassifier":
         """Trains the model.
 
         Args:
@@ -370,7 +370,7 @@ class FlaxDenoiser(RegressorMixin, _FlaxEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y) -> Self:
+    def fit(self, X, y) -> "FlaxDenoiser":
         """Trains the model.
 
         Args:
