@@ -18,7 +18,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.model.stem_stride = 2
     config.model.channels = (64,)
     config.model.convolutions = 1
-    config.model.hidden = 64
+    config.model.hidden = (64,)
     config.augmentation.update(dict.fromkeys(config.augmentation, 0))
     config.optimizer.learning_rate = 0.02
     config.optimizer.momentum = 0.8

@@ -45,6 +45,19 @@ def base() -> ConfigDict:
     config.data.composition.patch_size = 10  # px, side of a square
     config.data.composition.noise = 0.0  # standard deviation, grey levels of 0-255
 
+    config.task = ConfigDict()
+    config.task.name = "number"  # number | multiclass | binary | pair | multilabel | denoise
+    config.task.digit = 5  # of binary: this digit against the rest
+    config.task.pair = (3, 5)  # of pair: the two digits
+    config.task.large = 7  # of multilabel: the smallest digit that counts as large
+    config.task.noise = 99  # of denoise: the largest integer added to a pixel of 0-255
+
+    config.estimator = ConfigDict()
+    config.estimator.name = "flax"  # flax or one of scikit-learn's, see CHOICES
+    config.estimator.parameters = ConfigDict()  # the estimator's own names; any may be added
+    config.estimator.scale = False  # StandardScaler on the features first
+    config.estimator.subset = 0  # training images; 0 = all
+
     # Of training images on the device, or of the digit images that they are composed from; 0 = off.
     config.augmentation = ConfigDict()
     config.augmentation.shift = 0  # px to either side
@@ -56,14 +69,14 @@ def base() -> ConfigDict:
     config.augmentation.cutout = 0  # px, side of the blanked square
 
     config.model = ConfigDict()
-    config.model.name = "multihead"  # logistic | cnn | multihead
+    config.model.name = "multihead"  # logistic | cnn | multihead | mlp | denoiser
     config.model.stem = 16  # channels of the first convolution
     config.model.stem_stride = 2  # px
     config.model.channels = (32, 64)  # channels of the stages after it
     config.model.convolutions = 2  # 3x3 convolutions a stage
     config.model.glances = 4  # weightings of the columns that each head of multihead has
     config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
-    config.model.hidden = 0  # units of a dense layer before the last one of cnn; 0 = none
+    config.model.hidden = ()  # units of the dense layers of mlp, and of cnn before its last one
     config.model.dropout = 0.0  # share of features dropped before the heads
 
     config.optimizer = ConfigDict()
@@ -100,12 +113,31 @@ CHOICES = {
     "data.numbers": ("shared", "disjoint"),
     "data.digit_images": ("shared", "disjoint"),
     "data.composition.ink": ("max", "sum", "over"),
-    "model.name": ("logistic", "cnn", "multihead"),
+    "task.name": ("number", "multiclass", "binary", "pair", "multilabel", "denoise"),
+    "estimator.name": (
+        "flax",
+        "dummy",
+        "sgd",
+        "logistic_regression",
+        "svc",
+        "svc_ovo",
+        "svc_ovr",
+        "linear_svc",
+        "knn",
+        "decision_tree",
+        "random_forest",
+        "extra_trees",
+        "gradient_boosting",
+        "mlp",
+        "classifier_chain",
+    ),
+    "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
     "optimizer.name": ("sgd", "adam", "adamw", "muon"),
     "optimizer.schedule": ("constant", "cosine", "one_cycle"),
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
+OPEN = "estimator.parameters."  # a section that takes any field, checked by what it is for
 POSITIVE = (
     "data.digits",
     "data.height",
@@ -146,13 +178,20 @@ def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:
     return max(candidates, key=lambda other: difflib.SequenceMatcher(None, word, other).ratio())
 
 
+_TUPLES = {  # the type of the items, and the lowest of numbers
+    "model.channels": (int, 1),
+    "model.hidden": (int, 1),
+    "task.pair": (int, 0),
+    "wandb.tags": (str, None),
+}
+
+
 def _require_type(name: str, value: Any, default: Any) -> None:
-    kinds = {"model.channels": int, "wandb.tags": str}
     if isinstance(default, tuple):
-        kind = kinds[name]
+        kind, lowest = _TUPLES[name]
         right = isinstance(value, tuple) and all(type(item) is kind for item in value)
         example = "(32, 64)" if kind is int else "('a', 'b')"
-        if not right or (kind is int and not all(item > 0 for item in value)):
+        if not right or (kind is int and not all(item >= lowest for item in value)):
             raise UserError(
                 f'config.{name} is {value!r}; give a tuple, as in --config.{name}="{example}".'
             )
@@ -185,13 +224,15 @@ def validate(config: ConfigDict) -> None:
         if not 0 <= values[name] < 1:
             raise UserError(f"config.{name} is {values[name]}; give a value from 0 to below 1.")
     for name, value in values.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and value < 0 and not name.startswith(OPEN):
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
+    _require_task(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
     height, width = config.data.height, config.data.width
     if config.model.name == "multihead" and config.model.crop_height:
         height = config.model.crop_height
-    if config.model.name != "logistic" and min(height, width) < smallest:
+    if config.model.name in ("cnn", "multihead") and min(height, width) < smallest:
         raise UserError(
             f"config.model.channels has {len(config.model.channels)} stages, which leave nothing "
             f"of {height}x{width} px; take fewer channels or a smaller stem_stride."
@@ -205,6 +246,35 @@ def validate(config: ConfigDict) -> None:
         raise UserError(
             f"config.data.name=single_digit holds one digit an image but config.data.digits is "
             f"{config.data.digits}; set it to 1 or choose config.data.name=composed."
+        )
+
+
+def _require_task(config: ConfigDict) -> None:
+    task, digits = config.task, range(10)
+    for name, value in (("digit", task.digit), ("large", task.large)):
+        if value not in digits:
+            raise UserError(f"config.task.{name} is {value}; give a digit from 0 to 9.")
+    if len(set(task.pair)) != 2 or len(task.pair) != 2 or not set(task.pair) <= {*digits}:
+        raise UserError(
+            f"config.task.pair is {task.pair}; give two different digits, as in "
+            '--config.task.pair="(3, 5)".'
+        )
+    if not 0 < task.noise <= 255:
+        raise UserError(f"config.task.noise is {task.noise}; give a grey level from 1 to 255.")
+    if task.name != "number" and config.data.name != "single_digit":
+        raise UserError(
+            f"config.task.name={task.name} is of images of one digit but config.data.name is "
+            f"{config.data.name}; set it to single_digit."
+        )
+    if task.name == "number" and config.estimator.name != "flax":
+        raise UserError(
+            f"config.estimator.name={config.estimator.name} does not fit the task number, which "
+            "Flax models alone read; set config.estimator.name=flax or another config.task.name."
+        )
+    if task.name != "denoise" and config.model.name == "denoiser":
+        raise UserError(
+            f"config.model.name=denoiser does not fit the task {task.name}; set "
+            "config.task.name=denoise or another config.model.name."
         )
 
 

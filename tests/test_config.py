@@ -23,6 +23,14 @@ def test_base_is_valid_and_survives_json():
         ("model.channels", (8, 8, 8, 8, 8, 8), "leave nothing"),
         ("wandb.tags", ("a", 1), "give a tuple"),
         ("augmentation.noise", -0.5, "0 or above"),
+        ("task.name", "multiclas", "did you mean 'multiclass'"),
+        ("task.name", "binary", "single_digit"),
+        ("task.digit", 10, "from 0 to 9"),
+        ("task.pair", (3, 3), "two different digits"),
+        ("task.noise", 0, "from 1 to 255"),
+        ("estimator.name", "random_forrest", "did you mean 'random_forest'"),
+        ("estimator.name", "knn", "does not fit the task number"),
+        ("model.name", "denoiser", "does not fit the task number"),
     ],
 )
 def test_a_value_out_of_range_is_named(field, value, said):
@@ -51,3 +59,10 @@ def test_variants_take_the_type_of_their_default():
 def test_a_wrong_variant_is_named(argument, said):
     with pytest.raises(UserError, match=said):
         configs.parse_variants(argument, spacing=28, model="logistic")
+
+
+def test_parameters_of_an_estimator_are_open():
+    config = configs.base()
+    config.estimator.parameters.n_jobs = -1
+    configs.validate(config)
+    assert configs.from_json(configs.to_json(config)) == config

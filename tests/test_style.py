@@ -13,6 +13,7 @@ LAYERS = {
     "tasks": 1,
     "models": 1,
     "data": 1,
+    "estimators": 2,
     "training": 2,
     "evaluation": 2,
     "reporting": 2,

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist3 import tasks
+from mnist3.config import CHOICES, base
 
 
 @given(st.integers(1, 4), st.data())
@@ -49,3 +50,84 @@ def test_loss_is_the_cross_entropy_by_softmax():
     expected = -(np.log(0.5) + np.log(0.1)) / 2
     assert tasks.loss(logits, labels)[0] == pytest.approx(expected, rel=1e-5)
     assert tasks.loss(logits, labels, 0.1)[0] > tasks.loss(logits, labels)[0]
+
+
+DIGITS = np.arange(10, dtype=np.int32)
+
+
+def task(name):
+    config = base().task
+    config.name = name
+    return tasks.create(config)
+
+
+@pytest.mark.parametrize("name", tasks.NAMES)
+def test_every_task_says_its_loss_metrics_and_figures(name):
+    made = task(name)
+    assert made.name == name
+    assert made.metrics and made.figures and made.classes
+    assert made == task(name) and hash(made) == hash(task(name))
+    assert made.kind in tasks.LOSSES
+
+
+def test_the_config_knows_the_tasks():
+    assert CHOICES["task.name"] == tasks.NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "digits", "targets"),
+    [
+        ("multiclass", DIGITS.tolist(), DIGITS.tolist()),
+        ("binary", DIGITS.tolist(), [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+        ("pair", [3, 5], [0, 1]),
+        (
+            "multilabel",
+            DIGITS.tolist(),
+            [[0, 0], [0, 1], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0], [1, 1], [1, 0], [1, 1]],
+        ),
+    ],
+)
+def test_targets_follow_from_the_digit(name, digits, targets):
+    made = task(name)
+    taking_part = DIGITS[made.select(DIGITS)]
+    assert taking_part.tolist() == digits
+    assert made.targets(taking_part).tolist() == targets
+    assert made.targets(taking_part).dtype == np.int32
+    assert made.outputs == (len(targets[0]) if name == "multilabel" else len(set(targets)))
+
+
+def test_targets_that_are_images_do_not_follow_from_a_digit():
+    assert task("denoise").select(DIGITS).all()
+    with pytest.raises(ValueError, match="denoise"):
+        task("denoise").targets(DIGITS)
+
+
+@pytest.mark.parametrize("name", ["multiclass", "binary", "pair", "multilabel"])
+def test_true_logits_are_right_and_cost_less_than_others(name):
+    made = task(name)
+    targets = made.targets(DIGITS[made.select(DIGITS)])
+    one_hot = targets if targets.ndim == 2 else np.eye(made.outputs)[targets]
+    logits = jnp.asarray(20.0 * one_hot - 10, jnp.float32)
+    targets = jnp.asarray(targets)
+    assert made.right(logits, targets).all()
+    assert not made.right(-logits, targets).any()
+    assert made.loss(logits, targets, 0.0).shape == (len(targets),)
+    assert (made.loss(logits, targets, 0.0) < 1e-3).all()
+    assert (made.loss(logits, targets, 0.1) > made.loss(logits, targets, 0.0)).all()
+    np.testing.assert_allclose(
+        made.loss(logits[:, None], targets, 0.1), made.loss(logits, targets, 0.1)
+    )
+
+
+def test_a_clean_image_is_right():
+    made = task("denoise")
+    clean = jax.random.uniform(jax.random.key(0), (3, 4, 4))
+    assert (made.loss(clean, clean, 0.0) == 0).all()
+    assert made.right(clean + 0.09, clean).all()
+    assert not made.right(clean + 0.11, clean).any()
+
+
+def test_a_number_is_right_if_all_its_digits_are():
+    logits = jax.nn.one_hot(jnp.asarray([[1, 2], [3, 4]]), 10)
+    labels = jnp.asarray([[1, 2], [3, 5]], jnp.int32)
+    assert task("number").right(logits, labels).tolist() == [True, False]

@@ -1,8 +1,8 @@
-"""Pixel noise that costs no more than its random bits."""
+"""Noise on pixels: Gaussian, at no more than the cost of its random bits, and integer."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int32, Key
 
 _BYTES = 4
 _STANDARD_DEVIATION = (_BYTES * (256**2 - 1) / 12) ** 0.5
@@ -22,3 +22,8 @@ def pixel_noise(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..
     pairs = (words & 0x00FF00FF) + ((words >> 8) & 0x00FF00FF)
     total = (pairs & 0xFFFF) + (pairs >> 16)
     return (total.astype(jnp.float32) - 127.5 * _BYTES) / _STANDARD_DEVIATION
+
+
+def integer_noise(key: Key[Array, ""], shape: tuple[int, ...], largest: int) -> Int32[Array, "..."]:
+    """Draws integers from 0 to the largest, all equally probable."""
+    return jax.random.randint(key, shape, 0, largest + 1, jnp.int32)

@@ -6,21 +6,37 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from mnist3.models.cnn import CNN
+from mnist3.models.denoiser import Denoiser
 from mnist3.models.logistic import Logistic
+from mnist3.models.mlp import MLP
 from mnist3.models.multihead import MultiHead
 
-REGISTRY = {"logistic": Logistic, "cnn": CNN, "multihead": MultiHead}
+REGISTRY = {
+    "logistic": Logistic,
+    "cnn": CNN,
+    "multihead": MultiHead,
+    "mlp": MLP,
+    "denoiser": Denoiser,
+}
 
 
-def create(config: ConfigDict, digits: int, dtype: str = "float32") -> nn.Module:
-    """Returns the model that a config's section `model` describes, for numbers of `digits`."""
+def create(config: ConfigDict, digits: int, dtype: str = "float32", classes: int = 10) -> nn.Module:
+    """Returns the model that a config's section `model` describes.
+
+    Args:
+        config: the section `model` of a config.
+        digits: K, positions of a number; the denoiser has none.
+        dtype: of the arithmetic.
+        classes: of each position.
+    """
     cls = REGISTRY[config.name]
+    values = {**config, "digits": digits, "classes": classes}
     options = {
-        field: config[field]
+        field: values[field]
         for field in cls.__dataclass_fields__
-        if field in config and field != "name"
+        if field in values and field != "name"
     }
-    return cls(digits=digits, dtype=jnp.dtype(dtype), **options)
+    return cls(dtype=jnp.dtype(dtype), **options)
 
 
 def parameter_count(params: dict) -> int:

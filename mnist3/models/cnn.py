@@ -22,8 +22,9 @@ class CNN(nn.Module):
         stem_stride: of the first convolution, px.
         channels: channels of each stage.
         convolutions: convolutions a stage.
-        hidden: units of a dense layer before the last one; 0 for none.
+        hidden: units of the dense layers before the last one.
         dropout: share of features dropped in training.
+        classes: of each position; there are classes^K outputs.
         dtype: of the arithmetic; parameters and logits are float32.
     """
 
@@ -32,8 +33,9 @@ class CNN(nn.Module):
     stem_stride: int
     channels: Sequence[int]
     convolutions: int
-    hidden: int = 0
+    hidden: Sequence[int] = ()
     dropout: float = 0.0
+    classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -50,8 +52,9 @@ class CNN(nn.Module):
             name="trunk",
         )(images)
         features = ops.max_pool(features, (2, 2), strides=(2, 2)).reshape(images.shape[0], -1)
-        if self.hidden:
-            features = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(features))
+        for depth, units in enumerate(self.hidden):
+            dense = nn.Dense(units, dtype=self.dtype, name=f"hidden{depth}")
+            features = nn.relu(dense(features))
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
-        logits = nn.Dense(10**self.digits, dtype=self.dtype, name="numbers")(features)
+        logits = nn.Dense(self.classes**self.digits, dtype=self.dtype, name="numbers")(features)
         return logits.astype(jnp.float32)

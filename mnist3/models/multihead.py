@@ -52,17 +52,19 @@ class Heads(nn.Module):
     Attributes:
         digits: K, positions of a number.
         glances: of each head.
+        classes: logits of each position.
         dtype: of the arithmetic; parameters are float32.
     """
 
     digits: int
     glances: int
+    classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, columns: Float[Array, "batch columns channels"]
-    ) -> Float[Array, "batch digits 10"]:
+    ) -> Float[Array, "batch digits classes"]:
         """Returns the logits of each position."""
         count, channels = columns.shape[1:]
 
@@ -77,8 +79,10 @@ class Heads(nn.Module):
         seen = jnp.einsum("gw,bwc->bgc", gaze.astype(self.dtype), columns)
         seen = seen.reshape(-1, self.digits, self.glances * channels)
         kernel_init = nn.initializers.lecun_normal(in_axis=1, out_axis=2, batch_axis=0)
-        kernel = self.param("kernel", kernel_init, (self.digits, self.glances * channels, 10))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.digits, 10))
+        kernel = self.param(
+            "kernel", kernel_init, (self.digits, self.glances * channels, self.classes)
+        )
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.digits, self.classes))
         return jnp.einsum("bkc,kcd->bkd", seen, kernel.astype(self.dtype)) + bias
 
 
@@ -98,6 +102,7 @@ class MultiHead(nn.Module):
         glances: of each head at the columns.
         crop_height: px, of the window around each digit's ink that the trunk sees; 0 for all.
         dropout: share of features dropped in training.
+        classes: logits of each position.
         dtype: of the arithmetic; parameters and logits are float32.
     """
 
@@ -109,12 +114,13 @@ class MultiHead(nn.Module):
     glances: int
     crop_height: int = 0
     dropout: float = 0.0
+    classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width"], train: bool = False
-    ) -> Float[Array, "batch digits 10"]:
+    ) -> Float[Array, "batch digits classes"]:
         """Returns the logits of each position of images with ink from 0 to 1."""
         if self.crop_height:
             images = level(images, self.digits, self.crop_height)
@@ -128,5 +134,5 @@ class MultiHead(nn.Module):
         )(images)
         columns = jnp.max(features, axis=1)
         columns = nn.Dropout(self.dropout, deterministic=not train)(columns)
-        logits = Heads(self.digits, self.glances, self.dtype, name="heads")(columns)
+        logits = Heads(self.digits, self.glances, self.classes, self.dtype, name="heads")(columns)
         return logits.astype(jnp.float32)

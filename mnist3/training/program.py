@@ -11,13 +11,14 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Int32, UInt8
+from jaxtyping import Array, Float32, Int32, UInt8
 from ml_collections import ConfigDict
 
 from mnist3 import tasks
 from mnist3.data import composition
 from mnist3.data.augmentation import augment
 from mnist3.data.dataset import Stream
+from mnist3.data.noise import integer_noise
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState, update_average
@@ -27,10 +28,18 @@ AUGMENTATION_CHUNK = 1024
 
 
 class Examples(NamedTuple):
-    """Images and labels of a fixed split, on the device."""
+    """Inputs and targets of a fixed split, on the device.
 
-    images: UInt8[Array, "n height width"]
-    labels: Int32[Array, "n K"]
+    Attributes:
+        images: uint8 images, float32 images with ink from 0 to 1, or float32 feature vectors.
+        labels: what the task's loss takes: a label, class or row of labels an image, or an image;
+            None where images are their own targets.
+        count: int32 [], how many of the rows are examples, the others filling; None for all.
+    """
+
+    images: UInt8[Array, "n height width"] | Float32[Array, "n *features"]
+    labels: Int32[Array, "n *K"] | UInt8[Array, "n *size"] | Float32[Array, "n *size"] | None
+    count: Int32[Array, ""] | None = None
 
 
 class StepMetrics(NamedTuple):
@@ -50,9 +59,9 @@ def replicate(tree, mesh: Mesh):
     return jax.device_put(tree, NamedSharding(mesh, P()))
 
 
-def as_ink(images: UInt8[Array, "batch height width"]) -> Array:
-    """Returns images as float32 with ink from 0 to 1."""
-    return images.astype(jnp.float32) / 255
+def as_ink(images: Array) -> Array:
+    """Returns uint8 images as float32 with ink from 0 to 1, and all else as it is."""
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
 def create_train_epoch(
@@ -62,6 +71,9 @@ def create_train_epoch(
     steps: int,
     layout: composition.Composition | None,
     mesh: Mesh,
+    loss: Callable[[Array, Array, float], Array] = tasks.loss,
+    right: Callable[[Array, Array], Array] = tasks.right,
+    noise: int = 0,
 ) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
     """Returns the program that takes every step of an epoch.
 
@@ -71,15 +83,21 @@ def create_train_epoch(
     devices does not matter. Its arguments are the state, which it
     consumes, the training images, and the key of the epoch. Of a stream the digit images are
     augmented, all of them once an epoch, before they are composed: that is less work than to
-    augment the larger number images, and gives each digit a distortion of its own.
+    augment the larger number images, and gives each digit a distortion of its own. Fixed examples
+    that are counted may be fewer than the steps of an epoch need; each is then taken as often as
+    any other, or once more.
 
     Args:
-        model: from uint8 images as float32 ink to logits.
+        model: from images as float32 ink, or feature vectors, to logits.
         optimizer: of its parameters.
         config: a whole config.
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
         mesh: with the axis `data`.
+        loss: of the task, from logits, targets and label smoothing to float32 [batch].
+        right: of the task, from logits and targets to bool [batch].
+        noise: if above 0, fixed images are their own targets, and what the model sees of them has
+            integers from 0 to this added to every pixel, new ones at each step.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
@@ -89,15 +107,18 @@ def create_train_epoch(
 
     def loss_of(params, images, labels, key):
         logits = model.apply({"params": params}, images, train=True, rngs={"dropout": key})
-        losses = tasks.loss(logits, labels, config.training.label_smoothing)
-        right = tasks.decode(logits, labels.shape[-1]).digits == labels
-        return losses.mean(), StepMetrics(losses.mean(), right.all(axis=-1).mean())
+        losses = loss(logits, labels, config.training.label_smoothing)
+        return losses.mean(), StepMetrics(losses.mean(), right(logits, labels).mean())
 
     def gradients_of(params, data, rows, key):
         draw_key, augment_key, dropout_key = jax.random.split(key, 3)
         if layout is None:
-            images, labels = data.images[rows], data.labels[rows]
-            images = augment(augment_key, as_ink(images), config.augmentation)
+            images = as_ink(data.images[rows])
+            if any(config.augmentation.values()):
+                images = augment(augment_key, images, config.augmentation)
+            labels = images if noise else as_ink(data.labels[rows])
+            if noise:
+                images = images + integer_noise(draw_key, images.shape, noise) / 255
         else:
             images, labels = composition.sample(
                 draw_key, data.pool, data.numbers, layout, micro_batch
@@ -128,8 +149,7 @@ def create_train_epoch(
         order_key, augment_key, step_key = jax.random.split(key, 3)
         shape = (steps, micro_batches, micro_batch)
         if layout is None:
-            order = jax.random.permutation(order_key, data.images.shape[0])
-            order = order[: math.prod(shape)].reshape(shape)
+            order = draw_order(order_key, data, math.prod(shape)).reshape(shape)
         else:
             order = jnp.zeros((*shape[:2], 0), jnp.int32)
             images = augment_all(augment_key, data.pool.images, config.augmentation, mesh)
@@ -143,6 +163,15 @@ def create_train_epoch(
         )(state, data, order, jax.random.split(step_key, shape[:2]))
 
     return jax.jit(train_epoch, donate_argnums=0)
+
+
+def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draws"]:
+    """Returns which example is taken when: any `draws` of all, or all of those that count."""
+    if data.count is None:
+        return jax.random.permutation(key, data.images.shape[0])[:draws]
+    order_key, first_key = jax.random.split(key)
+    first = jax.random.randint(first_key, (), 0, data.count)
+    return (jax.random.permutation(order_key, draws) + first) % data.count
 
 
 def _micro_batch(config: ConfigDict, mesh: Mesh) -> int:
@@ -176,19 +205,21 @@ def augment_all(
     return chunks.reshape(-1, *images.shape[1:])[:n]
 
 
-def batched(images: UInt8[np.ndarray, "n height width"], mesh: Mesh) -> jax.Array:
+def batched(
+    images: UInt8[np.ndarray, "n height width"] | Float32[np.ndarray, "n *features"], mesh: Mesh
+) -> jax.Array:
     """Puts images on every device as `[batches, size, height, width]`, the last filled up."""
     n = len(images)
     size = min(PREDICTION_BATCH, n)
     size += -size % mesh.size
-    padded = np.pad(images, ((0, -n % size), (0, 0), (0, 0)))
+    padded = np.pad(images, ((0, -n % size), *[(0, 0)] * (images.ndim - 1)))
     return replicate(padded.reshape(-1, size, *images.shape[1:]), mesh)
 
 
 def create_compute_logits(
     model: nn.Module, mesh: Mesh
-) -> Callable[[optax.Params, UInt8[Array, "batches size height width"]], tasks.Logits]:
-    """Returns the program that computes the logits of batches of uint8 images."""
+) -> Callable[[optax.Params, jax.Array], Array]:
+    """Returns the program that computes the logits of batches of images or feature vectors."""
 
     def compute_logits(params, batches):
         return jax.lax.map(lambda images: model.apply({"params": params}, as_ink(images)), batches)

@@ -33,10 +33,13 @@ def create_state(
     key: jax.Array,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    image_size: tuple[int, int],
+    image_size: tuple[int, ...],
     averaged: bool,
 ) -> TrainState:
-    """Returns the state before the first step, initial parameters drawn with the key."""
+    """Returns the state before the first step, initial parameters drawn with the key.
+
+    The size is (height, width) of an image in px, or the length of a feature vector alone.
+    """
     params = model.init(key, jnp.zeros((1, *image_size)))["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -16,7 +16,10 @@ def create(name, digits):
     return models.create(config, digits)
 
 
-@pytest.mark.parametrize("name", models.REGISTRY)
+READERS = sorted(models.REGISTRY.keys() - {"denoiser"})
+
+
+@pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(("digits", "size"), [(1, (28, 28)), (3, (84, 84)), (2, (40, 64))])
 def test_logits_of_every_model_say_a_number(name, digits, size):
     model = create(name, digits)
@@ -94,3 +97,40 @@ def test_a_model_that_crops_does_not_see_at_which_height_a_digit_stands():
         model.apply({"params": params}, drawn(tops, digits)) for tops in ((5, 9, 0), (0,) * 3)
     ]
     np.testing.assert_array_equal(*logits)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_classes_other_than_the_ten_digits(name):
+    config = base().model
+    config.name, config.stem, config.channels = name, 4, (6, 8)
+    model = models.create(config, digits=1, classes=3)
+    images = jax.random.uniform(jax.random.key(0), (2, 28, 28))
+    params = model.init(jax.random.key(1), images)["params"]
+    assert model.apply({"params": params}, images).reshape(2, -1).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["logistic", "mlp"])
+def test_feature_vectors(name):
+    config = base().model
+    config.name = name
+    model = models.create(config, digits=1, classes=3)
+    features = jax.random.normal(jax.random.key(0), (4, 5))
+    params = model.init(jax.random.key(1), features)["params"]
+    assert model.apply({"params": params}, features).shape == (4, 1, 3)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (9, 7)])
+def test_the_denoiser_keeps_the_size_and_the_place_of_pixels(size):
+    config = base().model
+    config.name, config.stem, config.channels, config.stem_stride = "denoiser", 4, (6,), 2
+    model = models.create(config, digits=1)
+    images = jnp.zeros((2, *size)).at[1, 4, 3].set(1.0)
+    params = model.init(jax.random.key(1), images)["params"]
+    cleaned = model.apply({"params": params}, images)
+    assert cleaned.shape == images.shape
+    assert cleaned.dtype == jnp.float32
+    rows, columns = np.nonzero(np.asarray(cleaned[0] != cleaned[1]))
+    # What a pixel may touch: 2 px of the stem, 2 x 2 px of each of the three convolutions.
+    assert abs(rows - 4).max() <= 9
+    assert abs(columns - 3).max() <= 9
+    assert len(rows)

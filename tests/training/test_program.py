@@ -11,11 +11,14 @@ import jax
 import numpy as np
 import pytest
 
+from mnist3 import models, tasks
 from mnist3.config import CHOICES, base
 from mnist3.data import dataset as datasets
 from mnist3.errors import UserError
 from mnist3.training import program
+from mnist3.training.optimizer import create_optimizer
 from mnist3.training.run import assemble
+from mnist3.training.state import create_state
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -139,6 +142,56 @@ def test_digit_images_are_augmented_once_an_epoch(dataset):
     assert moved.shape == images.shape
     assert (np.asarray(moved) != images).any(axis=(1, 2)).sum() > 50
     assert program.augment_all(jax.random.key(0), images, base().augmentation, mesh) is images
+
+
+@pytest.mark.parametrize("count", [1, 5, 32])
+def test_counted_examples_are_drawn_equally_often_and_no_others(count):
+    data = program.Examples(jax.numpy.zeros((64, 3)), None, jax.numpy.int32(count))
+    order = np.asarray(program.draw_order(jax.random.key(0), data, 128))
+    drawn = np.bincount(order)
+    assert len(drawn) == count
+    assert drawn.max() - drawn.min() <= 1
+    assert (order != program.draw_order(jax.random.key(1), data, 128)).any() or count == 1
+
+
+def learn(task, name, data, size, epochs, noise=0, **changes):
+    """Trains a model of one output row an image, and returns the losses of the steps."""
+    config = tiny_config()
+    config.model.update(name=name, hidden=(16,), **changes)
+    config.task.name = task
+    task = tasks.create(config.task)
+    model = models.create(config.model, digits=1, classes=task.outputs)
+    optimizer = create_optimizer(config.optimizer, 4 * epochs)
+    mesh = program.create_mesh()
+    train_epoch = program.create_train_epoch(
+        model, optimizer, config, 4, None, mesh, task.loss, task.right, noise
+    )
+    state = create_state(jax.random.key(0), model, optimizer, size, False)
+    state, data = program.replicate((state, data), mesh)
+    losses = []
+    for epoch in range(epochs):
+        state, steps = train_epoch(state, data, jax.random.key(epoch))
+        losses += steps.loss.tolist()
+    return losses
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_feature_vectors_are_learnt(task):
+    labels = np.arange(40, dtype=np.int32) % 10
+    config = base().task
+    config.name = task
+    features = np.eye(10, dtype=np.float32)[labels]
+    data = program.Examples(features, tasks.create(config).targets(labels), np.int32(40))
+    losses = learn(task, "mlp", data, (10,), 20)
+    assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
+
+
+@pytest.mark.parametrize("noise", [0, 99])
+def test_images_are_cleaned(dataset, noise):
+    images = dataset.splits["val"].images
+    data = program.Examples(images, None if noise else images, np.int32(len(images)))
+    losses = learn("denoise", "denoiser", data, images.shape[1:], 20, noise, stem_stride=2)
+    assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
 
 
 EIGHT_DEVICES = """

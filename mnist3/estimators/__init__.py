@@ -1,0 +1,22 @@
+"""Estimators with scikit-learn's interface: its own by name, and Flax models."""
+
+from mnist3.estimators.flax_estimator import FlaxClassifier, FlaxDenoiser
+from mnist3.estimators.registry import (
+    create,
+    defaults,
+    fits,
+    names,
+    parameter_name,
+    recommended_subset,
+)
+
+__all__ = [
+    "FlaxClassifier",
+    "FlaxDenoiser",
+    "create",
+    "defaults",
+    "fits",
+    "names",
+    "parameter_name",
+    "recommended_subset",
+]

@@ -1,0 +1,184 @@
+"""Training and use of a Flax model on plain arrays, its compiled programs kept for later fits.
+
+A program is compiled for the shapes that it sees. So rows are filled up to a few sizes, and all
+that a program depends on is one hashable `Problem`: fits of the same problem, as in a
+cross-validation, share their programs.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+from jaxtyping import Float32, Int32, UInt8
+from ml_collections import ConfigDict
+
+from mnist3 import config as configs
+from mnist3 import models, tasks
+from mnist3.training import program
+from mnist3.training.optimizer import create_optimizer
+from mnist3.training.state import TrainState, create_state
+
+Inputs = UInt8[np.ndarray, "n *size"] | Float32[np.ndarray, "n *size"]
+Targets = Int32[np.ndarray, "n"] | Int32[np.ndarray, "n labels"] | Inputs
+
+AUTOMATIC_EPOCHS = 3
+AUTOMATIC_STEPS = 600
+_STEPS_WORTH_A_CALL = 100  # fewer, and starting the program takes longer than running it
+_SMALLEST = 32  # rows
+_LARGEST = 1024  # rows; up to here the sizes are powers of two
+_PROGRAMS = 64  # kept at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """All that the compiled programs of a fit depend on, but for the number of rows.
+
+    Attributes:
+        config: a whole config, as JSON.
+        kind: of the task, which says loss and logits.
+        size: of an input: (height, width) of an image in px, or the length of a feature vector.
+        outputs: logits of an input; of a pixel for denoise.
+        steps: of a call of the epoch program.
+        calls: of the epoch program in a fit.
+        noise: for denoise, the largest integer added to clean images, 0 for none.
+    """
+
+    config: str
+    kind: str
+    size: tuple[int, ...]
+    outputs: int
+    steps: int
+    calls: int
+    noise: int = 0
+
+
+class Programs(NamedTuple):
+    """The compiled programs of a problem."""
+
+    initial_state: Callable[[jax.Array], TrainState]
+    train_epoch: Callable[..., tuple[TrainState, program.StepMetrics]]
+
+
+def plan(
+    config: ConfigDict,
+    kind: str,
+    inputs: Inputs,
+    outputs: int,
+    epochs: int | None,
+    noise: int = 0,
+) -> Problem:
+    """Returns the problem of fitting the inputs.
+
+    A small data set has its batch made smaller, to the next power of two from its rows, and all
+    its epochs in one call of the program.
+
+    Args:
+        config: a whole config; its batch size is the largest.
+        kind: of the task.
+        inputs: the training inputs.
+        outputs: logits of an input; of a pixel for denoise.
+        epochs: over the inputs; None for as many as make `AUTOMATIC_STEPS` steps, but at least
+            `AUTOMATIC_EPOCHS`.
+        noise: for denoise, the largest integer added to clean images, 0 for none.
+    """
+    config = ConfigDict(config)
+    devices = program.create_mesh().size
+    batch = min(config.training.batch_size, _rows(len(inputs)))
+    batch += -batch % devices
+    steps = math.ceil(len(inputs) / batch)
+    calls = epochs or max(AUTOMATIC_EPOCHS, math.ceil(AUTOMATIC_STEPS / steps))
+    if steps < _STEPS_WORTH_A_CALL:
+        steps, calls = (max(AUTOMATIC_STEPS, steps * AUTOMATIC_EPOCHS), 1)
+        if epochs:
+            steps = epochs * math.ceil(len(inputs) / batch)
+    config.training.batch_size = batch
+    config.training.cpu_micro_batch = 32 if inputs.ndim == 3 else batch
+    return Problem(configs.to_json(config), kind, inputs.shape[1:], outputs, steps, calls, noise)
+
+
+def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) -> optax.Params:
+    """Trains a model and returns its parameters as numpy arrays.
+
+    Args:
+        problem: what `plan` made of the inputs.
+        inputs: uint8 images or float32 images with ink from 0 to 1, or float32 feature vectors.
+        targets: what the loss of the problem's kind takes; None with noise.
+        seed: of everything random.
+    """
+    mesh = program.create_mesh()
+    programs = _compiled(problem)
+    init_key, epochs_key = jax.random.split(jax.random.key(seed))
+    state = program.replicate(programs.initial_state(init_key), mesh)
+    rows = _rows(len(inputs))
+    data = program.Examples(
+        _fill(inputs, rows), _fill(targets, rows), np.asarray(len(inputs), np.int32)
+    )
+    data, keys = program.replicate((data, jax.random.split(epochs_key, problem.calls)), mesh)
+    for key in keys:
+        state, _ = programs.train_epoch(state, data, key)
+    return jax.tree.map(np.asarray, jax.device_get(state.inference_params))
+
+
+def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np.ndarray, "n ..."]:
+    """Returns the logits of inputs, one row each; for denoise, the cleaned images."""
+    mesh = program.create_mesh()
+    rows = min(_rows(len(inputs)), program.PREDICTION_BATCH)
+    filled = _fill(inputs, rows) if len(inputs) < rows else inputs
+    params = program.replicate(params, mesh)
+    computed = _compute_logits(_model(problem), mesh)(params, program.batched(filled, mesh))
+    computed = np.asarray(computed)[: len(inputs)]
+    return computed if problem.kind == "denoise" else computed.reshape(len(inputs), -1)
+
+
+def _rows(count: int) -> int:
+    """Returns how many rows an array of so many is filled up to."""
+    if count <= _LARGEST:
+        return max(_SMALLEST, 1 << (count - 1).bit_length())
+    return count + -count % (_LARGEST // 8)
+
+
+def _fill(array: np.ndarray | None, rows: int) -> np.ndarray | None:
+    if array is None or len(array) == rows:
+        return array
+    return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+
+def _model(problem: Problem) -> nn.Module:
+    config = configs.from_json(problem.config)
+    return models.create(config.model, 1, config.training.dtype, problem.outputs)
+
+
+@functools.lru_cache(_PROGRAMS)
+def _compiled(problem: Problem) -> Programs:
+    config = configs.from_json(problem.config)
+    model = _model(problem)
+    optimizer = create_optimizer(config.optimizer, problem.steps * problem.calls)
+    averaged = config.training.ema_decay > 0
+
+    def initial_state(key: jax.Array) -> TrainState:
+        return create_state(key, model, optimizer, problem.size, averaged)
+
+    train_epoch = program.create_train_epoch(
+        model,
+        optimizer,
+        config,
+        problem.steps,
+        None,
+        program.create_mesh(),
+        tasks.LOSSES[problem.kind],
+        tasks.RIGHTS[problem.kind],
+        problem.noise,
+    )
+    return Programs(jax.jit(initial_state), train_epoch)
+
+
+@functools.lru_cache(_PROGRAMS)
+def _compute_logits(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
+    return program.create_compute_logits(model, mesh)

@@ -1,0 +1,410 @@
+"""Flax models behind scikit-learn's interface."""
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from ml_collections import ConfigDict
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mnist3 import config as configs
+from mnist3.estimators import fitting
+
+SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
+_CONVOLUTIONAL = ("cnn", "multihead")
+_DTYPES = (np.float64, np.float32, np.uint8)
+
+
+class _FlaxEstimator(BaseEstimator):
+    """What both estimators have: a config from the constructor's arguments, and a seed."""
+
+    def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
+        """Returns a whole config in which this estimator's arguments stand at their places."""
+        config = configs.base()
+        arguments = self.get_params(deep=False)
+        for section in ("model", "optimizer", "augmentation", "training"):
+            for name in arguments.keys() & {*config[section]} - {"name", "epochs"}:
+                value = _plain(arguments[name], config[section][name])
+                try:
+                    config[section][name] = value
+                except TypeError:
+                    kind = type(config[section][name]).__name__
+                    raise ValueError(f"{name} is {value!r}; give a {kind}") from None
+        config.model.name = model
+        config.optimizer.name = arguments["optimizer"]
+        config.data.name, config.data.digits = "single_digit", 1
+        config.data.height, config.data.width = size if len(size) == 2 else (1, 1)
+        config.task.name = "denoise" if model == "denoiser" else "multiclass"
+        return config
+
+    def _epochs(self) -> int | None:
+        if isinstance(self.epochs, str) and self.epochs == "auto":
+            return None
+        if isinstance(self.epochs, int | np.integer) and self.epochs > 0:
+            return int(self.epochs)
+        raise ValueError(f"epochs is {self.epochs!r}; give a whole number above 0 or 'auto'")
+
+    def _plan(
+        self, model: str, kind: str, inputs: np.ndarray, outputs: int, noise: int = 0
+    ) -> fitting.Problem:
+        config = self._config(model, inputs.shape[1:])
+        epochs = self._epochs()
+        config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
+        try:
+            configs.validate(config)
+        except configs.UserError as error:
+            raise ValueError(str(error)) from None
+        return fitting.plan(config, kind, inputs, outputs, epochs, noise)
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+
+def _plain(value: Any, default: Any) -> Any:
+    """Returns an argument as the config has it: numpy's numbers and lists are as good."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(default, tuple) and isinstance(value, list | tuple | np.ndarray):
+        return tuple(_plain(item, None) for item in value)
+    return float(value) if isinstance(default, float) and type(value) is int else value
+
+
+def _side(features: int) -> int | None:
+    """Returns the side of a square image of so many pixels, None if there is none."""
+    side = math.isqrt(features)
+    return side if side**2 == features else None
+
+
+class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
+    """A Flax model as a classifier, of classes or of several labels at once.
+
+    Training takes the one-program epochs of the main job. Fits that have the same arguments (but
+    for `random_state`) and about as many rows of the same width share their compiled programs.
+
+    Inputs of uint8 are pixels of 0-255. Others are brought to a range from 0 to 1 for
+    convolutional models, by the lowest and the highest pixel of the training images, and to mean 0
+    and standard deviation 1, feature by feature, for the others.
+
+    Args:
+        model: str, default="auto". "cnn" or "multihead", which see the features as the pixels of a
+            square image, row by row; "mlp" or "logistic"; or "auto": "cnn" for square images of at
+            least 8x8, else "mlp".
+        stem: int, default=16. Channels of the first convolution.
+        stem_stride: int, default=2. Of the first convolution, px.
+        channels: tuple of int, default=(64,). Channels of the stages after it.
+        convolutions: int, default=1. Of a stage.
+        glances: int, default=4. Weightings of the columns that multihead has.
+        hidden: tuple of int, default=(128,). Units of the layers of mlp.
+        dropout: float, default=0.0. Share of features dropped before the last layer.
+        optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
+        learning_rate: float, default=0.006. The highest of the schedule.
+        schedule: str, default="one_cycle". "constant", "cosine" or "one_cycle".
+        warmup: float, default=0.2. Share of the steps in which the learning rate rises.
+        momentum: float, default=0.9. For sgd; else the decay of the first moment.
+        weight_decay: float, default=1e-4. On kernels.
+        gradient_clip: float, default=0.0. Largest global norm; 0 = off.
+        epochs: int or "auto", default="auto". Passes over the data; "auto" takes 3, or as many as
+            make 600 steps.
+        batch_size: int, default=128. The largest; smaller for fewer rows.
+        label_smoothing: float, default=0.0.
+        ema_decay: float, default=0.0. Of the parameters' moving average; 0 = off.
+        shift: int, default=0. Augmentation, like the next ones, of images alone: px to either side.
+        rotation: float, default=0.0. Degrees to either side.
+        scale: float, default=0.0. Relative; 0.1 = from 0.9 to 1.1.
+        shear: float, default=0.0. Degrees to either side.
+        elastic: float, default=0.0. Px, standard deviation of the displacement.
+        noise: float, default=0.0. Standard deviation, ink from 0 to 1.
+        cutout: int, default=0. Px, side of the blanked square.
+        random_state: int, RandomState instance or None, default=None. Of everything random.
+
+    Attributes:
+        classes_: ndarray of shape (n_classes,). The classes, sorted; for labels, their columns.
+        model_: str. The model that was trained.
+        params_: dict of ndarray. The model's parameters.
+        offset_, scale_: ndarray. What is subtracted from features and what divides them.
+        n_features_in_: int. Number of features.
+    """
+
+    def __init__(
+        self,
+        model="auto",
+        *,
+        stem=16,
+        stem_stride=2,
+        channels=(64,),
+        convolutions=1,
+        glances=4,
+        hidden=(128,),
+        dropout=0.0,
+        optimizer="adamw",
+        learning_rate=0.006,
+        schedule="one_cycle",
+        warmup=0.2,
+        momentum=0.9,
+        weight_decay=1e-4,
+        gradient_clip=0.0,
+        epochs="auto",
+        batch_size=128,
+        label_smoothing=0.0,
+        ema_decay=0.0,
+        shift=0,
+        rotation=0.0,
+        scale=0.0,
+        shear=0.0,
+        elastic=0.0,
+        noise=0.0,
+        cutout=0,
+        random_state=None,
+    ):
+        self.model = model
+        self.stem = stem
+        self.stem_stride = stem_stride
+        self.channels = channels
+        self.convolutions = convolutions
+        self.glances = glances
+        self.hidden = hidden
+        self.dropout = dropout
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warmup = warmup
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.label_smoothing = label_smoothing
+        self.ema_decay = ema_decay
+        self.shift = shift
+        self.rotation = rotation
+        self.scale = scale
+        self.shear = shear
+        self.elastic = elastic
+        self.noise = noise
+        self.cutout = cutout
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def fit(self, X, y) -> "FlaxClassifier":
+        """Trains the model.
+
+        Args:
+            X: array-like of shape (n_samples, n_features). Images, row by row, or features.
+            y: array-like of shape (n_samples,) or (n_samples, n_labels). Classes, or 0 and 1.
+
+        Returns:
+            The fitted estimator.
+        """
+        X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True)
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            raise ValueError(f"Unknown label type: {kind} targets; give classes or 0/1 labels")
+        if kind == "multilabel-indicator":
+            kind = "multilabel"
+            self.classes_ = np.arange(y.shape[1])
+            targets = np.asarray(y, np.int32)
+        else:
+            kind = "multiclass"
+            y = column_or_1d(y, warn=True)
+            self.classes_, targets = np.unique(y, return_inverse=True)
+            targets = targets.astype(np.int32)
+        self.model_ = self._choose_model(X.shape[1])
+        self._learn_range(X)
+        inputs = self._inputs(X)
+        on = [name for name in configs.base().augmentation if getattr(self, name)]
+        if inputs.ndim == 2 and on:
+            raise ValueError(
+                f"{on[0]} distorts images but model={self.model_!r} sees feature vectors; set it "
+                "to 0 or use 'cnn'"
+            )
+        self._problem = self._plan(self.model_, kind, inputs, len(self.classes_))
+        self.params_ = fitting.fit(self._problem, inputs, targets, self._seed())
+        return self
+
+    def decision_function(self, X) -> Float32[np.ndarray, "n"] | Float32[np.ndarray, "n outputs"]:
+        """Returns the logits, (n_samples, n_classes); of two classes, those for the second.
+
+        Args:
+            X: array-like of shape (n_samples, n_features).
+        """
+        logits = self._logits(X)
+        if self._problem.kind == "multiclass" and len(self.classes_) == 2:
+            return logits[:, 1] - logits[:, 0]
+        return logits
+
+    def predict_proba(self, X) -> Float32[np.ndarray, "n outputs"]:
+        """Returns the probability of each class, or of each label, (n_samples, n_classes).
+
+        Args:
+            X: array-like of shape (n_samples, n_features).
+        """
+        logits = self._logits(X)
+        return expit(logits) if self._problem.kind == "multilabel" else softmax(logits, axis=1)
+
+    def predict(self, X) -> np.ndarray:
+        """Returns the most probable class of each sample, or each label's 0 or 1.
+
+        Args:
+            X: array-like of shape (n_samples, n_features).
+        """
+        logits = self._logits(X)
+        if self._problem.kind == "multilabel":
+            return (logits > 0).astype(int)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def _choose_model(self, features: int) -> str:
+        side = _side(features)
+        if self.model == "auto":
+            return "cnn" if side is not None and side >= SMALLEST_SIDE else "mlp"
+        if self.model in _CONVOLUTIONAL and side is None:
+            raise ValueError(
+                f"model={self.model!r} reads square images, which {features} features are not; "
+                "use 'mlp' or 'auto'"
+            )
+        return self.model
+
+    def _learn_range(self, X: np.ndarray) -> None:
+        if X.dtype == np.uint8:
+            low, width = np.float64(0), np.float64(255)
+        elif self.model_ in _CONVOLUTIONAL:
+            low, width = X.min(), np.ptp(X)
+        else:
+            low, width = X.mean(axis=0), X.std(axis=0)
+        # A feature that is constant but for rounding stays at 0.
+        constant = width <= 10 * np.finfo(np.float32).eps * np.maximum(np.abs(low), width)
+        self.offset_, self.scale_ = np.asarray(low), np.where(constant, 1, width)
+
+    def _inputs(self, X: np.ndarray) -> np.ndarray:
+        as_pixels = X.dtype == np.uint8 and (self.offset_, self.scale_) == (0, 255)
+        if not as_pixels:
+            X = ((X - self.offset_) / self.scale_).astype(np.float32)
+        if self.model_ in _CONVOLUTIONAL:
+            side = _side(X.shape[1])
+            return X.reshape(-1, side, side)
+        return X
+
+    def _logits(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        return fitting.logits(self._problem, self.params_, self._inputs(X))
+
+
+class FlaxDenoiser(RegressorMixin, _FlaxEstimator):
+    """A Flax model that cleans square images, pixel values from 0 to 255.
+
+    Args:
+        stem: int, default=16. Channels of the first convolution.
+        stem_stride: int, default=2. Of the first convolution, px.
+        channels: tuple of int, default=(32,). Channels of the stages after it.
+        convolutions: int, default=2. Of a stage.
+        optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
+        learning_rate: float, default=0.006. The highest of the schedule.
+        schedule: str, default="one_cycle". "constant", "cosine" or "one_cycle".
+        warmup: float, default=0.2. Share of the steps in which the learning rate rises.
+        momentum: float, default=0.9. For sgd; else the decay of the first moment.
+        weight_decay: float, default=1e-4. On kernels.
+        gradient_clip: float, default=0.0. Largest global norm; 0 = off.
+        epochs: int or "auto", default="auto". Passes over the data; "auto" takes 3, or as many as
+            make 600 steps.
+        batch_size: int, default=128. The largest; smaller for fewer rows.
+        ema_decay: float, default=0.0. Of the parameters' moving average; 0 = off.
+        noise: int, default=0. If above 0, the model is not trained on the images that `fit` gets
+            as X but on y with integers from 0 to this added to every pixel, new ones at each step.
+        random_state: int, RandomState instance or None, default=None. Of everything random.
+
+    Attributes:
+        params_: dict of ndarray. The model's parameters.
+        n_features_in_: int. Number of pixels.
+    """
+
+    def __init__(
+        self,
+        *,
+        stem=16,
+        stem_stride=2,
+        channels=(32,),
+        convolutions=2,
+        optimizer="adamw",
+        learning_rate=0.006,
+        schedule="one_cycle",
+        warmup=0.2,
+        momentum=0.9,
+        weight_decay=1e-4,
+        gradient_clip=0.0,
+        epochs="auto",
+        batch_size=128,
+        ema_decay=0.0,
+        noise=0,
+        random_state=None,
+    ):
+        self.stem = stem
+        self.stem_stride = stem_stride
+        self.channels = channels
+        self.convolutions = convolutions
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warmup = warmup
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.ema_decay = ema_decay
+        self.noise = noise
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output = False
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X, y) -> "FlaxDenoiser":
+        """Trains the model.
+
+        Args:
+            X: array-like of shape (n_samples, n_pixels). Noisy images, row by row.
+            y: array-like of shape (n_samples, n_pixels). The clean images.
+
+        Returns:
+            The fitted estimator.
+        """
+        X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True)
+        if y.shape != X.shape or _side(X.shape[1]) is None:
+            raise ValueError(
+                f"X has shape {X.shape} and y {y.shape}; both must hold the same number of square "
+                "images, one a row"
+            )
+        noisy, clean = self._images(X), self._images(y)
+        inputs, targets = (clean, None) if self.noise else (noisy, clean)
+        self._problem = self._plan("denoiser", "denoise", inputs, 1, self.noise)
+        self.params_ = fitting.fit(self._problem, inputs, targets, self._seed())
+        return self
+
+    def predict(self, X) -> Float32[np.ndarray, "n pixels"]:
+        """Returns the cleaned images, values from 0 to 255, (n_samples, n_pixels).
+
+        Args:
+            X: array-like of shape (n_samples, n_pixels). Noisy images, row by row.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        cleaned = fitting.logits(self._problem, self.params_, self._images(X))
+        return 255 * cleaned.reshape(X.shape).clip(0, 1)
+
+    def _images(self, pixels: np.ndarray) -> np.ndarray:
+        side = _side(pixels.shape[1])
+        if pixels.dtype != np.uint8:
+            pixels = (pixels / 255).astype(np.float32)
+        return pixels.reshape(-1, side, side)

@@ -1,0 +1,148 @@
+"""Every task with every estimator that fits it, on a few images of the embedded digits."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from mnist3 import tasks
+from mnist3.config import CHOICES, base
+from mnist3.data.noise import integer_noise
+from mnist3.data.sources import load_source
+from mnist3.errors import UserError
+from mnist3.estimators import registry, scores
+
+TASKS = [name for name in tasks.NAMES if name != "number"]
+FEW = {  # the least that each can do, so that the table is quick
+    "random_forest": {"n_estimators": 3},
+    "extra_trees": {"n_estimators": 3},
+    "gradient_boosting": {"max_iter": 2, "min_samples_leaf": 5},
+    "mlp": {"max_iter": 3, "hidden_layer_sizes": (8,)},
+    "flax": {"epochs": 2, "stem": 4, "channels": (8,)},
+    "linear_svc": {"max_iter": 50},
+    "logistic_regression": {"max_iter": 5},
+}
+
+
+def config(name, **parameters):
+    section = base().estimator
+    section.name = name
+    section.parameters.update(parameters)
+    return section
+
+
+def task(name):
+    section = base().task
+    section.name = name
+    return tasks.create(section)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    source = load_source("digits")
+    return source.images[:60], source.labels[:60]
+
+
+def examples(made, digits):
+    """Features and targets of a task."""
+    import jax
+
+    images, labels = digits
+    rows = made.select(labels)
+    features = images[rows].reshape(-1, 784)
+    if made.kind == "denoise":
+        noisy = features + integer_noise(jax.random.key(0), features.shape, made.noise)
+        return np.asarray(noisy), features
+    return features, made.targets(labels[rows])
+
+
+PAIRS = [(name, each) for name in TASKS for each in registry.names()]
+
+
+@pytest.mark.parametrize(("task_name", "name"), PAIRS)
+def test_the_table(task_name, name, digits):
+    made = task(task_name)
+    section = config(name, **FEW.get(name, {}))
+    if not registry.fits(name, made.kind):
+        with pytest.raises(UserError, match=r"does not fit the task .* those that do are flax"):
+            registry.create(section, made, seed=0)
+        return
+    if (name, made.kind) == ("flax", "denoise"):
+        section.parameters.channels = (8,)
+    features, targets = examples(made, digits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # knn votes for 256 grey levels, which few images cannot fill.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        estimator = registry.create(section, made, seed=0).fit(features, targets)
+    predicted = np.asarray(estimator.predict(features))
+    assert predicted.shape == targets.shape
+    if made.kind == "denoise":
+        return
+    if name not in ("dummy", "flax", "gradient_boosting", "mlp", "sgd"):
+        assert (predicted == targets).mean() > 0.7
+    ranks = scores.decision_scores(estimator, features, made.kind)
+    outputs = {"binary": ()}.get(made.kind, (made.outputs,))
+    assert ranks.shape == (len(features), *outputs)
+    probabilities = scores.probabilities(estimator, features, made.kind)
+    if probabilities is not None:
+        assert probabilities.shape == (len(features), made.outputs)
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+
+
+def test_names_are_those_of_the_config():
+    assert set(registry.names()) == set(CHOICES["estimator.name"])
+
+
+def test_the_number_is_for_the_main_job():
+    assert registry.fits("flax", "number")
+    assert not registry.fits("knn", "number")
+    with pytest.raises(UserError, match="--mode=train"):
+        registry.create(config("flax"), task("number"), seed=0)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_seed_cores_and_own_parameters(name):
+    kind = "multilabel" if name == "classifier_chain" else "multiclass"
+    estimator = registry.create(config(name), task(kind), seed=7)
+    for path, value in estimator.get_params().items():
+        if path.rpartition("__")[2] == "random_state":
+            assert value == 7
+        if path.rpartition("__")[2] == "n_jobs" and name != "logistic_regression":
+            assert value == -1
+    for parameter in registry.defaults(name, kind):
+        assert registry.parameter_name(estimator, parameter) in estimator.get_params()
+
+
+def test_parameters_reach_the_estimator_inside():
+    section = config("svc_ovr", C=3.0)
+    section.scale = True
+    estimator = registry.create(section, task("multiclass"), seed=0)
+    assert estimator[-1].estimator.C == 3.0
+    assert registry.parameter_name(estimator, "C") == "estimator__estimator__C"
+
+
+def test_a_parameter_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="did you mean n_neighbors"):
+        registry.create(config("knn", n_neighbours=3), task("multiclass"), seed=0)
+
+
+def test_pairwise_scores_of_ten_digits(digits):
+    made = task("multiclass")
+    features, targets = examples(made, digits)
+    wrapped = registry.create(config("svc_ovo"), made, seed=0).fit(features, targets)
+    own = registry.create(config("svc", decision_function_shape="ovo"), made, seed=0)
+    assert scores.pairwise(wrapped, features).shape == (60, 45)
+    assert own.fit(features, targets).decision_function(features).shape == (60, 45)
+    with pytest.raises(UserError, match="svc_ovo"):
+        scores.pairwise(own, features)
+
+
+def test_scaling_comes_first(digits):
+    section = config("sgd")
+    section.scale = True
+    made = task("multilabel")
+    features, targets = examples(made, digits)
+    estimator = registry.create(section, made, seed=0).fit(features, targets)
+    assert scores.decision_scores(estimator, features, "multilabel").shape == targets.shape
