@@ -1,6 +1,5 @@
 """The main model: one trunk, one head a digit."""
 
-import itertools
 from collections.abc import Sequence
 
 import jax
@@ -12,14 +11,15 @@ from jaxtyping import Array, Float
 from mnist3.models.trunk import Trunk
 
 
-def level(
+def cut_digits(
     images: Float[Array, "batch height width"], digits: int, height: int
-) -> Float[Array, "batch rows width"]:
-    """Cuts the columns of each digit to a window around their ink, and puts the windows in a row.
+) -> Float[Array, "batch digits rows columns"]:
+    """Cuts a window around the ink of each digit's columns.
 
-    The image is divided into `digits` bands of columns, equally wide but for rounding. The middle
-    of each window is the centre of mass of its band's ink, as in MNIST's own digit images, so that
-    digits at different heights come to stand side by side. A band without ink is cut in its middle.
+    The image is divided into `digits` bands of columns, as wide as the width divided by K and
+    rounded up. The middle of each window is the centre of mass of its band's ink, as in MNIST's
+    own digit images, so that a digit looks the same at any height. A band without ink is cut in
+    its middle.
 
     Args:
         images: ink from 0 to 1.
@@ -27,18 +27,16 @@ def level(
         height: of the windows, px; what lies outside the image is blank.
     """
     rows, width = images.shape[1:]
-    edges = [round(k * width / digits) for k in range(digits + 1)]
-    padded = jnp.pad(images, ((0, 0), (height, height), (0, 0)))
-    cut = jax.vmap(lambda image, top: jax.lax.dynamic_slice_in_dim(image, top, height))
-    windows = []
-    for left, right in itertools.pairwise(edges):
-        mass = images[:, :, left:right].sum(axis=-1)
-        total = mass.sum(axis=-1)
-        centre = mass @ (jnp.arange(rows, dtype=images.dtype) + 0.5) / jnp.maximum(total, 1e-6)
-        centre = jnp.where(total > 0, centre, rows / 2)
-        top = jnp.round(centre - height / 2).astype(jnp.int32) + height
-        windows.append(cut(padded[:, :, left:right], top))
-    return jnp.concatenate(windows, axis=-1)
+    band = -(-width // digits)
+    padded = jnp.pad(images, ((0, 0), (height, height), (0, band * digits - width)))
+    bands = padded.reshape(-1, rows + 2 * height, digits, band).transpose(0, 2, 1, 3)
+    mass = bands.sum(axis=-1)
+    total = mass.sum(axis=-1)
+    middles = jnp.arange(rows + 2 * height, dtype=images.dtype) + 0.5
+    centre = jnp.where(total > 0, mass @ middles / jnp.maximum(total, 1e-6), rows / 2 + height)
+    top = jnp.round(centre - height / 2).astype(jnp.int32)
+    cut = jax.vmap(lambda band, top: jax.lax.dynamic_slice_in_dim(band, top, height))
+    return jax.vmap(cut)(bands, top)
 
 
 class Heads(nn.Module):
@@ -90,8 +88,8 @@ class MultiHead(nn.Module):
     """The trunk, then for each position a head over the columns of the image.
 
     A digit may stand at any height, so each channel keeps its largest value over a column of
-    features. Where digits have columns of their own, `crop_height` cuts each around its ink first,
-    and the trunk has less to look at.
+    features. Where digits have columns of their own, `crop_height` cuts each out around its ink
+    first: the trunk then has less to look at, and cannot learn which digits stand side by side.
 
     Attributes:
         digits: K, positions of a number.
@@ -122,8 +120,10 @@ class MultiHead(nn.Module):
         self, images: Float[Array, "batch height width"], train: bool = False
     ) -> Float[Array, "batch digits classes"]:
         """Returns the logits of each position of images with ink from 0 to 1."""
+        batch = images.shape[0]
         if self.crop_height:
-            images = level(images, self.digits, self.crop_height)
+            images = cut_digits(images, self.digits, self.crop_height)
+            images = images.reshape(-1, *images.shape[2:])
         features = Trunk(
             self.stem,
             self.stem_stride,
@@ -133,6 +133,7 @@ class MultiHead(nn.Module):
             name="trunk",
         )(images)
         columns = jnp.max(features, axis=1)
+        columns = columns.reshape(batch, -1, columns.shape[-1])
         columns = nn.Dropout(self.dropout, deterministic=not train)(columns)
         logits = Heads(self.digits, self.glances, self.classes, self.dtype, name="heads")(columns)
         return logits.astype(jnp.float32)

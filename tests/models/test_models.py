@@ -73,18 +73,33 @@ def drawn(tops, digits):
 
 
 @given(st.lists(st.integers(0, 56), min_size=3, max_size=3), st.integers(0, 2**31))
-def test_levelled_digits_stand_at_one_height_wherever_they_were(tops, seed):
+def test_digits_are_cut_out_alike_wherever_they_stand(tops, seed):
     digits = np.zeros((3, 28, 28), np.float32)
     digits[:, 4:24, 4:24] = np.random.default_rng(seed).uniform(size=(3, 20, 20))
-    levelled = multihead.level(drawn(tops, digits), 3, 28)
-    assert levelled.shape == (1, 28, 84)
-    np.testing.assert_array_equal(levelled, multihead.level(drawn((0, 28, 56), digits), 3, 28))
-    # All ink is kept: the windows' middle is at most a pixel from that of the digits' boxes.
-    np.testing.assert_allclose(levelled.sum(), digits.sum(), rtol=1e-5)
+    windows = multihead.cut_digits(drawn(tops, digits), 3, 28)
+    assert windows.shape == (1, 3, 28, 28)
+    np.testing.assert_array_equal(windows, multihead.cut_digits(drawn((0, 28, 56), digits), 3, 28))
+    # All ink is kept: the windows' middle is at most a pixel or two from that of the digits' boxes.
+    np.testing.assert_allclose(windows.sum((0, 2, 3)), digits.sum((1, 2)), rtol=1e-5)
 
 
-def test_a_blank_image_is_levelled_to_a_blank_one():
-    assert not multihead.level(jnp.zeros((2, 40, 50)), 3, 20).any()
+def test_a_blank_image_of_any_width_is_cut_to_blank_windows():
+    windows = multihead.cut_digits(jnp.zeros((2, 40, 50)), 3, 20)
+    assert windows.shape == (2, 3, 20, 17)
+    assert not windows.any()
+
+
+def test_a_model_that_crops_reads_each_digit_by_itself():
+    config = base().model
+    config.stem, config.channels, config.crop_height = 4, (6, 8), 28
+    model = models.create(config, 3)
+    digits = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
+    params = model.init(jax.random.key(1), drawn((0, 0, 0), digits))["params"]
+    before = model.apply({"params": params}, drawn((0, 0, 0), digits))
+    digits[2] = 1 - digits[2]
+    after = model.apply({"params": params}, drawn((0, 0, 0), digits))
+    np.testing.assert_allclose(before[0, 0], after[0, 0], atol=1e-3)
+    assert abs(before[0, 2] - after[0, 2]).max() > 1e-2
 
 
 def test_a_model_that_crops_does_not_see_at_which_height_a_digit_stands():
