@@ -97,6 +97,9 @@ def base() -> ConfigDict:
     config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
     config.training.patience = 0  # epochs without a better val exact match; 0 = all epochs
 
+    config.evaluation = ConfigDict()
+    config.evaluation.shift = 0  # px; the final reading is the mean over images moved so far
+
     config.wandb = ConfigDict()
     config.wandb.mode = "auto"  # auto (online when logged in, else offline) | disabled | ...
     config.wandb.project = "mnist3"
