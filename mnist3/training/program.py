@@ -32,13 +32,14 @@ class Examples(NamedTuple):
     """Inputs and targets of a fixed split, on the device.
 
     Attributes:
-        images: uint8 images, float32 images with ink from 0 to 1, or float32 feature vectors.
+        images: uint8 pixels, or float32 ink from 0 to 1, of images or as vectors, or float32
+            feature vectors.
         labels: what the task's loss takes: a label, class or row of labels an image, or an image;
             None where images are their own targets.
         count: int32 [], how many of the rows are examples, the others filling; None for all.
     """
 
-    images: UInt8[Array, "n height width"] | Float32[Array, "n *features"]
+    images: UInt8[Array, "n *size"] | Float32[Array, "n *size"]
     labels: Int32[Array, "n *K"] | UInt8[Array, "n *size"] | Float32[Array, "n *size"] | None
     count: Int32[Array, ""] | None = None
 
@@ -207,7 +208,7 @@ def augment_all(
 
 
 def batched(
-    images: UInt8[np.ndarray, "n height width"] | Float32[np.ndarray, "n *features"], mesh: Mesh
+    images: UInt8[np.ndarray, "n *size"] | Float32[np.ndarray, "n *size"], mesh: Mesh
 ) -> jax.Array:
     """Puts images on every device as `[batches, size, height, width]`, the last filled up."""
     n = len(images)
