@@ -20,7 +20,7 @@ PENS = {  # share of the letters, how much harder it is to read
     "crayon": (0.015, 1.8),
     "rubber stamp": (0.01, -2.0),
 }
-COUNTRIES = "DE FR IT ES PL NL SE PT GR IE FI MT".split()
+COUNTRIES = ["DE", "FR", "IT", "ES", "PL", "NL", "SE", "PT", "GR", "IE", "FI", "MT"]
 
 
 def table(seed: int = 0) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,19 @@ class Table:
     classes: tuple[str, ...]
     unlabelled: int
 
+    def describe(self) -> dict[str, Any]:
+        """Returns the entry `dataset` of metrics.json, but for where the table comes from."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "protocol": {"rows": "disjoint"},
+            "target": self.target,
+            "classes": list(self.classes),
+            "columns": dict(self.kinds),
+            "rows": len(self.labels),
+            "unlabelled": self.unlabelled,
+        }
+
 
 def load(config: ConfigDict) -> Table:
     """Returns the table that a config's section `data` names.
@@ -93,9 +107,7 @@ def make_table(cells: pd.DataFrame, target: str, columns: str = "", name: str = 
             else "needs config.data.target, the column to predict."
         )
         more = ", ..." if names[SHOWN_NAMES:] else ""
-        raise UserError(
-            f"{name} {asked} Its columns are {', '.join(names[:SHOWN_NAMES])}{more}."
-        )
+        raise UserError(f"{name} {asked} Its columns are {', '.join(names[:SHOWN_NAMES])}{more}.")
     cells = mark_missing(cells)
     labelled = cells[target].notna()
     cells = cells[labelled]
@@ -233,7 +245,9 @@ def describe_columns(table: Table) -> str:
             continue
         column = table.features[name]
         if kind == "numeric":
-            values = f"{column.min():,.12g} to {column.max():,.12g}" if column.notna().any() else "none"
+            values = (
+                f"{column.min():,.12g} to {column.max():,.12g}" if column.notna().any() else "none"
+            )
         else:
             levels = column.value_counts()
             shown = ", ".join(levels.index[:4])
@@ -259,8 +273,8 @@ def _numbers(cells: pd.Series, name: str) -> pd.Series:
     wrong = np.flatnonzero(cells.notna() & ~np.isfinite(numbers))
     if len(wrong):
         raise UserError(
-            f"row {cells.index[wrong[0]] + 1} of {name} has {cells.iloc[wrong[0]]!r} in the numeric column "
-            f"{cells.name}; mend the cell, or train with "
+            f"row {cells.index[wrong[0]] + 1} of {name} has {cells.iloc[wrong[0]]!r} in the numeric "
+            f"column {cells.name}; mend the cell, or train with "
             f'--config.data.columns="{cells.name}:categorical".'
         )
     return numbers

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from mnist3.data.table_files import DELIMITERS, read_table, to_csv
 from mnist3.errors import UserError
 
-CELLS = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), max_size=8
-).map(str.strip)
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), max_size=8).map(
+    str.strip
+)
 
 
 def read(tmp_path, text, name="table.csv", encoding="utf-8"):
