@@ -20,16 +20,15 @@ RARE_LEVEL = 10  # rows: levels with fewer are one, as are levels never seen in 
 MISSING_LEVEL = "missing"
 FIXED: Mapping[str, Mapping[str, Any]] = {
     "logistic_regression": {"max_iter": 1_000},
-    "random_forest": {"n_estimators": 200},
     "gradient_boosting": {"max_iter": 200, "early_stopping": False},
-    "flax": {"model": "mlp"},
+    "flax": {"model": "mlp", "hidden": (64,)},
 }
 GRIDS: Mapping[str, Mapping[str, tuple]] = {
     "logistic_regression": {"C": (0.1, 1.0, 10.0)},
     "decision_tree": {"max_depth": (4, 8, 12), "min_samples_leaf": (5, 20)},
     "random_forest": {"min_samples_leaf": (1, 3), "max_features": ("sqrt", 0.3)},
     "gradient_boosting": {"learning_rate": (0.05, 0.1), "max_leaf_nodes": (8, 15, 31)},
-    "flax": {"hidden": ((64,), (256, 128)), "dropout": (0.0, 0.3)},
+    "flax": {"dropout": (0.0, 0.3)},
 }
 
 
