@@ -273,8 +273,8 @@ def _numbers(cells: pd.Series, name: str) -> pd.Series:
     wrong = np.flatnonzero(cells.notna() & ~np.isfinite(numbers))
     if len(wrong):
         raise UserError(
-            f"row {cells.index[wrong[0]] + 1} of {name} has {cells.iloc[wrong[0]]!r} in the numeric "
-            f"column {cells.name}; mend the cell, or train with "
+            f"row {cells.index[wrong[0]] + 1} of {name} has {cells.iloc[wrong[0]]!r} in the "
+            f"numeric column {cells.name}; mend the cell, or train with "
             f'--config.data.columns="{cells.name}:categorical".'
         )
     return numbers

@@ -94,13 +94,17 @@ def draw_figures(
     chosen = probabilities[comparison.winner]
     counts = classification.confusion(labels["test"], chosen.argmax(axis=1), len(table.classes))
     drawn = {
-        "comparison": study_figures.comparison(comparison, f"{data}, cross-validation on train"),
-        "confusion": classification_figures.confusion(counts, table.classes, f"{winner}, test"),
+        "comparison": study_figures.comparison(
+            comparison, f"{data}, cross-validation on train", "rows"
+        ),
+        "confusion": classification_figures.confusion(
+            counts, table.classes, f"{winner}, test", "rows"
+        ),
         "roc": _roc(table, labels["test"], comparison.winner, probabilities, data),
         "importance": study_figures.feature_importance(
             list(table.features.columns), importances, "accuracy", f"{winner}, test"
         ),
-        "class_balance": classification_figures.class_balance(labels, table.classes, data),
+        "class_balance": classification_figures.class_balance(labels, table.classes, data, "rows"),
     }
     if search_results is not None:
         drawn["search"] = study_figures.search_heat_map(search_results, "accuracy", winner)
@@ -208,13 +212,15 @@ def _roc(
     """Draws the curves of all estimators, or with many classes of the winner's classes."""
     if len(table.classes) == 2:
         drawn = {name: curves.roc(labels == 1, each[:, 1]) for name, each in probabilities.items()}
-        return classification_figures.roc_curves(drawn, f"{data}, {table.classes[1]}, test")
+        return classification_figures.roc_curves(
+            drawn, f"{table.classes[1]} as {data}, test", "rows"
+        )
     drawn = {
         name: curves.roc(labels == number, probabilities[winner][:, number])
         for number, name in enumerate(table.classes)
     }
     return classification_figures.roc_curves(
-        drawn, f"{winner} on {data}, each class against the rest, test"
+        drawn, f"{winner} on {data}, each class against the rest, test", "rows"
     )
 
 
