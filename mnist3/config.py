@@ -45,9 +45,7 @@ def base() -> ConfigDict:
 
     config.data.path = ""  # of `tabular`: a CSV or Parquet file; "" = the embedded table
     config.data.target = ""  # of `tabular`: the column to predict
-    config.data.columns = (
-        ""  # of `tabular`: kinds that override the inferred, "zip:categorical,..."
-    )
+    config.data.columns = ""  # of `tabular`: kinds instead of the inferred, "zip:categorical"
 
     config.data.composition = ConfigDict()  # of `composed` alone
     config.data.composition.spacing = 28  # px from one digit's box to the next; < 28 overlaps
