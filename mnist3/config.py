@@ -108,6 +108,12 @@ def base() -> ConfigDict:
     config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
     config.training.patience = 0  # epochs without a better val exact match; 0 = all epochs
 
+    config.search = ConfigDict()  # of an estimator's parameters, by cross-validation
+    config.search.method = "none"  # none | grid | random | halving
+    config.search.folds = 3
+    config.search.iterations = 10  # combinations that random draws
+    config.search.grid = ConfigDict()  # a tuple of values for each parameter, by its own name
+
     config.tabular = ConfigDict()
     config.tabular.estimators = TABULAR_ESTIMATORS  # to tune and to choose from
 
@@ -148,10 +154,11 @@ CHOICES = {
     "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
     "optimizer.name": ("sgd", "adam", "adamw", "muon"),
     "optimizer.schedule": ("constant", "cosine", "one_cycle"),
+    "search.method": ("none", "grid", "random", "halving"),
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
-OPEN = "estimator.parameters."  # a section that takes any field, checked by what it is for
+OPEN = ("estimator.parameters.", "search.grid.")  # take any field, checked by what they are for
 POSITIVE = (
     "data.digits",
     "data.height",
