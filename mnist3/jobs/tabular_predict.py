@@ -6,6 +6,7 @@ from typing import Any
 import joblib
 import numpy as np
 from absl import logging
+from ml_collections import ConfigDict
 from sklearn.pipeline import Pipeline
 
 from mnist3.data import tabular
@@ -13,10 +14,24 @@ from mnist3.data.table_files import read_table, to_csv
 from mnist3.data.tabular import Table
 from mnist3.errors import UserError
 from mnist3.files import replacing
-from mnist3.jobs.predict import require_writable
+from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.predict import require, require_writable
 
 MODEL_FILE = "model.joblib"
 ADDED = ("prediction", "probability")
+
+
+def run(config: ConfigDict, arguments: Arguments) -> int:
+    """Predicts the rows of `arguments.table` with the run in `arguments.workdir`.
+
+    Raises:
+        UserError: for a missing argument, or as `predict_table`.
+    """
+    del config
+    folder = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
+    table = require(arguments.table, "table", "FILE.csv")
+    predict_table(folder, table, require(arguments.output, "output", "FILE.csv"))
+    return 0
 
 
 def save_model(folder: str, pipeline: Pipeline, table: Table) -> None:

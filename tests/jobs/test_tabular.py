@@ -54,6 +54,7 @@ def arguments_of(workdir):
         experiment="tabular",
         checkpoint="best",
         images=None,
+        table=None,
         output=None,
         mode="train",
         command="python launch.py",
