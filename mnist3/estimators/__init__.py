@@ -1,6 +1,7 @@
 """Estimators with scikit-learn's interface: its own by name, and Flax models."""
 
-from mnist3.estimators.flax_estimator import FlaxClassifier, FlaxDenoiser
+from mnist3.estimators.flax_denoiser import FlaxDenoiser
+from mnist3.estimators.flax_estimator import FlaxClassifier
 from mnist3.estimators.registry import (
     create,
     defaults,

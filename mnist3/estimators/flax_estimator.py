@@ -1,4 +1,4 @@
-"""Flax models behind scikit-learn's interface."""
+"""Flax models behind scikit-learn's interface: what they share, and the classifier."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 from ml_collections import ConfigDict
 from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -18,11 +18,11 @@ from mnist3.estimators import fitting
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
 HIDDEN = (128,)  # units of mlp, unless told otherwise
 _CONVOLUTIONAL = ("cnn", "multihead")
-_DTYPES = (np.float64, np.float32, np.uint8)
+DTYPES = (np.float64, np.float32, np.uint8)
 
 
-class _FlaxEstimator(BaseEstimator):
-    """What both estimators have: a config from the constructor's arguments, and a seed."""
+class FlaxEstimator(BaseEstimator):
+    """What the Flax estimators have: a config from the constructor's arguments, and a seed."""
 
     def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
@@ -30,6 +30,8 @@ class _FlaxEstimator(BaseEstimator):
         arguments = self.get_params(deep=False)
         if arguments.get("hidden") is None:
             arguments["hidden"] = HIDDEN if model == "mlp" else ()
+        if model == "denoiser":
+            arguments.pop("noise")  # integers, which are not those of the config's augmentation
         for section in ("model", "optimizer", "augmentation", "training"):
             for name in arguments.keys() & {*config[section]} - {"name", "epochs"}:
                 value = _plain(arguments[name], config[section][name])
@@ -77,13 +79,13 @@ def _plain(value: Any, default: Any) -> Any:
     return float(value) if isinstance(default, float) and type(value) is int else value
 
 
-def _side(features: int) -> int | None:
+def side_of(features: int) -> int | None:
     """Returns the side of a square image of so many pixels, None if there is none."""
     side = math.isqrt(features)
     return side if side**2 == features else None
 
 
-class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
+class FlaxClassifier(ClassifierMixin, FlaxEstimator):
     """A Flax model as a classifier, of classes or of several labels at once.
 
     Training takes the one-program epochs of the main job. Fits that have the same arguments (but
@@ -208,7 +210,7 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         Returns:
             The fitted estimator.
         """
-        X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True)
+        X, y = validate_data(self, X, y, dtype=DTYPES, multi_output=True)
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
@@ -267,7 +269,7 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         return self.classes_[logits.argmax(axis=1)]
 
     def _choose_model(self, features: int) -> str:
-        side = _side(features)
+        side = side_of(features)
         if self.model == "auto":
             return "cnn" if side is not None and side >= SMALLEST_SIDE else "mlp"
         if self.model in _CONVOLUTIONAL and side is None:
@@ -293,122 +295,11 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         if not as_pixels:
             X = ((X - self.offset_) / self.scale_).astype(np.float32)
         if self.model_ in _CONVOLUTIONAL:
-            side = _side(X.shape[1])
+            side = side_of(X.shape[1])
             return X.reshape(-1, side, side)
         return X
 
     def _logits(self, X) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        X = validate_data(self, X, dtype=DTYPES, reset=False)
         return fitting.logits(self._problem, self.params_, self._inputs(X))
-
-
-class FlaxDenoiser(RegressorMixin, _FlaxEstimator):
-    """A Flax model that cleans square images, pixel values from 0 to 255.
-
-    Args:
-        stem: int, default=16. Channels of the first convolution.
-        stem_stride: int, default=2. Of the first convolution, px.
-        channels: tuple of int, default=(32,). Channels of the stages after it.
-        convolutions: int, default=2. Of a stage.
-        optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
-        learning_rate: float, default=0.006. The highest of the schedule.
-        schedule: str, default="one_cycle". "constant", "cosine" or "one_cycle".
-        warmup: float, default=0.2. Share of the steps in which the learning rate rises.
-        momentum: float, default=0.9. For sgd; else the decay of the first moment.
-        weight_decay: float, default=1e-4. On kernels.
-        gradient_clip: float, default=0.0. Largest global norm; 0 = off.
-        epochs: int or "auto", default="auto". Passes over the data; "auto" takes 3, or as many as
-            make 600 steps.
-        batch_size: int, default=128. The largest; smaller for fewer rows.
-        ema_decay: float, default=0.0. Of the parameters' moving average; 0 = off.
-        noise: int, default=0. If above 0, the model is not trained on the images that `fit` gets
-            as X but on y with integers from 0 to this added to every pixel, new ones at each step.
-        random_state: int, RandomState instance or None, default=None. Of everything random.
-
-    Attributes:
-        params_: dict of ndarray. The model's parameters.
-        n_features_in_: int. Number of pixels.
-    """
-
-    def __init__(
-        self,
-        *,
-        stem=16,
-        stem_stride=2,
-        channels=(32,),
-        convolutions=2,
-        optimizer="adamw",
-        learning_rate=0.006,
-        schedule="one_cycle",
-        warmup=0.2,
-        momentum=0.9,
-        weight_decay=1e-4,
-        gradient_clip=0.0,
-        epochs="auto",
-        batch_size=128,
-        ema_decay=0.0,
-        noise=0,
-        random_state=None,
-    ):
-        self.stem = stem
-        self.stem_stride = stem_stride
-        self.channels = channels
-        self.convolutions = convolutions
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.warmup = warmup
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.gradient_clip = gradient_clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.ema_decay = ema_decay
-        self.noise = noise
-        self.random_state = random_state
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.single_output = False
-        tags.target_tags.multi_output = True
-        return tags
-
-    def fit(self, X, y) -> "FlaxDenoiser":
-        """Trains the model.
-
-        Args:
-            X: array-like of shape (n_samples, n_pixels). Noisy images, row by row.
-            y: array-like of shape (n_samples, n_pixels). The clean images.
-
-        Returns:
-            The fitted estimator.
-        """
-        X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True)
-        if y.shape != X.shape or _side(X.shape[1]) is None:
-            raise ValueError(
-                f"X has shape {X.shape} and y {y.shape}; both must hold the same number of square "
-                "images, one a row"
-            )
-        noisy, clean = self._images(X), self._images(y)
-        inputs, targets = (clean, None) if self.noise else (noisy, clean)
-        self._problem = self._plan("denoiser", "denoise", inputs, 1, self.noise)
-        self.params_ = fitting.fit(self._problem, inputs, targets, self._seed())
-        return self
-
-    def predict(self, X) -> Float32[np.ndarray, "n pixels"]:
-        """Returns the cleaned images, values from 0 to 255, (n_samples, n_pixels).
-
-        Args:
-            X: array-like of shape (n_samples, n_pixels). Noisy images, row by row.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=_DTYPES, reset=False)
-        cleaned = fitting.logits(self._problem, self.params_, self._images(X))
-        return 255 * cleaned.reshape(X.shape).clip(0, 1)
-
-    def _images(self, pixels: np.ndarray) -> np.ndarray:
-        side = _side(pixels.shape[1])
-        if pixels.dtype != np.uint8:
-            pixels = (pixels / 255).astype(np.float32)
-        return pixels.reshape(-1, side, side)

@@ -19,7 +19,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.errors import UserError
-from mnist3.estimators.flax_estimator import FlaxClassifier, FlaxDenoiser
+from mnist3.estimators.flax_denoiser import FlaxDenoiser
+from mnist3.estimators.flax_estimator import FlaxClassifier
 from mnist3.tasks import Task
 
 _CLASSES = ("multiclass", "binary")

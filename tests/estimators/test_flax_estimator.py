@@ -140,7 +140,7 @@ def test_wrong_arguments_are_named(arguments, said):
 def test_noise_is_taken_off(digits, noise):
     clean = digits[0]
     noisy = np.asarray(clean + integer_noise(jax.random.key(0), clean.shape, 99))
-    denoiser = FlaxDenoiser(stem=8, channels=(8,), noise=noise, random_state=0)
+    denoiser = FlaxDenoiser(stem=8, channels=(8,), epochs=120, noise=noise, random_state=0)
     denoiser = pickle.loads(pickle.dumps(clone(denoiser).fit(noisy, clean)))
     cleaned = denoiser.predict(noisy)
     assert cleaned.min() >= 0 and cleaned.max() <= 255
