@@ -119,7 +119,9 @@ def make_table(cells: pd.DataFrame, target: str, columns: str = "", name: str = 
             "config.data.target with two classes or more."
         )
     inputs = cells.drop(columns=target)
-    kinds = infer_kinds(inputs) | parse_columns(columns, list(inputs.columns))
+    kinds = infer_kinds(inputs)
+    if kinds:
+        kinds |= parse_columns(columns, list(kinds))
     if set(kinds.values()) <= {"ignored"}:
         raise UserError(
             f"{name} has no column to learn {target} from; give a table with more columns or set "

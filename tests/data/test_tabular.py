@@ -121,6 +121,11 @@ def test_a_table_that_cannot_be_learned_from_is_refused(changed, target, columns
         tabular.make_table(people().assign(**changed), target, columns)
 
 
+def test_a_table_of_the_target_alone_is_refused():
+    with pytest.raises(UserError, match="no column to learn answer from"):
+        tabular.make_table(people()[["answer"]], "answer", "age:numeric")
+
+
 def test_columns_that_a_table_lacks_are_named():
     marked = tabular.mark_missing(people().rename(columns={"town": "city"}))
     kinds = {"age": "numeric", "town": "categorical", "letter": "ignored"}
