@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
@@ -22,6 +22,46 @@ METRIC_WORDS = {
     "nll": "negative log likelihood (nats)",
     "ece": "expected calibration error",
 }
+
+
+class Page(NamedTuple):
+    """What a report says of a run beside its pictures, its command and its config.
+
+    Attributes:
+        title: what was trained on what.
+        headline: the figure that matters most.
+        explanation: what that figure is.
+        facts: names and values, one below the other.
+        table_title: what the table shows.
+        columns: its header.
+        rows: name and cells of each row.
+        epoch_columns, epoch_rows: the history; empty for a run without epochs.
+    """
+
+    title: str
+    headline: str
+    explanation: str
+    facts: Sequence[tuple[str, str]]
+    table_title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+    epoch_columns: Sequence[str] = ()
+    epoch_rows: Sequence[Sequence[str]] = ()
+
+
+def write_page(
+    path: str | os.PathLike,
+    page: Page,
+    *,
+    config: Mapping[str, Any],
+    figures: Sequence[str | os.PathLike],
+    command: str,
+) -> None:
+    """Writes a page, whole or not at all; the other arguments and errors are those of `write`."""
+    pictures = {pathlib.Path(file).stem: pathlib.Path(file).read_bytes() for file in figures}
+    text = _render(page, config, pictures, command)
+    with replacing(path, encoding="utf-8") as file:
+        file.write(text)
 
 
 def write(
@@ -46,15 +86,9 @@ def write(
     Raises:
         OSError: if a figure cannot be read or the page not be written.
     """
-    page = render(
-        config=config,
-        metrics=metrics,
-        history=history,
-        pictures={pathlib.Path(file).stem: pathlib.Path(file).read_bytes() for file in figures},
-        command=command,
+    write_page(
+        path, number_page(metrics, history), config=config, figures=figures, command=command
     )
-    with replacing(path, encoding="utf-8") as file:
-        file.write(page)
 
 
 def render(
@@ -66,22 +100,21 @@ def render(
     command: str,
 ) -> str:
     """Returns the page as text; `pictures` are PNG bytes by name, the rest is as for `write`."""
+    return _render(number_page(metrics, history), config, pictures, command)
+
+
+def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Page:
+    """Returns what there is to say of a run that read numbers; see `write`."""
     splits = [split for split in ("val", "test") if split in metrics]
     shown = metrics[splits[-1]]
     low, high = shown["exact_match_ci95"]
     dataset, model, train = metrics["dataset"], metrics["model"], metrics["train"]
     source = SOURCE_WORDS[dataset["source"]]
     protocol = dataset["protocol"]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mnist3.reporting", "."),
-        autoescape=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     epochs = [_flat(line) for line in history]
     columns = list(dict.fromkeys(name for line in epochs for name in line))
     names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
-    return environment.get_template("report.html.jinja").render(
+    return Page(
         title=f"{model['name']} on {dataset['name']}, source {source}",
         headline=f"{_percent(shown['exact_match'])} exact match",
         explanation=(
@@ -105,18 +138,33 @@ def render(
                 f"{train['examples_per_second']:,.0f} images a second",
             ),
         ],
-        splits=splits,
-        metric_rows=[
+        table_title="Metrics by split",
+        columns=splits,
+        rows=[
             (METRIC_WORDS.get(name, name), [_text(metrics[split].get(name)) for split in splits])
             for name in names
         ],
+        epoch_columns=[name.replace("_", " ") for name in columns],
+        epoch_rows=[[_text(line.get(name)) for name in columns] for line in epochs],
+    )
+
+
+def _render(
+    page: Page, config: Mapping[str, Any], pictures: Mapping[str, bytes], command: str
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mnist3.reporting", "."),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.jinja").render(
+        page._asdict(),
         pictures=[
             (name.replace("_", " "), base64.b64encode(data).decode())
             for name, data in pictures.items()
         ],
         command=command,
-        epoch_columns=[name.replace("_", " ") for name in columns],
-        epoch_rows=[[_text(line.get(name)) for name in columns] for line in epochs],
         config=json.dumps(config, indent=2),
     )
 
