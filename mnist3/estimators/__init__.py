@@ -7,7 +7,7 @@ from mnist3.estimators.registry import (
     fits,
     names,
     parameter_name,
-    recommended_subset,
+    train_limit,
 )
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "fits",
     "names",
     "parameter_name",
-    "recommended_subset",
+    "train_limit",
 ]

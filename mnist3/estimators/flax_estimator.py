@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+import optax
+from flax import linen as nn
 from jaxtyping import Float32
 from ml_collections import ConfigDict
 from scipy.special import expit, softmax
@@ -78,6 +80,11 @@ def _side(features: int) -> int | None:
     """Returns the side of a square image of so many pixels, None if there is none."""
     side = math.isqrt(features)
     return side if side**2 == features else None
+
+
+def _as_ink(inputs: np.ndarray) -> np.ndarray:
+    """Returns bytes as ink from 0 to 1, and other inputs as they are."""
+    return inputs / np.float32(255) if inputs.dtype == np.uint8 else inputs
 
 
 class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
@@ -262,6 +269,16 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
             return (logits > 0).astype(int)
         return self.classes_[logits.argmax(axis=1)]
 
+    def network(self, X) -> tuple[nn.Module, optax.Params, Float32[np.ndarray, "n *size"]]:
+        """Returns the trained module, its parameters, and samples as the module sees them.
+
+        Args:
+            X: array-like of shape (n_samples, n_features).
+        """
+        check_is_fitted(self)
+        inputs = self._inputs(validate_data(self, X, dtype=_DTYPES, reset=False))
+        return fitting.create_model(self._problem), self.params_, _as_ink(inputs)
+
     def _choose_model(self, features: int) -> str:
         side = _side(features)
         if self.model == "auto":
@@ -402,6 +419,16 @@ class FlaxDenoiser(RegressorMixin, _FlaxEstimator):
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
         cleaned = fitting.logits(self._problem, self.params_, self._images(X))
         return 255 * cleaned.reshape(X.shape).clip(0, 1)
+
+    def network(self, X) -> tuple[nn.Module, optax.Params, Float32[np.ndarray, "n height width"]]:
+        """Returns the trained module, its parameters, and images as the module sees them.
+
+        Args:
+            X: array-like of shape (n_samples, n_pixels). Noisy images, row by row.
+        """
+        check_is_fitted(self)
+        images = self._images(validate_data(self, X, dtype=_DTYPES, reset=False))
+        return fitting.create_model(self._problem), self.params_, _as_ink(images)
 
     def _images(self, pixels: np.ndarray) -> np.ndarray:
         side = _side(pixels.shape[1])
