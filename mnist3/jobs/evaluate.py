@@ -10,7 +10,7 @@ from mnist3 import models, runtime
 from mnist3.data import dataset as datasets
 from mnist3.errors import UserError
 from mnist3.evaluation.metrics import number_metrics
-from mnist3.jobs import fit, output, workdir
+from mnist3.jobs import compare, fit, output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import report
 from mnist3.tracking import Tracker, read_history
@@ -21,6 +21,8 @@ from mnist3.training.run import Run, assemble
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Evaluates a checkpoint of a run that exists and writes its files anew."""
+    if config.compare.experiments:
+        return compare.run(config, arguments)
     if config.task.name != "number":
         return fit.run(config, arguments)
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())

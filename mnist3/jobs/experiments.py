@@ -1,5 +1,6 @@
 """Experiments by the text that names them on a command line."""
 
+import runpy
 import shlex
 
 from absl import flags
@@ -17,11 +18,13 @@ def load(text: str) -> ConfigDict:
         Exception: whatever the experiment's file or the flags raise.
     """
     experiment, *changes = shlex.split(text)
-    words = ["", f"--config={experiment}", *changes]
+    file, _, variants = experiment.partition(":")
     values = flags.FlagValues()
-    held = config_flags.DEFINE_config_file(
-        "config", None, "The experiment.", flag_values=values, sys_argv=words
+    held = config_flags.DEFINE_config_dict(
+        "config",
+        runpy.run_path(file)["get_config"](variants),
+        flag_values=values,
+        sys_argv=["", *changes],
     )
-    values(words)
-    held.value.items()  # raises what went wrong when the file was loaded
+    values(["", *changes])
     return held.value

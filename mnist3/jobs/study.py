@@ -86,6 +86,16 @@ def create(config: ConfigDict) -> tuple[Task, BaseEstimator]:
     return task, registry.create(config.estimator, task, config.seed)
 
 
+def changed_parameters(config: ConfigDict) -> dict[str, Any]:
+    """Returns the parameters of a config's estimator that are not its defaults."""
+    defaults = registry.defaults(config.estimator.name, tasks.create(config.task).kind)
+    return {
+        name: value
+        for name, value in config.estimator.parameters.items()
+        if name not in defaults or value != defaults[name]
+    }
+
+
 def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str, Examples]:
     """Returns what takes part in a task, by split.
 
@@ -132,12 +142,7 @@ def choose(
         UserError: if config.search cannot be carried out.
     """
     task, estimator = create(config)
-    defaults = registry.defaults(config.estimator.name, task.kind)
-    parameters = {
-        name: value
-        for name, value in config.estimator.parameters.items()
-        if name not in defaults or value != defaults[name]
-    }
+    parameters = changed_parameters(config)
     if config.search.method == "none":
         return Candidate(estimator, parameters, None, 0.0)
     scoring = "neg_root_mean_squared_error" if task.kind == "denoise" else "accuracy"

@@ -22,6 +22,8 @@ from mnist3.training.state import TrainState
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Trains, evaluates, and writes the files of a run into its workdir."""
+    if config.compare.experiments:
+        raise UserError("config.compare.experiments is for --mode=compare; set that mode.")
     if config.task.name != "number":
         return fit.run(config, arguments)
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
