@@ -41,6 +41,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "best", "For evaluate and predict: best, latest or the number of an epoch."
 )
 _IMAGES = flags.DEFINE_string("images", None, "For predict: an image, a folder or a glob.")
+_TABLE = flags.DEFINE_string("table", None, "For predict of a table: the CSV or Parquet file.")
 _OUTPUT = flags.DEFINE_string("output", None, "For predict: the CSV file to write.")
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -148,11 +149,13 @@ def _run(argv: list[str]) -> int:
         experiment=_experiment(),
         checkpoint=_CHECKPOINT.value,
         images=_IMAGES.value,
+        table=_TABLE.value,
         output=_OUTPUT.value,
         command=shlex.join(["python", *sys.argv]),
     )
-    job = importlib.import_module(f"mnist3.jobs.{arguments.mode}")
-    return job.run(_checked_config(arguments), arguments)
+    config = _checked_config(arguments)
+    job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config)}")
+    return job.run(config, arguments)
 
 
 def _sentence(error: BaseException | None) -> str | None:

@@ -10,7 +10,7 @@ from mnist3 import models, runtime
 from mnist3.data import dataset as datasets
 from mnist3.errors import UserError
 from mnist3.evaluation.metrics import number_metrics
-from mnist3.jobs import compare, fit, output, workdir
+from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import report
 from mnist3.tracking import Tracker, read_history
@@ -21,10 +21,6 @@ from mnist3.training.run import Run, assemble
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Evaluates a checkpoint of a run that exists and writes its files anew."""
-    if config.compare.experiments:
-        return compare.run(config, arguments)
-    if config.task.name != "number":
-        return fit.run(config, arguments)
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
     if not dataset.splits.keys() & {"val", "test"}:
@@ -64,7 +60,9 @@ def evaluate_run(
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
     state = checkpoints.restore(epoch, parts.state_shapes())
-    compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+    compute_logits = program.create_compute_logits(
+        parts.model, parts.mesh, parts.config.evaluation.shift
+    )
     images_seen = history[-1]["step"] * parts.config.training.batch_size
     metrics = {
         "dataset": dataset.describe(),

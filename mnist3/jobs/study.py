@@ -28,7 +28,7 @@ from mnist3.tasks import Task
 
 HELD_OUT = ("val", "test")
 SIDE = 28  # px, of a digit image
-_NUMBER_SECTIONS = ("model.", "optimizer.", "training.", "augmentation.")
+_NUMBER_SECTIONS = ("model.", "optimizer.", "training.", "augmentation.", "evaluation.")
 
 
 class Examples(NamedTuple):

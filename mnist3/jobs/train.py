@@ -11,7 +11,7 @@ from tqdm import tqdm
 from mnist3 import runtime
 from mnist3.data import dataset as datasets
 from mnist3.errors import UserError
-from mnist3.jobs import evaluate, fit, output, workdir
+from mnist3.jobs import evaluate, output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import program
@@ -22,10 +22,6 @@ from mnist3.training.state import TrainState
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Trains, evaluates, and writes the files of a run into its workdir."""
-    if config.compare.experiments:
-        raise UserError("config.compare.experiments is for --mode=compare; set that mode.")
-    if config.task.name != "number":
-        return fit.run(config, arguments)
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)

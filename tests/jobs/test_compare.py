@@ -4,7 +4,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3.errors import UserError
-from mnist3.jobs import compare, evaluate, train
+from mnist3.jobs import compare, job_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -52,7 +52,7 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     assert compare.run(config, arguments(folder, "compare")) == 0
     assert len(fits) == 3  # the interrupted one is fitted again, the one before it is not
     first, printed = read(folder), capsys.readouterr().out
-    assert evaluate.run(config, arguments(folder, "evaluate")) == 0
+    assert compare.run(config, arguments(folder, "evaluate")) == 0
     assert len(fits) == 3
     assert read(folder) == first
 
@@ -109,7 +109,8 @@ def test_train_limit_may_differ_where_val_chooses(config_of):
         compare.resolve(config_of(*mixed, compare__by="cross_validation"))
 
 
-@pytest.mark.usefixtures("own_cache")
-def test_training_a_comparison_is_refused(config_of, arguments, tmp_path):
+def test_training_a_comparison_is_refused(config_of):
+    config = config_of(*experiments_of("pair", "knn"))
     with pytest.raises(UserError, match="--mode=compare"):
-        train.run(config_of(*experiments_of("pair", "knn")), arguments(tmp_path))
+        job_of("train", config)
+    assert job_of("evaluate", config) == job_of("compare", config) == "compare"

@@ -13,7 +13,7 @@ from mnist3.data import dataset as datasets
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.jobs import command_line, evaluate, fit, predict, study, train
+from mnist3.jobs import command_line, fit, job_of, predict, study
 
 TASKS = [name for name in tasks.NAMES if name != "number"]
 FEW = {  # the least that each can do, so that the table is quick
@@ -121,7 +121,8 @@ def test_a_run_leaves_the_files_of_the_contract(
 ):
     shift = {"estimator__parameters__shift": 1} if drawn & {"augmented"} else {}
     config = config_of(task, name, **shift)
-    assert train.run(config, arguments(tmp_path / "run")) == 0
+    assert job_of("train", config) == job_of("evaluate", config) == "fit"
+    assert fit.run(config, arguments(tmp_path / "run")) == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names >= {"config.json", "metrics.json", "report.html", "figures"}
     assert names >= {"predictions_val.csv", "predictions_test.csv"}
@@ -149,8 +150,8 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     config = config_of("multiclass", "knn", "train_limit=60,search=grid", **grid)
     config.search.folds = 2
     written = []
-    for folder, mode in (("one", train), ("two", train), ("one", evaluate)):
-        assert mode.run(config, arguments(tmp_path / folder)) == 0
+    for folder in ("one", "two", "one"):
+        assert fit.run(config, arguments(tmp_path / folder)) == 0
         written.append(json.loads((tmp_path / folder / "metrics.json").read_text()))
     assert len(fits) == 2 * 2 + 1
     assert without_times(written[0]) == without_times(written[1]) == without_times(written[2])
