@@ -51,6 +51,7 @@ def arguments():
             checkpoint="best",
             images=None,
             output=None,
+            table=None,
             mode=mode,
             command="python launch.py",
         )

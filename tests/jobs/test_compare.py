@@ -91,7 +91,7 @@ def test_cross_validation_chooses_on_train(task, config_of, arguments, tmp_path)
         (("experiments/classify.py:modle=knn",), "did you mean"),
         (("experiments/quickstart.py",), "task is number"),
         (experiments_of("pair", "knn", "knn"), "'knn' twice"),
-        ((*experiments_of("pair", "knn"), *experiments_of("binary", "knn", "sgd")), "differ in"),
+        ((*experiments_of("pair", "knn"), *experiments_of("binary", "sgd")), "differ in"),
         (experiments_of("denoise", "sgd"), "does not fit the task denoise"),
     ],
 )
