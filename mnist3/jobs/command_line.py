@@ -1,5 +1,6 @@
 """From the command line to a job, and from errors to one sentence and an exit status."""
 
+import ast
 import contextlib
 import errno
 import importlib
@@ -73,6 +74,11 @@ def _config_mistake(argv: list[str]) -> str | None:
                 f"config.{configs.nearest(name, list(known))}?"
             )
         kind = type(known[name])
+        if known[name] is None:
+            try:
+                ast.literal_eval(value)
+            except (TypeError, ValueError, SyntaxError):
+                return f"config.{name} got {value}; put a text into quotes twice: \"'{value}'\"."
         try:
             if kind in (int, float):
                 kind(value)

@@ -45,7 +45,7 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
         return fit_once(self, *args)
 
     monkeypatch.setattr(KNeighborsClassifier, "fit", fit)
-    config = config_of(*experiments_of("binary", "dummy", f"{K}1", f"{K}3"))
+    config = config_of(*experiments_of("binary", "dummy", f"{K}1", f"{K}3", limit=600))
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         compare.run(config, arguments(folder, "compare"))
