@@ -24,7 +24,7 @@ from mnist3.errors import UserError
 from mnist3.evaluation import selection
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.cached import CachedEstimator, Inputs
-from mnist3.jobs import compare_output, experiments, fit_output, output, progress, study, workdir
+from mnist3.jobs import compare_output, experiments, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tasks import Task
 from mnist3.tracking import Tracker
@@ -244,7 +244,8 @@ def enter(
         right = study.right(task, examples["val"].targets, answers["val"].predictions)
     else:
         cached = CachedEstimator(candidate.estimator, train, memory)
-        with progress.telling(f"{config.estimator.name} in {folds} folds"):
+        name = config.estimator.name
+        with study.working(name, f"{name} in {folds} folds"):
             predictions = cross_val_predict(cached, train.rows, targets, cv=folds)
         right = study.right(task, targets, predictions)
         answers = study.answer(config, task, candidate, train, examples, memory)

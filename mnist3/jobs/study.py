@@ -1,8 +1,9 @@
 """What fitting and comparing share: from a config and a dataset to what an estimator says of it."""
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -147,7 +148,7 @@ def choose(
         return Candidate(estimator, parameters, None, 0.0)
     scoring = "neg_root_mean_squared_error" if task.kind == "denoise" else "accuracy"
     started = time.perf_counter()
-    with progress.telling(f"searching the parameters of {config.estimator.name}"):
+    with working(config.estimator.name, f"searching parameters of {config.estimator.name}"):
         found = search.search(
             estimator, config.search, train, targets, config.seed, memory, scoring
         )
@@ -180,7 +181,7 @@ def answer(
     """
     name = config.estimator.name
     held_out = Inputs(np.concatenate([examples[split].features for split in HELD_OUT]))
-    with progress.telling(f"{name}, {len(train):,} training images"):
+    with working(name, f"{name}, {len(train):,} training images"):
         found, known = answers.ask(
             memory,
             candidate.estimator,
@@ -218,6 +219,23 @@ def right(task: Task, targets: np.ndarray, predictions: np.ndarray) -> Bool[np.n
 def as_images(pixels: Num[np.ndarray, "n pixels"]) -> Num[np.ndarray, "n height width"]:
     """Returns rows of pixels as images."""
     return pixels.reshape(-1, SIDE, SIDE)
+
+
+@contextlib.contextmanager
+def working(name: str, what: str) -> Iterator[None]:
+    """Tells what takes long, and in one sentence what an estimator does not take.
+
+    Raises:
+        UserError: with what the estimator said, if it refuses its parameters or the data.
+    """
+    try:
+        with progress.telling(what):
+            yield
+    except ValueError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(
+            f"{name} cannot learn this ({reason}); change config.estimator.parameters or the data."
+        ) from error
 
 
 def settings_text(parameters: Mapping[str, Any]) -> str:

@@ -173,6 +173,13 @@ def test_what_the_estimator_does_not_look_at_is_refused(config_of):
 
 
 @pytest.mark.usefixtures("shared_cache")
+def test_what_the_estimator_does_not_take_is_one_sentence(config_of, dataset, tmp_path):
+    config = config_of("binary", "knn", estimator__parameters__n_neighbors=0)
+    with pytest.raises(UserError, match=r"knn cannot learn this .*n_neighbors"):
+        fit.fit(config, dataset, str(tmp_path), "", draw=False)
+
+
+@pytest.mark.usefixtures("shared_cache")
 def test_one_class_alone_is_refused(config_of, dataset):
     config = config_of("binary", "knn")
     zeros = dataset.splits["train"].labels[:, 0] != 5
