@@ -67,7 +67,10 @@ def base() -> ConfigDict:
     config.estimator.name = "flax"  # flax or one of scikit-learn's, see CHOICES
     config.estimator.parameters = ConfigDict()  # the estimator's own names; any may be added
     config.estimator.scale = False  # StandardScaler on the features first
-    config.estimator.subset = 0  # training images; 0 = all
+
+    config.compare = ConfigDict()
+    config.compare.experiments = ()  # "FILE.py:VARIANTS --config.section.field=value", each a text
+    config.compare.by = "val"  # on which images the best is chosen: val | cross_validation
 
     # Of training images on the device, or of the digit images that they are composed from; 0 = off.
     config.augmentation = ConfigDict()
@@ -113,9 +116,9 @@ def base() -> ConfigDict:
 
     config.search = ConfigDict()  # of an estimator's parameters, by cross-validation
     config.search.method = "none"  # none | grid | random | halving
-    config.search.folds = 3
+    config.search.folds = 3  # of train; also those of compare.by=cross_validation
     config.search.iterations = 10  # combinations that random draws
-    config.search.grid = ConfigDict()  # a tuple of values for each parameter, by its own name
+    config.search.grid = ConfigDict()  # a tuple of values for each parameter; () = not searched
 
     config.tabular = ConfigDict()
     config.tabular.estimators = TABULAR_ESTIMATORS  # to tune and to choose from
@@ -154,10 +157,11 @@ CHOICES = {
         "mlp",
         "classifier_chain",
     ),
+    "search.method": ("none", "grid", "random", "halving"),
+    "compare.by": ("val", "cross_validation"),
     "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
     "optimizer.name": ("sgd", "adam", "adamw", "muon"),
     "optimizer.schedule": ("constant", "cosine", "one_cycle"),
-    "search.method": ("none", "grid", "random", "halving"),
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
@@ -177,6 +181,7 @@ POSITIVE = (
     "training.epochs",
     "training.batch_size",
     "training.cpu_micro_batch",
+    "search.iterations",
 )
 SHARES = (
     "data.val_fraction",
@@ -207,6 +212,7 @@ _TUPLES = {  # the type of the items, and the lowest of numbers
     "model.hidden": (int, 1),
     "tabular.estimators": (str, None),
     "task.pair": (int, 0),
+    "compare.experiments": (str, None),
     "wandb.tags": (str, None),
 }
 
@@ -227,6 +233,21 @@ def _require_type(name: str, value: Any, default: Any) -> None:
         )
 
 
+def require_choices(config: ConfigDict) -> None:
+    """Checks every value that is one of a few words.
+
+    Raises:
+        UserError: names the first field whose value is none of them and the one it looks like.
+    """
+    values = dict(fields(config))
+    for name, choices in CHOICES.items():
+        if values[name] not in choices:
+            raise UserError(
+                f"config.{name} is {values[name]!r}; did you mean "
+                f"{nearest(str(values[name]), choices)!r}? It is one of {', '.join(choices)}."
+            )
+
+
 def validate(config: ConfigDict) -> None:
     """Checks every value that has a limited range.
 
@@ -236,12 +257,7 @@ def validate(config: ConfigDict) -> None:
     values = dict(fields(config))
     for name, default in fields(base()):
         _require_type(name, values[name], default)
-    for name, choices in CHOICES.items():
-        if values[name] not in choices:
-            raise UserError(
-                f"config.{name} is {values[name]!r}; did you mean "
-                f"{nearest(str(values[name]), choices)!r}? It is one of {', '.join(choices)}."
-            )
+    require_choices(config)
     for name in POSITIVE:
         if not values[name] > 0:
             raise UserError(f"config.{name} is {values[name]}; give a value above 0.")
@@ -252,6 +268,8 @@ def validate(config: ConfigDict) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and value < 0 and not name.startswith(OPEN):
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
+    if config.search.folds < 2:
+        raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
     _require_task(config)
     _require_tabular(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
@@ -356,6 +374,6 @@ def from_json(text: str) -> ConfigDict:
     def as_config(value: Any) -> Any:
         if isinstance(value, dict):
             return ConfigDict({name: as_config(inner) for name, inner in value.items()})
-        return tuple(value) if isinstance(value, list) else value
+        return tuple(map(as_config, value)) if isinstance(value, list) else value
 
     return as_config(json.loads(text))

@@ -176,8 +176,8 @@ class Task:
         kind: how targets look: `multiclass` and `binary` have one class an image, `multilabel` a 0
             or 1 for each label, `denoise` an image, `number` K digits.
         classes: what the classes or the labels are called.
-        metrics: names of what is measured.
-        figures: names of what is drawn.
+        metrics: names of what is measured, the one that matters most first.
+        figures: names of what is drawn, in reading order.
         noise: for denoise, the largest of the integers added to the pixels.
         table: what each digit 0-9 has as its target; -1 for a digit that takes no part. Empty for
             tasks whose targets do not follow from one digit.
@@ -244,8 +244,10 @@ _BINARY_METRICS = (
     "log_loss",
     "ece",
 )
-_CLASS_FIGURES = ("confusion", "reliability", "worst_images")
-_BINARY_FIGURES = ("confusion", "thresholds", "precision_recall", "roc", "reliability")
+_DATA_FIGURES = ("class_balance", "digit_grid", "digit")
+_CLASS_FIGURES = ("confusion", "worst_images", "pair_gallery", "label_errors", "reliability")
+_CURVES = ("thresholds", "precision_recall", "roc")
+_BINARY_FIGURES = (*_CURVES, *_CLASS_FIGURES, *_DATA_FIGURES)
 
 
 def create(config: ConfigDict) -> Task:
@@ -254,7 +256,12 @@ def create(config: ConfigDict) -> Task:
     if config.name == "multiclass":
         names = tuple(map(str, digits))
         return Task(
-            "multiclass", "multiclass", names, _CLASS_METRICS, _CLASS_FIGURES, table=tuple(digits)
+            "multiclass",
+            "multiclass",
+            names,
+            _CLASS_METRICS,
+            (*_CLASS_FIGURES, *_DATA_FIGURES),
+            table=tuple(digits),
         )
     if config.name == "binary":
         table = tuple(int(digit == config.digit) for digit in digits)
@@ -267,12 +274,12 @@ def create(config: ConfigDict) -> Task:
         return Task("pair", "binary", names, _BINARY_METRICS, _BINARY_FIGURES, table=table)
     if config.name == "multilabel":
         table = tuple((int(digit >= config.large), digit % 2) for digit in digits)
-        metrics = ("exact_match", "label_accuracy", "macro_precision", "macro_recall", "macro_f1")
-        figures = ("precision_recall", "roc", "worst_images")
+        metrics = ("accuracy", "label_accuracy", "macro_precision", "macro_recall", "macro_f1")
+        figures = ("precision_recall", "roc", "worst_images", *_DATA_FIGURES)
         return Task("multilabel", "multilabel", ("large", "odd"), metrics, figures, table=table)
     if config.name == "denoise":
-        metrics = ("mean_squared_error", "mean_absolute_error", "psnr")
-        return Task("denoise", "denoise", ("ink",), metrics, ("cleaned",), noise=config.noise)
+        figures = ("cleaned", *_DATA_FIGURES)
+        return Task("denoise", "denoise", ("ink",), ("rmse", "psnr"), figures, noise=config.noise)
     metrics = ("exact_match", "digit_accuracy", "position_accuracy", "macro_f1", "nll", "ece")
     figures = ("confusion", "calibration", "worst_images")
     return Task("number", "number", tuple(map(str, digits)), metrics, figures)

@@ -8,7 +8,7 @@ from mnist3.estimators.registry import (
     fits,
     names,
     parameter_name,
-    recommended_subset,
+    train_limit,
 )
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "fits",
     "names",
     "parameter_name",
-    "recommended_subset",
+    "train_limit",
 ]

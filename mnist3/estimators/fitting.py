@@ -132,7 +132,7 @@ def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np
     rows = min(_rows(len(inputs)), program.PREDICTION_BATCH)
     filled = _fill(inputs, rows) if len(inputs) < rows else inputs
     params = program.replicate(params, mesh)
-    computed = _compute_logits(_model(problem), mesh)(params, program.batched(filled, mesh))
+    computed = _compute_logits(create_model(problem), mesh)(params, program.batched(filled, mesh))
     computed = np.asarray(computed)[: len(inputs)]
     return computed if problem.kind == "denoise" else computed.reshape(len(inputs), -1)
 
@@ -150,7 +150,8 @@ def _fill(array: np.ndarray | None, rows: int) -> np.ndarray | None:
     return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
 
 
-def _model(problem: Problem) -> nn.Module:
+def create_model(problem: Problem) -> nn.Module:
+    """Returns the model that a problem trains."""
     config = configs.from_json(problem.config)
     return models.create(config.model, 1, config.training.dtype, problem.outputs)
 
@@ -158,7 +159,7 @@ def _model(problem: Problem) -> nn.Module:
 @functools.lru_cache(_PROGRAMS)
 def _compiled(problem: Problem) -> Programs:
     config = configs.from_json(problem.config)
-    model = _model(problem)
+    model = create_model(problem)
     optimizer = create_optimizer(config.optimizer, problem.steps * problem.calls)
     averaged = config.training.ema_decay > 0
 

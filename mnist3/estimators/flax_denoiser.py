@@ -1,12 +1,14 @@
 """The denoiser behind scikit-learn's interface."""
 
 import numpy as np
+import optax
+from flax import linen as nn
 from jaxtyping import Float32
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3.estimators import fitting
-from mnist3.estimators.flax_estimator import DTYPES, FlaxEstimator, side_of
+from mnist3.estimators.flax_estimator import DTYPES, FlaxEstimator, as_ink, side_of
 
 
 class FlaxDenoiser(RegressorMixin, FlaxEstimator):
@@ -112,6 +114,16 @@ class FlaxDenoiser(RegressorMixin, FlaxEstimator):
         X = validate_data(self, X, dtype=DTYPES, reset=False)
         cleaned = fitting.logits(self._problem, self.params_, self._images(X))
         return 255 * cleaned.reshape(X.shape).clip(0, 1)
+
+    def network(self, X) -> tuple[nn.Module, optax.Params, Float32[np.ndarray, "n height width"]]:
+        """Returns the trained module, its parameters, and images as the module sees them.
+
+        Args:
+            X: array-like of shape (n_samples, n_pixels). Noisy images, row by row.
+        """
+        check_is_fitted(self)
+        images = self._images(validate_data(self, X, dtype=DTYPES, reset=False))
+        return fitting.create_model(self._problem), self.params_, as_ink(images)
 
     def _images(self, pixels: np.ndarray) -> np.ndarray:
         side = side_of(pixels.shape[1])

@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+import optax
+from flax import linen as nn
 from jaxtyping import Float32
 from ml_collections import ConfigDict
 from scipy.special import expit, softmax
@@ -83,6 +85,11 @@ def side_of(features: int) -> int | None:
     """Returns the side of a square image of so many pixels, None if there is none."""
     side = math.isqrt(features)
     return side if side**2 == features else None
+
+
+def as_ink(inputs: np.ndarray) -> np.ndarray:
+    """Returns bytes as ink from 0 to 1, and other inputs as they are."""
+    return inputs / np.float32(255) if inputs.dtype == np.uint8 else inputs
 
 
 class FlaxClassifier(ClassifierMixin, FlaxEstimator):
@@ -267,6 +274,16 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         if self._problem.kind == "multilabel":
             return (logits > 0).astype(int)
         return self.classes_[logits.argmax(axis=1)]
+
+    def network(self, X) -> tuple[nn.Module, optax.Params, Float32[np.ndarray, "n *size"]]:
+        """Returns the trained module, its parameters, and samples as the module sees them.
+
+        Args:
+            X: array-like of shape (n_samples, n_features).
+        """
+        check_is_fitted(self)
+        inputs = self._inputs(validate_data(self, X, dtype=DTYPES, reset=False))
+        return fitting.create_model(self._problem), self.params_, as_ink(inputs)
 
     def _choose_model(self, features: int) -> str:
         side = side_of(features)

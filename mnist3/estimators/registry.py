@@ -7,6 +7,7 @@ regressors. `svc_ovo` and `svc_ovr` are of several classes alone: of two they wo
 `classifier_chain` is a chain of SVCs over labels. `number` is of the main job.
 """
 
+import contextlib
 import difflib
 from collections.abc import Callable
 from typing import Any
@@ -64,13 +65,14 @@ _ONE_A_LABEL = ("sgd", "logistic_regression", "svc", "linear_svc", "gradient_boo
 _WITHOUT_EFFECT = {"logistic_regression": ("n_jobs",)}  # deprecated there
 
 # Training images beyond which a fit takes minutes on two cores.
-_SUBSETS = {
+_TRAIN_LIMITS = {
     "svc": 10_000,
     "svc_ovo": 10_000,
-    "svc_ovr": 5_000,
-    "classifier_chain": 5_000,
+    "svc_ovr": 10_000,
+    "classifier_chain": 10_000,
     "linear_svc": 10_000,
 }
+_DENOISE_TRAIN_LIMITS = {"decision_tree": 5_000, "random_forest": 500, "extra_trees": 2_000}
 
 
 def names() -> tuple[str, ...]:
@@ -88,15 +90,17 @@ def fits(name: str, kind: str) -> bool:
     return kind in _KINDS[name]
 
 
-def recommended_subset(name: str) -> int:
+def train_limit(name: str, kind: str) -> int:
     """Returns how many training images to give an estimator that does not scale; 0 for all."""
-    return _SUBSETS.get(name, 0)
+    limits = _DENOISE_TRAIN_LIMITS if kind == "denoise" else _TRAIN_LIMITS
+    return limits.get(name, 0)
 
 
 def defaults(name: str, kind: str = "multiclass") -> dict[str, Any]:
     """Returns the parameters that `config.estimator.parameters` may set, with their defaults.
 
-    Of the wrappers and the chain, the SVC's parameters follow their own.
+    Of the wrappers and the chain, the SVC's parameters follow their own. Those that scikit-learn
+    is about to drop are left out, and so is the noise of FlaxDenoiser, which the task says.
 
     Args:
         name: of the estimator, one of `names()`.
@@ -105,15 +109,24 @@ def defaults(name: str, kind: str = "multiclass") -> dict[str, Any]:
     estimator = (_DENOISERS if kind == "denoise" else _CLASSIFIERS)[name]()
     parameters = estimator.get_params(deep=False)
     inner = parameters.pop("estimator", None)
-    return parameters | ({} if inner is None else inner.get_params() | parameters)
+    parameters |= {} if inner is None else inner.get_params() | parameters
+    noise = {"noise"} if kind == "denoise" else set()
+    return {
+        parameter: default
+        for parameter, default in parameters.items()
+        if parameter not in noise and not (isinstance(default, str) and default == "deprecated")
+    }
 
 
-def parameter_name(estimator: BaseEstimator, name: str) -> str:
+def parameter_name(
+    estimator: BaseEstimator, name: str, section: str = "config.estimator.parameters"
+) -> str:
     """Returns what `set_params` of an estimator calls a parameter: C may be estimator__C.
 
     Args:
         estimator: what `create` returned.
         name: of a parameter, as in `defaults`.
+        section: where the name stands in the config, for the error.
 
     Raises:
         UserError: if neither the estimator nor one within it has the parameter.
@@ -124,8 +137,7 @@ def parameter_name(estimator: BaseEstimator, name: str) -> str:
         own = sorted({key.rpartition("__")[2] for key in known})
         nearest = difflib.get_close_matches(name, own, n=1, cutoff=0.0)[0]
         raise UserError(
-            f"config.estimator.parameters.{name} is no parameter of this estimator; did you mean "
-            f"{nearest}?"
+            f"{section}.{name} is no parameter of this estimator; did you mean {nearest}?"
         )
     return min(found, key=lambda key: key.count("__"))
 
@@ -134,9 +146,10 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     """Returns the estimator that a config's section `estimator` describes, not yet fitted.
 
     Every estimator that draws at random gets the seed, and one that can share its work among cores
-    gets all of them, unless the parameters say otherwise. The subset of the training images is for
-    the caller to take. The 45 pairwise scores of ten digits come from the `decision_function` of
-    svc with `decision_function_shape="ovo"`, and from `scores.pairwise` for svc_ovo.
+    gets all of them, unless the parameters say otherwise; None there says nothing. A text that is a
+    number is taken for it, since a parameter such as gamma may be either. The 45 pairwise scores of
+    ten digits come from the `decision_function` of svc with `decision_function_shape="ovo"`, and
+    from `scores.pairwise` for svc_ovo.
 
     Args:
         config: the section `estimator` of a config.
@@ -157,14 +170,16 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
         )
     table = _DENOISERS if task.kind == "denoise" else _CLASSIFIERS
     estimator = table[config.name]()
-    given = {parameter_name(estimator, name): value for name, value in config.parameters.items()}
+    given = {
+        parameter_name(estimator, name): _number(value) for name, value in config.parameters.items()
+    }
     ours = {"random_state": seed, "n_jobs": -1}
     if config.name == "flax" and task.kind == "denoise":
         ours["noise"] = task.noise
     for path in estimator.get_params():
         name = path.rpartition("__")[2]
         if name in ours and name not in _WITHOUT_EFFECT.get(config.name, ()):
-            given.setdefault(path, ours[name])
+            given[path] = ours[name] if given.get(path) is None else given[path]
     try:
         estimator.set_params(**given)
     except ValueError as error:
@@ -174,3 +189,11 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     if config.scale:
         estimator = Pipeline([("scale", StandardScaler()), ("estimator", estimator)])
     return estimator
+
+
+def _number(value: Any) -> Any:
+    """Returns the number that a text is, or else the value itself."""
+    for kind in (int, float) if isinstance(value, str) else ():
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value

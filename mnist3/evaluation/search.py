@@ -9,10 +9,10 @@ from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  the import enables it
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
-from sklearn.pipeline import Pipeline
 
 from mnist3.config import nearest
 from mnist3.errors import UserError
+from mnist3.estimators.registry import parameter_name
 from mnist3.evaluation.cached import CachedEstimator, Inputs
 
 METHODS = ("grid", "random", "halving")
@@ -37,8 +37,8 @@ def search(
         config: a config's section `search`. `method`: grid tries all combinations, random draws
             `iterations` of them, halving tries all on few examples and the better third of them on
             three times as many, again and again. `grid`: values of each parameter, under the
-            estimator's own names also where it stands behind a scaler. `folds`: unshuffled and
-            stratified.
+            estimator's own names also where it stands behind a scaler; () leaves a parameter as it
+            is. `folds`: unshuffled and stratified.
         inputs: what to fit to.
         targets: of each input.
         seed: of what is drawn.
@@ -51,8 +51,12 @@ def search(
     Raises:
         UserError: for an unknown method or parameter, or without values to try.
     """
-    grid = {_own_name(estimator, name): list(values) for name, values in config.grid.items()}
-    if not grid or not all(grid.values()):
+    grid = {
+        parameter_name(estimator, name, "config.search.grid"): list(values)
+        for name, values in config.grid.items()
+        if values
+    }
+    if not grid:
         raise UserError(
             f"config.search.method={config.method} has no values to try; give them in "
             "config.search.grid, a tuple for each parameter."
@@ -74,19 +78,3 @@ def search(
             f"{nearest(str(config.method), METHODS)!r}? It is one of {', '.join(METHODS)}."
         )
     return found.fit(inputs.rows, targets)
-
-
-def _own_name(estimator: BaseEstimator, name: str) -> str:
-    """Returns a parameter's name in a pipeline, whose last step has the estimator."""
-    known = estimator.get_params(deep=True)
-    names = [name]
-    if isinstance(estimator, Pipeline):
-        names.append(f"{estimator.steps[-1][0]}__{name}")
-    for each in names:
-        if each in known:
-            return each
-    choices = [each.split("__")[-1] for each, value in known.items() if not hasattr(value, "fit")]
-    raise UserError(
-        f"config.search.grid.{name}: the estimator has no such parameter; did you mean "
-        f"{nearest(name, choices)!r}?"
-    )

@@ -1,5 +1,7 @@
 """From the command line to a job, and from errors to one sentence and an exit status."""
 
+import ast
+import contextlib
 import errno
 import importlib
 import logging as stdlib_logging
@@ -8,6 +10,7 @@ import pathlib
 import re
 import shlex
 import sys
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -15,7 +18,7 @@ from ml_collections import ConfigDict, config_flags
 from mnist3 import config as configs
 from mnist3 import jobs
 from mnist3.errors import UserError
-from mnist3.jobs import workdir
+from mnist3.jobs import experiments, workdir
 from mnist3.jobs.arguments import Arguments
 
 FLAGS = flags.FLAGS
@@ -46,9 +49,18 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def _fields_of_experiment(argv: list[str]) -> dict[str, Any]:
+    """Returns the fields of the experiment without the command line's changes."""
+    for word in argv:
+        if match := re.match(r"--?config=(.+)", word):
+            with contextlib.suppress(Exception):
+                return dict(configs.fields(experiments.load(shlex.quote(match[1]))))
+    return dict(configs.fields(configs.base()))
+
+
 def _config_mistake(argv: list[str]) -> str | None:
-    """Returns what is wrong with the first --config.key=value that the base config refuses."""
-    known = dict(configs.fields(configs.base()))
+    """Returns what is wrong with the first --config.key=value that the experiment refuses."""
+    known = _fields_of_experiment(argv)
     for word in argv:
         match = re.match(r"--?config\.([\w.]+)(?:=(.*))?", word)
         if match is None:
@@ -62,6 +74,11 @@ def _config_mistake(argv: list[str]) -> str | None:
                 f"config.{configs.nearest(name, list(known))}?"
             )
         kind = type(known[name])
+        if known[name] is None:
+            try:
+                ast.literal_eval(value)
+            except (TypeError, ValueError, SyntaxError):
+                return f"config.{name} got {value}; put a text into quotes twice: \"'{value}'\"."
         try:
             if kind in (int, float):
                 kind(value)

@@ -18,15 +18,7 @@ from mnist3.files import replacing
 from mnist3.jobs.tabular_predict import MODEL_FILE
 from mnist3.reporting import classification_figures, drawing, report, study_figures
 
-METRIC_WORDS = {
-    "n": "rows",
-    "positives": "rows of the positive class",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "roc_auc": "area under the ROC curve",
-    "log_loss": "log loss (nats)",
-    "ece": "expected calibration error",
-}
+METRIC_WORDS = {"n": "rows", "positives": "rows of the positive class"}
 
 
 def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
@@ -129,13 +121,13 @@ def write_report(
     rows = [
         (
             "cross-validation: accuracy",
-            [_interval(each["cross_validation"]) for each in lines.values()],
+            [report.value_text(each["cross_validation"], "accuracy") for each in lines.values()],
         )
     ]
     rows += [
         (
-            f"test: {METRIC_WORDS.get(name, name.replace('_', ' '))}",
-            [_interval(line["test"], name) for line in lines.values()],
+            f"test: {METRIC_WORDS.get(name) or report.metric_text(name)}",
+            [report.value_text(line["test"], name) for line in lines.values()],
         )
         for name in names
     ]
@@ -178,14 +170,15 @@ def print_table(metrics: Mapping[str, Any], folder: str) -> None:
         f"cross-validation on train, and on the {test['n']:,} test rows; in brackets 95 % intervals"
     )
     print(
-        f"{'estimator':<21}{'cross-validation':>25}{'test':>25}{METRIC_WORDS[f1]:>10}"
+        f"{'estimator':<21}{'cross-validation':>25}{'test':>25}{report.metric_text(f1):>10}"
         f"{'ROC AUC':>9}{'search':>10}{'fit':>9}"
     )
     for name, line in metrics["estimators"].items():
         held_out, scores = line["cross_validation"], line["test"]
         mark = "*" if name == metrics["model"]["name"] else "=" if held_out["tied"] else " "
         print(
-            f"{mark} {name:<19}{_interval(held_out):>25}{_interval(scores):>25}"
+            f"{mark} {name:<19}{report.value_text(held_out, 'accuracy'):>25}"
+            f"{report.value_text(scores, 'accuracy'):>25}"
             f"{scores[f1]:>10.4f}{scores['roc_auc']:>9.4f}{line['search_seconds']:>8.1f} s"
             f"{line['fit_seconds']:>7.1f} s"
         )
@@ -231,13 +224,3 @@ def _tied(lines: Mapping[str, Any]) -> str:
 
 def _settings(parameters: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "-"
-
-
-def _interval(metrics: Mapping[str, Any], name: str = "accuracy") -> str:
-    value = metrics[name]
-    if not isinstance(value, float):
-        return f"{value:,}"
-    if f"{name}_ci95" not in metrics:
-        return f"{value:.4f}"
-    low, high = metrics[f"{name}_ci95"]
-    return f"{value:.4f} ({low:.4f}-{high:.4f})"

@@ -43,8 +43,10 @@ def read_config(workdir: str) -> ConfigDict:
         ) from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); train the run anew.") from error
-    known = {name for name, _ in configs.fields(configs.base())}
-    held = {name for name, _ in configs.fields(config)}
+    known, held = (
+        {name for name, _ in configs.fields(each) if not name.startswith(configs.OPEN)}
+        for each in (configs.base(), config)
+    )
     if known != held:
         raise UserError(
             f"{path} was written by another version of mnist3, whose config.{min(known ^ held)} "
@@ -61,11 +63,12 @@ def require_same(workdir: str, config: ConfigDict) -> None:
         UserError: names the first field that differs.
     """
     before, now = (dict(configs.fields(each)) for each in (read_config(workdir), config))
-    for name in sorted(now):
-        if before[name] != now[name] and not name.startswith("wandb."):
+    for name in sorted(before.keys() | now.keys()):
+        was, is_now = before.get(name), now.get(name)
+        if was != is_now and not name.startswith("wandb."):
             raise UserError(
-                f"the run in {workdir} had another config: config.{name} was {before[name]!r} "
-                f"and is now {now[name]!r}; choose another --workdir or the same config."
+                f"the run in {workdir} had another config: config.{name} was {was!r} "
+                f"and is now {is_now!r}; choose another --workdir or the same config."
             )
 
 

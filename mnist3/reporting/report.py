@@ -21,6 +21,16 @@ METRIC_WORDS = {
     "macro_f1": "macro F1",
     "nll": "negative log likelihood (nats)",
     "ece": "expected calibration error",
+    "positives": "images of the positive class",
+    "f1": "F1",
+    "weighted_f1": "weighted F1",
+    "label_f1": "F1 by label",
+    "label_accuracy": "accuracy by label",
+    "class_recall": "recall by class",
+    "roc_auc": "area under the ROC curve",
+    "log_loss": "log loss (nats)",
+    "rmse": "root mean squared error (grey levels)",
+    "psnr": "peak signal-to-noise ratio (dB)",
 }
 
 
@@ -139,7 +149,7 @@ def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
         table_title="Metrics by split",
         columns=splits,
         rows=[
-            (METRIC_WORDS.get(name, name), [_text(metrics[split].get(name)) for split in splits])
+            (metric_text(name), [_text(metrics[split].get(name)) for split in splits])
             for name in names
         ],
         epoch_columns=[name.replace("_", " ") for name in columns],
@@ -165,6 +175,20 @@ def _render(
         command=command,
         config=json.dumps(config, indent=2),
     )
+
+
+def metric_text(name: str) -> str:
+    """Returns what a metric of metrics.json is called in prose."""
+    return METRIC_WORDS.get(name, name.replace("_", " "))
+
+
+def value_text(metrics: Mapping[str, Any], name: str) -> str:
+    """Returns a metric of a split as text, with its 95 % interval in brackets where it has one."""
+    text = _text(metrics.get(name))
+    if metrics.get(f"{name}_ci95") is None or metrics[name] is None:
+        return text
+    low, high = map(_text, metrics[f"{name}_ci95"])
+    return f"{text} ({low}-{high})"
 
 
 def _percent(share: float) -> str:

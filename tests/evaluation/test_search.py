@@ -52,7 +52,7 @@ def test_random_draws_no_more_than_there_are():
     [
         ("grid", {}, "has no values to try"),
         ("grid", {"n_neighbors": ()}, "has no values to try"),
-        ("grid", {"n_neighbor": (1,)}, "did you mean 'n_neighbors'"),
+        ("grid", {"n_neighbor": (1,)}, "did you mean n_neighbors"),
         ("rndom", GRID, "did you mean 'random'"),
     ],
 )

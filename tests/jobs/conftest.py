@@ -1,0 +1,59 @@
+import pathlib
+
+import pytest
+
+from mnist3.jobs import experiments
+from mnist3.jobs.arguments import Arguments
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def fits_folder(tmp_path_factory):
+    """A cache that the tests of a session share, so that each pair is fitted once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def shared_cache(fits_folder, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(fits_folder))
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def load():
+    """From the text of an experiment and single values to a config that logs nowhere else."""
+
+    def loaded(text, **changes):
+        config = experiments.load(text)
+        config.update_from_flattened_dict(
+            {name.replace("__", "."): value for name, value in changes.items()}
+        )
+        config.wandb.mode = "disabled"
+        return config
+
+    return loaded
+
+
+@pytest.fixture
+def arguments():
+    def made(folder, mode="train"):
+        return Arguments(
+            workdir=str(folder),
+            data_dir=None,
+            experiment="classify",
+            checkpoint="best",
+            images=None,
+            output=None,
+            table=None,
+            mode=mode,
+            command="python launch.py",
+        )
+
+    return made

@@ -1,0 +1,116 @@
+import json
+
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from mnist3.errors import UserError
+from mnist3.jobs import compare, job_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def experiments_of(task, *rests, limit=200):
+    return tuple(
+        f"experiments/classify.py:task={task},train_limit={limit},estimator={rest}"
+        for rest in rests
+    )
+
+
+K = "knn --config.estimator.parameters.n_neighbors="
+
+
+@pytest.fixture
+def config_of(load):
+    def made(*experiments, **changes):
+        return load("experiments/compare.py", compare__experiments=experiments, **changes)
+
+    return made
+
+
+def read(folder, name="metrics.json"):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_winner_its_ties_and_a_repetition_from_the_cache(
+    config_of, arguments, tmp_path, monkeypatch, capsys
+):
+    fits = []
+    fit_once = KNeighborsClassifier.fit
+
+    def fit(self, *args):
+        fits.append(1)
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        return fit_once(self, *args)
+
+    monkeypatch.setattr(KNeighborsClassifier, "fit", fit)
+    config = config_of(*experiments_of("binary", "dummy", f"{K}1", f"{K}3", limit=600))
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        compare.run(config, arguments(folder, "compare"))
+    assert compare.run(config, arguments(folder, "compare")) == 0
+    assert len(fits) == 3  # the interrupted one is fitted again, the one before it is not
+    first, printed = read(folder), capsys.readouterr().out
+    assert compare.run(config, arguments(folder, "evaluate")) == 0
+    assert len(fits) == 3
+    assert read(folder) == first
+
+    chosen = read(folder, "comparison.json")
+    assert chosen["winner"] == first["model"]["name"]
+    other = ({"knn n_neighbors=1", "knn n_neighbors=3"} - {chosen["winner"]}).pop()
+    assert chosen["tied"] == [other]
+    assert f"Cannot be told apart from it (McNemar's test, 5 %): {other}" in printed
+    dummy = first["estimators"]["dummy"]["chosen_by"]
+    assert dummy["p_value"] < 0.05 and dummy["behind_ci95"][0] > 0
+    assert first["test"] == first["estimators"][chosen["winner"]]["test"]
+    figures = {path.stem for path in (folder / "figures").iterdir()}
+    assert figures == {"comparison", "precision_recall", "roc", "confusion"}
+    assert (folder / "report.html").read_text().count("data:image/png") == len(figures)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "denoise"])
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
+@pytest.mark.usefixtures("own_cache")
+def test_cross_validation_chooses_on_train(task, config_of, arguments, tmp_path):
+    experiments = experiments_of(task, "dummy", f"{K}1", limit=60)
+    config = config_of(*experiments, compare__by="cross_validation", search__folds=2)
+    assert compare.run(config, arguments(tmp_path / "run", "compare")) == 0
+    metrics = read(tmp_path / "run")
+    if task == "multilabel":
+        assert metrics["model"]["name"] == "knn n_neighbors=1"
+    assert metrics["chosen_by"] == "cross_validation"
+    assert set(metrics["estimators"]) == {"dummy", "knn n_neighbors=1"}
+
+
+@pytest.mark.parametrize(
+    ("experiments", "said"),
+    [
+        ((), "is empty"),
+        (("experiments/none.py",), "cannot be read"),
+        (("experiments/classify.py:modle=knn",), "did you mean"),
+        (("experiments/quickstart.py",), "task is number"),
+        (experiments_of("pair", "knn", "knn"), "'knn' twice"),
+        ((*experiments_of("pair", "knn"), *experiments_of("binary", "sgd")), "differ in"),
+        (experiments_of("denoise", "sgd"), "does not fit the task denoise"),
+    ],
+)
+@pytest.mark.usefixtures("own_cache")
+def test_what_cannot_be_compared_is_refused(config_of, experiments, said):
+    with pytest.raises(UserError, match=said):
+        compare.resolve(config_of(*experiments))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_train_limit_may_differ_where_val_chooses(config_of):
+    mixed = (*experiments_of("pair", "knn"), *experiments_of("pair", "sgd", limit=100))
+    assert set(compare.resolve(config_of(*mixed))) == {"knn", "sgd"}
+    with pytest.raises(UserError, match=r"config\.data\.train_limit"):
+        compare.resolve(config_of(*mixed, compare__by="cross_validation"))
+
+
+def test_training_a_comparison_is_refused(config_of):
+    config = config_of(*experiments_of("pair", "knn"))
+    with pytest.raises(UserError, match="--mode=compare"):
+        job_of("train", config)
+    assert job_of("evaluate", config) == job_of("compare", config) == "compare"

@@ -1,0 +1,222 @@
+"""Every task with every estimator that fits it, from the config to the files of a run."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from mnist3 import tasks
+from mnist3.data import dataset as datasets
+from mnist3.data.splits import Split
+from mnist3.errors import UserError
+from mnist3.estimators import registry
+from mnist3.jobs import command_line, fit, job_of, predict, study
+
+TASKS = [name for name in tasks.NAMES if name != "number"]
+FEW = {  # the least that each can do, so that the table is quick
+    "random_forest": {"n_estimators": 3},
+    "extra_trees": {"n_estimators": 3},
+    "gradient_boosting": {"max_iter": 2, "min_samples_leaf": 5},
+    "mlp": {"max_iter": 3, "hidden_layer_sizes": (8,)},
+    "flax": {"epochs": "2", "stem": 4, "channels": (8,)},
+    "linear_svc": {"max_iter": 50},
+    "logistic_regression": {"max_iter": 5},
+    "sgd": {"max_iter": 5},
+}
+IGNORED = (
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    # knn votes for 256 grey levels, which few images cannot fill.
+    "ignore:The number of unique classes:UserWarning",
+)
+pytestmark = [pytest.mark.filterwarnings(each) for each in IGNORED]
+
+
+def few(name, changes):
+    for parameter, value in FEW.get(name, {}).items():
+        changes.setdefault(f"estimator__parameters__{parameter}", value)
+    return changes
+
+
+@pytest.fixture
+def config_of(load):
+    def made(task, name, variants="train_limit=60", **changes):
+        text = f"experiments/classify.py:task={task},estimator={name},{variants}"
+        return load(text, **few(name, changes))
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Sixty images to train, forty each of val and test."""
+    from mnist3.jobs import experiments
+
+    config = experiments.load("experiments/classify.py:train_limit=60")
+    whole = datasets.load(config.data, None, "")
+    splits = {
+        name: Split(split.images[:40], split.labels[:40]) if name != "train" else split
+        for name, split in whole.splits.items()
+    }
+    return dataclasses.replace(whole, splits=splits)
+
+
+def rows_of(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+PAIRS = [(task, name) for task in TASKS for name in registry.names()]
+
+
+@pytest.mark.parametrize(("task", "name"), PAIRS)
+@pytest.mark.usefixtures("shared_cache")
+def test_the_table(task, name, config_of, dataset, tmp_path):
+    kind = "binary" if task == "pair" else task
+    if not registry.fits(name, kind):
+        with pytest.raises(UserError, match=f"{name} does not fit the task {task}; those that do"):
+            study.create(config_of(task, name))
+        return
+    config = config_of(task, name)
+    metrics = fit.fit(config, dataset, str(tmp_path), "", draw=False)
+    assert json.loads(json.dumps(metrics)) == json.loads((tmp_path / "metrics.json").read_text())
+    made = tasks.create(config.task)
+    for split in ("val", "test"):
+        headline = metrics[split][made.metrics[0]]
+        low, high = metrics[split][f"{made.metrics[0]}_ci95"]
+        assert low <= headline <= high
+        rows = rows_of(tmp_path / f"predictions_{split}.csv")
+        assert len(rows) == metrics[split]["n"]
+        if task == "denoise":
+            squares = [float(row["rmse"]) ** 2 for row in rows]
+            assert np.mean(squares) ** 0.5 == pytest.approx(headline, abs=0.01)
+        else:
+            share = np.mean([row["label"] == row["prediction"] for row in rows])
+            assert share == pytest.approx(headline)
+
+
+DATA_FIGURES = {"class_balance", "digit_grid", "digit"}
+CLASS_FIGURES = {"confusion", "worst_images", "reliability", *DATA_FIGURES}
+CURVES = {"thresholds", "precision_recall", "roc"}
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "drawn"),
+    [
+        (
+            "multiclass",
+            "flax",
+            {*CLASS_FIGURES, "pair_gallery", "filters", "feature_maps", "saliency", "augmented"},
+        ),
+        ("binary", "sgd", {"confusion", *CURVES, *DATA_FIGURES}),
+        ("multilabel", "knn", {"precision_recall", "roc", "worst_images", *DATA_FIGURES}),
+        ("denoise", "knn", {"cleaned", *DATA_FIGURES}),
+    ],
+)
+@pytest.mark.usefixtures("shared_cache")
+def test_a_run_leaves_the_files_of_the_contract(
+    task, name, drawn, config_of, arguments, tmp_path, capsys
+):
+    shift = {"estimator__parameters__shift": 1} if drawn & {"augmented"} else {}
+    config = config_of(task, name, **shift)
+    assert job_of("train", config) == job_of("evaluate", config) == "fit"
+    assert fit.run(config, arguments(tmp_path / "run")) == 0
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names >= {"config.json", "metrics.json", "report.html", "figures"}
+    assert names >= {"predictions_val.csv", "predictions_test.csv"}
+    figures = {path.stem for path in (tmp_path / "run/figures").iterdir()}
+    assert figures - {"label_errors", "pair_gallery"} == drawn - {"pair_gallery"}
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count("data:image/png") == len(figures)
+    assert f"task {task}" in capsys.readouterr().out
+
+
+def without_times(metrics):
+    return metrics | {"train": {"n": metrics["train"]["n"]}}
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_search_is_made_once_and_the_same_command_gives_the_same(
+    config_of, arguments, tmp_path, monkeypatch
+):
+    fits = []
+    fit_once = KNeighborsClassifier.fit
+    monkeypatch.setattr(
+        KNeighborsClassifier, "fit", lambda self, *args: fits.append(1) or fit_once(self, *args)
+    )
+    grid = {"search__grid__n_neighbors": (1, 5), "search__grid__weights": ("uniform",)}
+    config = config_of("multiclass", "knn", "train_limit=60,search=grid", **grid)
+    config.search.folds = 2
+    written = []
+    for folder in ("one", "two", "one"):
+        assert fit.run(config, arguments(tmp_path / folder)) == 0
+        written.append(json.loads((tmp_path / folder / "metrics.json").read_text()))
+    assert len(fits) == 2 * 2 + 1
+    assert without_times(written[0]) == without_times(written[1]) == without_times(written[2])
+    assert written[0]["model"]["parameters"] == {"n_neighbors": 1, "weights": "uniform"}
+    assert (tmp_path / "one/figures/search.png").exists()
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_run_of_a_task_does_not_read_numbers(config_of, arguments, tmp_path):
+    with pytest.raises(UserError, match="does not read numbers"):
+        predict.run(config_of("binary", "knn"), arguments(tmp_path, "predict"))
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_what_the_estimator_does_not_look_at_is_refused(config_of):
+    config = config_of("binary", "flax", training__epochs=3)
+    with pytest.raises(UserError, match=r"set config\.estimator\.parameters\.epochs"):
+        study.create(config)
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_what_the_estimator_does_not_take_is_one_sentence(config_of, dataset, tmp_path):
+    config = config_of("binary", "knn", estimator__parameters__n_neighbors=0)
+    with pytest.raises(UserError, match=r"knn cannot learn this .*n_neighbors"):
+        fit.fit(config, dataset, str(tmp_path), "", draw=False)
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_one_class_alone_is_refused(config_of, dataset):
+    config = config_of("binary", "knn")
+    zeros = dataset.splits["train"].labels[:, 0] != 5
+    train = dataset.splits["train"]
+    splits = dataset.splits | {"train": Split(train.images[zeros], train.labels[zeros])}
+    with pytest.raises(UserError, match="all of one class"):
+        study.split_examples(
+            config, dataclasses.replace(dataset, splits=splits), tasks.create(config.task)
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("estimator.parameters.n_neighbours=4",), "config.estimator.parameters.n_neighbors?"),
+        (("estimator.parameters.n_neighbors=x",), "which is not of type int"),
+        (("estimator.parameters.metric_params=x",), "into quotes twice"),
+        (("search.grid.weight=('uniform',)",), "config.search.grid.weights?"),
+    ],
+)
+@pytest.mark.usefixtures("shared_cache")
+def test_a_wrong_parameter_is_named_with_the_nearest(words, said):
+    argv = ["--config=experiments/classify.py:estimator=knn"]
+    mistake = command_line._config_mistake([*argv, *(f"--config.{word}" for word in words)])
+    assert said in mistake
+
+
+@pytest.mark.parametrize(
+    ("text", "parameter", "value"),
+    [
+        ("estimator=knn --config.estimator.parameters.n_neighbors=4", "n_neighbors", 4),
+        ("estimator=svc --config.estimator.parameters.gamma=0.1", "gamma", 0.1),
+        ("estimator=decision_tree --config.estimator.parameters.max_depth=7", "max_depth", 7),
+    ],
+)
+@pytest.mark.usefixtures("shared_cache")
+def test_own_parameters_from_the_command_line(load, text, parameter, value):
+    config = load(f"experiments/classify.py:{text}")
+    assert study.create(config)[1].get_params()[parameter] == value
+    assert study.changed_parameters(config).keys() == {parameter}
