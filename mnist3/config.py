@@ -97,6 +97,10 @@ def base() -> ConfigDict:
     config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
     config.training.patience = 0  # epochs without a better val exact match; 0 = all epochs
 
+    config.textbook = ConfigDict()  # a study of its own, which --mode=train runs if it has parts
+    config.textbook.parts = ()  # binary | multiclass | multilabel | noise | neighbours
+    config.textbook.images = 0  # training images, the first ones; 0 = all
+
     config.wandb = ConfigDict()
     config.wandb.mode = "auto"  # auto (online when logged in, else offline) | disabled | ...
     config.wandb.project = "mnist3"
@@ -137,6 +141,7 @@ CHOICES = {
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
+TEXTBOOK_PARTS = ("binary", "multiclass", "multilabel", "noise", "neighbours")
 OPEN = "estimator.parameters."  # a section that takes any field, checked by what it is for
 POSITIVE = (
     "data.digits",
@@ -182,6 +187,7 @@ _TUPLES = {  # the type of the items, and the lowest of numbers
     "model.channels": (int, 1),
     "model.hidden": (int, 1),
     "task.pair": (int, 0),
+    "textbook.parts": (str, None),
     "wandb.tags": (str, None),
 }
 
@@ -227,6 +233,12 @@ def validate(config: ConfigDict) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and value < 0 and not name.startswith(OPEN):
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
+    for part in config.textbook.parts:
+        if part not in TEXTBOOK_PARTS:
+            raise UserError(
+                f"config.textbook.parts has {part!r}; did you mean "
+                f"{nearest(part, TEXTBOOK_PARTS)!r}? It may have {', '.join(TEXTBOOK_PARTS)}."
+            )
     _require_task(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
     height, width = config.data.height, config.data.width

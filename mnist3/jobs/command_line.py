@@ -140,8 +140,9 @@ def _run(argv: list[str]) -> int:
         output=_OUTPUT.value,
         command=shlex.join(["python", *sys.argv]),
     )
-    job = importlib.import_module(f"mnist3.jobs.{arguments.mode}")
-    return job.run(_checked_config(arguments), arguments)
+    config = _checked_config(arguments)
+    job = importlib.import_module(f"mnist3.jobs.{jobs.module(arguments.mode, config)}")
+    return job.run(config, arguments)
 
 
 def _sentence(error: BaseException | None) -> str | None:

@@ -86,9 +86,7 @@ def write(
     Raises:
         OSError: if a figure cannot be read or the page not be written.
     """
-    write_page(
-        path, number_page(metrics, history), config=config, figures=figures, command=command
-    )
+    write_page(path, number_page(metrics, history), config=config, figures=figures, command=command)
 
 
 def render(
