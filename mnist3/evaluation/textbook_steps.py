@@ -28,6 +28,7 @@ from mnist3.evaluation.textbook import DIGIT, FOLDS, Study
 PRECISION = 0.9  # wanted of the detector
 SVC_IMAGES = 2_000  # an SVC takes long for more
 CLEANED_IMAGES = 100
+FIRST = np.arange(1)  # the row of the first image
 ALL_DIGITS = tuple(map(str, range(10)))
 
 
@@ -121,7 +122,7 @@ def _detector(study: Study) -> Finding:
 
 def _detector_on_all(study: Study) -> Finding:
     fitted = study.sgd().fit(study.rows, study.is_digit)
-    return Finding({"SGD: score of the first image": float(fitted.decision_function([0])[0])})
+    return Finding({"SGD: score of the first image": float(fitted.decision_function(FIRST)[0])})
 
 
 def _forest(study: Study) -> Finding:
@@ -164,7 +165,7 @@ def _first_image(study: Study, estimator: BaseEstimator) -> tuple[int, Float[np.
     few = study.rows[:SVC_IMAGES]
     fitted = study.cached(estimator, ("predict", "decision_function"))
     fitted = fitted.fit(few, study.train_labels[few])
-    return int(fitted.predict([0])[0]), fitted.decision_function([0])[0]
+    return int(fitted.predict(FIRST)[0]), fitted.decision_function(FIRST)[0]
 
 
 def _svc(study: Study) -> Finding:
@@ -187,9 +188,9 @@ def _ten_classes_on_all(study: Study) -> Finding:
     fitted = study.sgd().fit(study.rows, study.train_labels)
     return Finding(
         {
-            "SGD, 10 classes: class of the first image": int(fitted.predict([0])[0]),
+            "SGD, 10 classes: class of the first image": int(fitted.predict(FIRST)[0]),
             "SGD, 10 classes: scores of the first image": plain(
-                fitted.decision_function([0])[0].round()
+                fitted.decision_function(FIRST)[0].round()
             ),
         }
     )
@@ -229,7 +230,7 @@ def _labels(study: Study) -> Finding:
     targets = study.large_and_odd
     neighbours = study.cached(KNeighborsClassifier())
     predictions = cross_val_predict(neighbours, study.rows, targets, cv=FOLDS)
-    first = neighbours.fit(study.rows, targets).predict([0])[0]
+    first = neighbours.fit(study.rows, targets).predict(FIRST)[0]
     return Finding(
         {
             "KNN, large and odd: labels of the first image": plain(first),
@@ -241,7 +242,7 @@ def _labels(study: Study) -> Finding:
 def _chain(study: Study) -> Finding:
     few = study.rows[:SVC_IMAGES]
     chain = study.cached(ClassifierChain(SVC(), cv=FOLDS, random_state=study.seed))
-    first = chain.fit(few, study.large_and_odd[few]).predict([0])[0]
+    first = chain.fit(few, study.large_and_odd[few]).predict(FIRST)[0]
     name = "chain of SVCs, large and odd: labels of the first image"
     return Finding({name: tuple(int(label) for label in first)})
 
