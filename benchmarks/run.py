@@ -188,20 +188,29 @@ def _run_in_process(
 
 
 def _measure_rates(caches: str) -> dict[str, float]:
-    """Returns the rate of a float32 matrix product by library, where installed, in GFLOP/s."""
-    rates = {}
-    for library in ("jax", "torch"):
-        if importlib.util.find_spec(library) is not None:
-            process = subprocess.run(
-                [sys.executable, "-m", "benchmarks.machine", library],
-                cwd=_ROOT,
-                env=_environment(caches),
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            rates[library] = float(process.stdout)
-    return rates
+    """Returns rates in GFLOP/s.
+
+    They are those of a float32 matrix product by library, where installed, and of the training
+    step of `experiments/triple_mnist.py`, under `step`.
+    """
+
+    def printed(*module: str) -> str:
+        process = subprocess.run(
+            [sys.executable, "-m", *module],
+            cwd=_ROOT,
+            env=_environment(caches),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return process.stdout
+
+    rates = {
+        library: float(printed("benchmarks.machine", library))
+        for library in ("jax", "torch")
+        if importlib.util.find_spec(library) is not None
+    }
+    return rates | {"step": json.loads(printed("benchmarks.step"))["gflops"]}
 
 
 def write_results(log: Log, rates: dict[str, float], output: pathlib.Path) -> str:

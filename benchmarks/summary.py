@@ -80,15 +80,23 @@ def as_markdown(summary: dict[str, Any], machine: dict[str, Any], rates: dict[st
     Args:
         summary: from `summarise`.
         machine: from `benchmarks.machine.describe`.
-        rates: of a float32 matrix product by library, GFLOP/s.
+        rates: of a float32 matrix product by library, and of a training step of triple_mnist as
+            `step`, GFLOP/s.
     """
+    products = {library: rate for library, rate in rates.items() if library != "step"}
     lines = [
         "Machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()) + ".",
         "",
         "Float32 matrix product, 2048 x 2048, in the same run: "
-        + ", ".join(f"{rate:.0f} GFLOP/s in {library}" for library, rate in rates.items())
+        + ", ".join(f"{rate:.0f} GFLOP/s in {library}" for library, rate in products.items())
         + ".",
     ]
+    if "step" in rates:
+        lines += [
+            "",
+            f"The training step of triple_mnist runs at {rates['step']:.0f} GFLOP/s, "
+            f"{rates['step'] / rates['jax']:.0%} of that product in JAX.",
+        ]
     for task in summary.values():
         target = f"{100 * task['target']:g} %"
         lines += [

@@ -22,6 +22,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.update(dict.fromkeys(config.augmentation, 0))
     config.optimizer.learning_rate = 0.02
     config.optimizer.momentum = 0.8
+    config.evaluation.shift = 0
     config.training.epochs = 1
     config.training.batch_size = 256
     config.training.cpu_micro_batch = 128

@@ -23,8 +23,9 @@ def get_config(argument: str = "") -> ConfigDict:
     config.model.name = variants.model
     config.model.stem_stride = 1
     config.model.crop_height = 28
-    config.augmentation.rotation = 10.0
-    config.augmentation.scale = 0.1
-    config.augmentation.shear = 10.0
-    config.training.epochs = 15
+    config.augmentation.rotation = 15.0
+    config.augmentation.scale = 0.15
+    config.augmentation.shear = 15.0
+    config.training.epochs = 14
+    config.evaluation.shift = 1
     return config

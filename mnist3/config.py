@@ -14,6 +14,13 @@ from ml_collections import ConfigDict
 from mnist3.errors import UserError
 
 MAXIMAL_CNN_DIGITS = 4
+TABULAR_ESTIMATORS = (
+    "logistic_regression",
+    "decision_tree",
+    "random_forest",
+    "gradient_boosting",
+    "flax",
+)
 
 
 def base() -> ConfigDict:
@@ -22,7 +29,7 @@ def base() -> ConfigDict:
     config.seed = 0  # of initial parameters, batches, augmentation; the data have their own
 
     config.data = ConfigDict()
-    config.data.name = "composed"  # composed | triple_mnist | single_digit
+    config.data.name = "composed"  # composed | triple_mnist | single_digit | tabular
     config.data.source = "digits"  # where digit images come from: mnist | digits
     config.data.digits = 3  # K, digits a number image
     config.data.height = 84  # px
@@ -35,6 +42,10 @@ def base() -> ConfigDict:
     config.data.train_limit = 0  # images kept of a fixed train split, drawn by the seed; 0 = all
     config.data.val_examples = 2_000  # composed number images, fixed by the seed
     config.data.test_examples = 5_000  # composed number images, fixed by the seed
+
+    config.data.path = ""  # of `tabular`: a CSV or Parquet file; "" = the embedded table
+    config.data.target = ""  # of `tabular`: the column to predict
+    config.data.columns = ""  # of `tabular`: kinds instead of the inferred, "zip:categorical"
 
     config.data.composition = ConfigDict()  # of `composed` alone
     config.data.composition.spacing = 28  # px from one digit's box to the next; < 28 overlaps
@@ -97,6 +108,18 @@ def base() -> ConfigDict:
     config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
     config.training.patience = 0  # epochs without a better val exact match; 0 = all epochs
 
+    config.evaluation = ConfigDict()
+    config.evaluation.shift = 0  # px; the final reading is the mean over images moved so far
+
+    config.search = ConfigDict()  # of an estimator's parameters, by cross-validation
+    config.search.method = "none"  # none | grid | random | halving
+    config.search.folds = 3
+    config.search.iterations = 10  # combinations that random draws
+    config.search.grid = ConfigDict()  # a tuple of values for each parameter, by its own name
+
+    config.tabular = ConfigDict()
+    config.tabular.estimators = TABULAR_ESTIMATORS  # to tune and to choose from
+
     config.textbook = ConfigDict()  # a study of its own, which --mode=train runs if it has parts
     config.textbook.parts = ()  # binary | multiclass | multilabel | noise | neighbours
     config.textbook.images = 0  # training images, the first ones; 0 = all
@@ -112,7 +135,7 @@ def base() -> ConfigDict:
 
 
 CHOICES = {
-    "data.name": ("composed", "triple_mnist", "single_digit"),
+    "data.name": ("composed", "triple_mnist", "single_digit", "tabular"),
     "data.source": ("mnist", "digits"),
     "data.numbers": ("shared", "disjoint"),
     "data.digit_images": ("shared", "disjoint"),
@@ -138,11 +161,12 @@ CHOICES = {
     "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
     "optimizer.name": ("sgd", "adam", "adamw", "muon"),
     "optimizer.schedule": ("constant", "cosine", "one_cycle"),
+    "search.method": ("none", "grid", "random", "halving"),
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
 TEXTBOOK_PARTS = ("binary", "multiclass", "multilabel", "noise", "neighbours")
-OPEN = "estimator.parameters."  # a section that takes any field, checked by what it is for
+OPEN = ("estimator.parameters.", "search.grid.")  # take any field, checked by what they are for
 POSITIVE = (
     "data.digits",
     "data.height",
@@ -186,6 +210,7 @@ def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:
 _TUPLES = {  # the type of the items, and the lowest of numbers
     "model.channels": (int, 1),
     "model.hidden": (int, 1),
+    "tabular.estimators": (str, None),
     "task.pair": (int, 0),
     "textbook.parts": (str, None),
     "wandb.tags": (str, None),
@@ -240,6 +265,7 @@ def validate(config: ConfigDict) -> None:
                 f"{nearest(part, TEXTBOOK_PARTS)!r}? It may have {', '.join(TEXTBOOK_PARTS)}."
             )
     _require_task(config)
+    _require_tabular(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
     height, width = config.data.height, config.data.width
     if config.model.name == "multihead" and config.model.crop_height:
@@ -287,6 +313,19 @@ def _require_task(config: ConfigDict) -> None:
         raise UserError(
             f"config.model.name=denoiser does not fit the task {task.name}; set "
             "config.task.name=denoise or another config.model.name."
+        )
+
+
+def _require_tabular(config: ConfigDict) -> None:
+    for name in config.tabular.estimators:
+        if name not in TABULAR_ESTIMATORS:
+            raise UserError(
+                f"config.tabular.estimators has {name!r}; did you mean "
+                f"{nearest(name, TABULAR_ESTIMATORS)!r}? It takes {', '.join(TABULAR_ESTIMATORS)}."
+            )
+    if not config.tabular.estimators:
+        raise UserError(
+            f"config.tabular.estimators is empty; give some of {', '.join(TABULAR_ESTIMATORS)}."
         )
 
 

@@ -21,6 +21,8 @@ def test_base_is_valid_and_survives_json():
         ("optimizer.warmup", 1.0, "from 0 to below 1"),
         ("model.channels", ("a",), "give a tuple"),
         ("model.channels", (8, 8, 8, 8, 8, 8), "leave nothing"),
+        ("tabular.estimators", ("random_forrest",), "did you mean 'random_forest'"),
+        ("tabular.estimators", (), "is empty"),
         ("wandb.tags", ("a", 1), "give a tuple"),
         ("augmentation.noise", -0.5, "0 or above"),
         ("task.name", "multiclas", "did you mean 'multiclass'"),

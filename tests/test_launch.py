@@ -319,3 +319,23 @@ def test_audit_of_the_published_triple_mnist(launch, data_dir):
     line = next(line for line in done.stdout.splitlines() if line.startswith("val"))
     assert "93.55 %" in line
     assert "81.77 %" in line
+
+
+def test_a_table_is_learned_and_predicted(launch, tmp_path):
+    table = tmp_path / "animals.csv"
+    rows = ["fur,legs,kind"] + ["yes,4,cat", "no,2,bird"] * 30
+    table.write_text("\n".join(rows) + "\n")
+    experiment = "--config=experiments/tabular.py:estimator=decision_tree"
+    data = (f"--config.data.path={table}", "--config.data.target=kind")
+    quiet = "--config.wandb.mode=disabled"
+    done = launch(experiment, *data, quiet, f"--workdir={tmp_path}/w")
+    assert done.returncode == 0, done.stderr
+    assert read_metrics(tmp_path / "w")["test"]["accuracy"] == 1
+    table.write_text("fur,legs\nno,2\n")
+    output = f"--output={tmp_path}/kinds.csv"
+    mode = ("--mode=predict", f"--workdir={tmp_path}/w", f"--table={table}")
+    done = launch(*mode, output)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "kinds.csv").read_text().splitlines()[1].startswith("no,2,bird,")
+    table.write_text("fur\nno\n")
+    refusal(launch(*mode, output), "lacks the column legs")

@@ -16,6 +16,7 @@ from mnist3 import config as configs
 from mnist3.estimators import fitting
 
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
+HIDDEN = (128,)  # units of mlp, unless told otherwise
 _CONVOLUTIONAL = ("cnn", "multihead")
 _DTYPES = (np.float64, np.float32, np.uint8)
 
@@ -27,6 +28,8 @@ class _FlaxEstimator(BaseEstimator):
         """Returns a whole config in which this estimator's arguments stand at their places."""
         config = configs.base()
         arguments = self.get_params(deep=False)
+        if arguments.get("hidden") is None:
+            arguments["hidden"] = HIDDEN if model == "mlp" else ()
         for section in ("model", "optimizer", "augmentation", "training"):
             for name in arguments.keys() & {*config[section]} - {"name", "epochs"}:
                 value = _plain(arguments[name], config[section][name])
@@ -99,7 +102,8 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         channels: tuple of int, default=(64,). Channels of the stages after it.
         convolutions: int, default=1. Of a stage.
         glances: int, default=4. Weightings of the columns that multihead has.
-        hidden: tuple of int, default=(128,). Units of the layers of mlp.
+        hidden: tuple of int or None, default=None. Units of the dense layers before the last one;
+            None for (128,) in mlp and none in cnn.
         dropout: float, default=0.0. Share of features dropped before the last layer.
         optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
         learning_rate: float, default=0.006. The highest of the schedule.
@@ -139,7 +143,7 @@ class FlaxClassifier(ClassifierMixin, _FlaxEstimator):
         channels=(64,),
         convolutions=1,
         glances=4,
-        hidden=(128,),
+        hidden=None,
         dropout=0.0,
         optimizer="adamw",
         learning_rate=0.006,

@@ -13,6 +13,7 @@ class Arguments:
         experiment: name of the config's file, without folder and ending.
         checkpoint: evaluate, predict: `best`, `latest` or the number of an epoch.
         images: predict: file, folder or glob of images to read.
+        table: predict with a run on a table: CSV or Parquet file with the rows to predict.
         output: predict: the CSV file to write.
         mode: name of the job.
         command: the command line that repeats this one.
@@ -23,6 +24,7 @@ class Arguments:
     experiment: str
     checkpoint: str
     images: str | None
+    table: str | None
     output: str | None
     mode: str
     command: str

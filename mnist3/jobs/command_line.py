@@ -39,6 +39,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "best", "For evaluate and predict: best, latest or the number of an epoch."
 )
 _IMAGES = flags.DEFINE_string("images", None, "For predict: an image, a folder or a glob.")
+_TABLE = flags.DEFINE_string("table", None, "For predict of a table: the CSV or Parquet file.")
 _OUTPUT = flags.DEFINE_string("output", None, "For predict: the CSV file to write.")
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -137,11 +138,12 @@ def _run(argv: list[str]) -> int:
         experiment=_experiment(),
         checkpoint=_CHECKPOINT.value,
         images=_IMAGES.value,
+        table=_TABLE.value,
         output=_OUTPUT.value,
         command=shlex.join(["python", *sys.argv]),
     )
     config = _checked_config(arguments)
-    job = importlib.import_module(f"mnist3.jobs.{jobs.module(arguments.mode, config)}")
+    job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config)}")
     return job.run(config, arguments)
 
 

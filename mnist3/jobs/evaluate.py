@@ -60,7 +60,9 @@ def evaluate_run(
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
     state = checkpoints.restore(epoch, parts.state_shapes())
-    compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+    compute_logits = program.create_compute_logits(
+        parts.model, parts.mesh, parts.config.evaluation.shift
+    )
     images_seen = history[-1]["step"] * parts.config.training.batch_size
     metrics = {
         "dataset": dataset.describe(),

@@ -21,7 +21,12 @@ from mnist3.training.inference import load_reader
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
 
 
-def _require(value: str | None, flag: str, example: str) -> str:
+def require(value: str | None, flag: str, example: str) -> str:
+    """Returns the value of a flag that predict needs.
+
+    Raises:
+        UserError: if it is not given.
+    """
     if not value:
         raise UserError(f"--mode=predict needs --{flag}; add --{flag}={example}.")
     return value
@@ -138,9 +143,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         UserError: for a missing argument, no image, an unwritable output, no such run or
             checkpoint, or a run with another config.
     """
-    folder = _require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
-    images = _require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
-    output = _require(arguments.output, "output", "FILE.csv")
+    folder = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
+    images = require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
+    output = require(arguments.output, "output", "FILE.csv")
     require_writable(output)
     paths = find_images(images)
     predict = load_reader(config, folder, arguments.checkpoint)

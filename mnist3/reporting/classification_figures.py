@@ -28,7 +28,10 @@ CORNER = 0.2  # rates drawn in the close-up of the ROC curve
 
 
 def class_balance(
-    targets: Mapping[str, Int[np.ndarray, "_"]], classes: Sequence[str], description: str
+    targets: Mapping[str, Int[np.ndarray, "_"]],
+    classes: Sequence[str],
+    description: str,
+    examples: str = "images",
 ) -> Figure:
     """Draws the share of each class in each split.
 
@@ -36,6 +39,7 @@ def class_balance(
         targets: by split, the class 0, 1, ... of each image.
         classes: names of the classes.
         description: what the images are, for the title.
+        examples: what there is of each class.
     """
     figure = new_figure(max(7, 0.8 * len(classes) + 2), 4)
     axes = figure.subplots()
@@ -43,11 +47,11 @@ def class_balance(
     for number, (split, each) in enumerate(targets.items()):
         share = np.bincount(each, minlength=len(classes)) / max(len(each), 1)
         places = np.arange(len(classes)) + (number - (len(targets) - 1) / 2) * width
-        label = f"{split} ({len(each):,} images)"
+        label = f"{split} ({len(each):,} {examples})"
         axes.bar(places, share, width, color=SPLIT_COLOURS[split], label=label)
     axes.axhline(1 / len(classes), color=GREY, linestyle=":", label="all classes alike")
     plain_axes(axes, grid="y")
-    axes.set(xlabel="class", ylabel="share of the split's images")
+    axes.set(xlabel="class", ylabel=f"share of the split's {examples}")
     axes.set_xticks(range(len(classes)), classes)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
@@ -56,7 +60,10 @@ def class_balance(
 
 
 def confusion(
-    counts: Int[np.ndarray, "classes classes"], classes: Sequence[str], description: str
+    counts: Int[np.ndarray, "classes classes"],
+    classes: Sequence[str],
+    description: str,
+    examples: str = "images",
 ) -> Figure:
     """Draws how often each class was taken for each: images, shares, and errors alone.
 
@@ -64,6 +71,7 @@ def confusion(
         counts: images of each class (row) that were taken for each (column).
         classes: names of the classes.
         description: who classified what, for the title.
+        examples: what was classified.
     """
     side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
     turned = len(classes) * max(map(len, classes)) > 30  # the names stand too close to lie flat
@@ -72,7 +80,13 @@ def confusion(
     errors = errors_by_row(counts)
     wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
     for axes, values, norm, title, label in (
-        (panels[0], counts, LogNorm(1, max(counts.max(), 2)), "Images", "images (logarithmic)"),
+        (
+            panels[0],
+            counts,
+            LogNorm(1, max(counts.max(), 2)),
+            examples.capitalize(),
+            f"{examples} (logarithmic)",
+        ),
         (panels[1], by_row(counts), Normalize(0, 1), "Share of the class, %", "share of the row"),
         (
             panels[2],
@@ -186,12 +200,13 @@ def precision_recall_curves(
     return figure
 
 
-def roc_curves(curves: Mapping[str, Roc], description: str) -> Figure:
+def roc_curves(curves: Mapping[str, Roc], description: str, examples: str = "images") -> Figure:
     """Draws the ROC curves of several estimators, and a close-up of the corner that matters.
 
     Args:
         curves: by the estimator's name.
         description: what is detected in what, for the title.
+        examples: what is positive or negative.
     """
     figure = new_figure(11, 5.8)
     whole, corner = figure.subplots(1, 2)
@@ -202,7 +217,7 @@ def roc_curves(curves: Mapping[str, Roc], description: str) -> Figure:
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance: area 0.5")
         plain_axes(axes, grid="both")
         axes.set(
-            xlabel="false positive rate: negative images called positive",
+            xlabel=f"false positive rate: negative {examples} called positive",
             ylabel="true positive rate (recall)",
             aspect="equal",
         )

@@ -136,12 +136,13 @@ def feature_importance(
     return figure
 
 
-def comparison(result: Comparison, description: str) -> Figure:
+def comparison(result: Comparison, description: str, examples: str = "images") -> Figure:
     """Draws how often each candidate was right, and by how much it lies behind the winner.
 
     Args:
         result: of comparing the candidates.
         description: what was read, for the title.
+        examples: what was right or wrong.
     """
     figure = new_figure(11, 0.42 * len(result.rivals) + 2)
     accuracy, behind = figure.subplots(1, 2, sharey=True)
@@ -167,7 +168,7 @@ def comparison(result: Comparison, description: str) -> Figure:
         accuracy.plot([], [], marker, color=colour, label=label, ms=8)
     accuracy.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
     accuracy.set_ylim(len(result.rivals) - 0.5, -0.6)
-    accuracy.set(title="Right", xlabel="share of the images that are right")
+    accuracy.set(title="Right", xlabel=f"share of the {examples} that are right")
     behind.set(title="Behind the winner", xlabel="difference of the shares")
     behind.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
     for axes in (accuracy, behind):

@@ -32,7 +32,9 @@ def load_reader(
         state = checkpoints.restore(checkpoints.resolve(checkpoint), parts.state_shapes())
     finally:
         checkpoints.close()
-    compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+    compute_logits = program.create_compute_logits(
+        parts.model, parts.mesh, parts.config.evaluation.shift
+    )
     decode = jax.jit(tasks.decode, static_argnums=1)
 
     def read(images: np.ndarray) -> tasks.Prediction:

@@ -1,5 +1,6 @@
 """The compiled programs of a run: an epoch of training, and reading many images."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,13 +32,14 @@ class Examples(NamedTuple):
     """Inputs and targets of a fixed split, on the device.
 
     Attributes:
-        images: uint8 images, float32 images with ink from 0 to 1, or float32 feature vectors.
+        images: uint8 pixels, or float32 ink from 0 to 1, of images or as vectors, or float32
+            feature vectors.
         labels: what the task's loss takes: a label, class or row of labels an image, or an image;
             None where images are their own targets.
         count: int32 [], how many of the rows are examples, the others filling; None for all.
     """
 
-    images: UInt8[Array, "n height width"] | Float32[Array, "n *features"]
+    images: UInt8[Array, "n *size"] | Float32[Array, "n *size"]
     labels: Int32[Array, "n *K"] | UInt8[Array, "n *size"] | Float32[Array, "n *size"] | None
     count: Int32[Array, ""] | None = None
 
@@ -206,7 +208,7 @@ def augment_all(
 
 
 def batched(
-    images: UInt8[np.ndarray, "n height width"] | Float32[np.ndarray, "n *features"], mesh: Mesh
+    images: UInt8[np.ndarray, "n *size"] | Float32[np.ndarray, "n *size"], mesh: Mesh
 ) -> jax.Array:
     """Puts images on every device as `[batches, size, height, width]`, the last filled up."""
     n = len(images)
@@ -217,12 +219,36 @@ def batched(
 
 
 def create_compute_logits(
-    model: nn.Module, mesh: Mesh
+    model: nn.Module, mesh: Mesh, shift: int = 0
 ) -> Callable[[optax.Params, jax.Array], Array]:
-    """Returns the program that computes the logits of batches of images or feature vectors."""
+    """Returns the program that computes the logits of batches of images or feature vectors.
+
+    Args:
+        model: from float32 inputs to logits.
+        mesh: with the axis `data`.
+        shift: px. If not 0, the logits are mean log-probabilities over the image moved by up to
+            so many pixels, all combinations of down or up and left or right (test-time
+            augmentation, as in Krizhevsky et al. 2012, Imagenet classification with deep
+            convolutional neural networks).
+    """
+    moves = list(itertools.product(range(-shift, shift + 1), repeat=2))
 
     def compute_logits(params, batches):
-        return jax.lax.map(lambda images: model.apply({"params": params}, as_ink(images)), batches)
+        def of_batch(images):
+            if not shift:
+                return model.apply({"params": params}, as_ink(images))
+            height, width = images.shape[1:]
+            padded = jnp.pad(as_ink(images), ((0, 0), (shift, shift), (shift, shift)))
+
+            def of_moved(move):
+                moved = jax.lax.dynamic_slice(
+                    padded, (0, shift + move[0], shift + move[1]), (images.shape[0], height, width)
+                )
+                return jax.nn.log_softmax(model.apply({"params": params}, moved))
+
+            return jax.lax.map(of_moved, jnp.asarray(moves)).mean(axis=0)
+
+        return jax.lax.map(of_batch, batches)
 
     def in_one_row(params, batches):
         logits = jax.shard_map(

@@ -334,9 +334,12 @@ def test_table_of_one_seed_has_no_deviation():
 
 def test_table_has_a_row_for_each_contender():
     numbers = summary.summarise(_fits(), CONTENDERS, TASKS)
-    table = summary.as_markdown(numbers, {"processor": "P", "cores": 2}, {"jax": 201.4})
+    table = summary.as_markdown(
+        numbers, {"processor": "P", "cores": 2}, {"jax": 201.4, "step": 120.6}
+    )
     assert "processor P, cores 2" in table
-    assert "201 GFLOP/s in jax" in table
+    assert "201 GFLOP/s in jax." in table
+    assert "step of triple_mnist runs at 121 GFLOP/s, 60% of" in table
     assert (
         "| ours | 3 | 99.10 % ± 0.20 | 2.20 (2.00 to 2.40) | 1.00 | 2.40 | 1.00 | 0.250 |" in table
     )

@@ -177,6 +177,7 @@ def arguments(save, tmp_path):
         "checkpoint": "best",
         "images": str(tmp_path / "*.png"),
         "output": str(tmp_path / "out.csv"),
+        "table": None,
         "mode": "predict",
         "command": "launch.py --mode=predict",
     }

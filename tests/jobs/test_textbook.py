@@ -48,6 +48,7 @@ def arguments(folder):
         experiment="textbook",
         checkpoint="best",
         images=None,
+        table=None,
         output=None,
         mode="train",
         command="python launch.py",
@@ -131,9 +132,8 @@ def test_a_part_can_be_run_alone_and_what_it_has_in_common_is_not_fitted_again(
 
 
 def test_the_experiment_selects_the_study_and_another_does_not():
-    assert jobs.module("train", small()) == "textbook"
-    assert jobs.module("evaluate", small()) == "evaluate"
-    assert jobs.module("train", base()) == "train"
+    assert jobs.job_of("train", small()) == jobs.job_of("evaluate", small()) == "textbook"
+    assert jobs.job_of("train", base()) == "train"
     experiment = {}
     path = pathlib.Path(__file__).parents[2] / "experiments" / "textbook.py"
     exec(path.read_text(), experiment)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist3 import models, tasks
-from mnist3.config import base
+from mnist3.config import CHOICES, base
 from mnist3.models import multihead
 
 
@@ -58,6 +58,10 @@ def test_dropout_acts_in_training_alone():
 
     np.testing.assert_array_equal(logits(0, False), logits(1, False))
     assert not np.array_equal(logits(0, True), logits(1, True))
+
+
+def test_the_config_knows_every_model():
+    assert set(CHOICES["model.name"]) == set(models.REGISTRY)
 
 
 def test_parameter_count():

@@ -132,6 +132,23 @@ def test_logits_of_batches_are_those_of_single_images(dataset):
     np.testing.assert_allclose(together[7], alone[0], rtol=1e-4, atol=1e-5)
 
 
+def test_moved_images_are_read_together(dataset):
+    parts = assemble(tiny_config(), 32)
+    params = parts.initial_state().params
+    images = dataset.splits["test"].images[:4]
+    batches = program.batched(images, parts.mesh)
+    together = program.create_compute_logits(parts.model, parts.mesh, shift=1)(params, batches)
+
+    def of_moved(down, right):
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+        moved = padded[:, 1 + down : 29 + down, 1 + right : 57 + right]
+        compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+        return jax.nn.log_softmax(compute_logits(params, program.batched(moved, parts.mesh)))
+
+    alone = [of_moved(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-4, atol=1e-5)
+
+
 def test_digit_images_are_augmented_once_an_epoch(dataset):
     config = tiny_config()
     config.augmentation.shift = 3

@@ -1,0 +1,27 @@
+"""A column of a table learned from the others: five estimators, tuned and compared.
+
+Without a path it takes the embedded, synthetic table of letters, see mnist3/data/letters.py:
+
+    python launch.py --config=experiments/tabular.py
+
+With one, any CSV or Parquet file with a column to predict:
+
+    python launch.py --config=experiments/tabular.py --config.data.path=adult.csv \
+      --config.data.target=income
+    python launch.py --config=experiments/tabular.py:estimator=gradient_boosting ...
+"""
+
+from ml_collections import ConfigDict
+
+from mnist3.config import base, parse_variants
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Variants: `estimator` (all, or one of config.tabular.estimators)."""
+    variants = parse_variants(argument, estimator="all")
+    config = base()
+    config.data.name = "tabular"
+    config.search.method = "grid"
+    if variants.estimator != "all":
+        config.tabular.estimators = (variants.estimator,)
+    return config

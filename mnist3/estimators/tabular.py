@@ -1,0 +1,98 @@
+"""Estimators of tables: the same preparation of columns before each, and the values to search.
+
+A pipeline takes the features as they are in the table, so that it can be scored, searched, saved
+and asked about a column of the table like any estimator.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from mnist3 import tasks
+from mnist3.estimators import registry
+
+RARE_LEVEL = 10  # rows: levels with fewer are one, as are levels never seen in training
+MISSING_LEVEL = "missing"
+FIXED: Mapping[str, Mapping[str, Any]] = {
+    "logistic_regression": {"max_iter": 1_000},
+    "gradient_boosting": {"max_iter": 200, "early_stopping": False},
+    "flax": {"model": "mlp", "hidden": (64,)},
+}
+GRIDS: Mapping[str, Mapping[str, tuple]] = {
+    "logistic_regression": {"C": (0.1, 1.0, 10.0)},
+    "decision_tree": {"max_depth": (4, 8, 12), "min_samples_leaf": (5, 20)},
+    "random_forest": {"min_samples_leaf": (1, 3), "max_features": ("sqrt", 0.3)},
+    "gradient_boosting": {"learning_rate": (0.05, 0.1), "max_leaf_nodes": (8, 15, 31)},
+    "flax": {"dropout": (0.0, 0.3)},
+}
+
+
+def create_preparation(kinds: Mapping[str, str]) -> ColumnTransformer:
+    """Returns what turns the columns of a table into float64 without gaps.
+
+    A numeric column is scaled to mean 0 and standard deviation 1 after its missing values have
+    become its median, and gets a column that says where they were. A categorical column becomes a
+    column a level; a missing value is a level too, and rare and unseen levels share one.
+
+    Args:
+        kinds: `numeric`, `categorical` or `ignored`, by column.
+    """
+    numeric, categorical = (
+        [name for name, kind in kinds.items() if kind == wanted]
+        for wanted in ("numeric", "categorical")
+    )
+    return ColumnTransformer(
+        [
+            (
+                "numeric",
+                make_pipeline(
+                    SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+                    StandardScaler(),
+                ),
+                numeric,
+            ),
+            (
+                "categorical",
+                make_pipeline(
+                    SimpleImputer(
+                        strategy="constant", fill_value=MISSING_LEVEL, keep_empty_features=True
+                    ),
+                    OneHotEncoder(
+                        min_frequency=RARE_LEVEL,
+                        handle_unknown="infrequent_if_exist",
+                        sparse_output=False,
+                    ),
+                ),
+                categorical,
+            ),
+        ]
+    )
+
+
+def create(
+    name: str, kinds: Mapping[str, str], task: tasks.Task, parameters: Mapping[str, Any], seed: int
+) -> Pipeline:
+    """Returns a pipeline of the columns' preparation and an estimator, not fitted.
+
+    Args:
+        name: of the estimator, in `mnist3.estimators.registry`.
+        kinds: of the columns, see `create_preparation`.
+        task: binary or multiclass.
+        parameters: of the estimator, before those in `FIXED`.
+        seed: of the estimator.
+    """
+    config = ConfigDict(
+        {
+            "name": name,
+            "parameters": {**FIXED.get(name, {}), **parameters},
+            "scale": False,
+            "subset": 0,
+        }
+    )
+    estimator = registry.create(config, task, seed)
+    return Pipeline([("preparation", create_preparation(kinds)), ("estimator", estimator)])

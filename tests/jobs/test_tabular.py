@@ -1,0 +1,214 @@
+import csv
+import json
+import pathlib
+import runpy
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mnist3 import config as configs
+from mnist3.data.table_files import read_table
+from mnist3.errors import UserError
+from mnist3.jobs import tabular as job
+from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.tabular_predict import MODEL_FILE, predict_table
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
+
+def animals(n=180):
+    """Weight and cover decide the class but for a few; 'zoo' has levels that occur once."""
+    random = np.random.default_rng(0)
+    kind = random.integers(0, 3, n)
+    weight = 10.0 * (kind == 2) + random.normal(5, 1, n)
+    cover = np.where(kind == 0, "feathers", "fur")
+    cover[random.random(n) < 0.05] = "?"
+    return pd.DataFrame(
+        {
+            "weight, kg": [f"{w:.2f}" if random.random() < 0.95 else "NA" for w in weight],
+            "cover": cover,
+            "zoo": [f"zoo {row}" if row % 9 == 0 else "home" for row in range(n)],
+            "animal": np.array(["bird", "cat", "tiger"])[kind],
+        }
+    )
+
+
+def config_of(path, target="animal", **changes):
+    config = configs.base()
+    config.data.name = "tabular"
+    config.data.path = str(path)
+    config.data.target = target
+    config.tabular.estimators = ("decision_tree", "logistic_regression")
+    config.search.method = "grid"
+    config.wandb.mode = "disabled"
+    config.update_from_flattened_dict(changes)
+    configs.validate(config)
+    return config
+
+
+def arguments_of(workdir):
+    return Arguments(
+        workdir=str(workdir),
+        data_dir=None,
+        experiment="tabular",
+        checkpoint="best",
+        images=None,
+        table=None,
+        output=None,
+        mode="train",
+        command="python launch.py",
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNIST3_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    animals().to_csv(folder / "animals.csv", index=False)
+    config = config_of(folder / "animals.csv")
+    assert job.run(config, arguments_of(folder / "run")) == 0
+    return folder / "run"
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_its_files_and_reads_the_animals(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["dataset"]["name"] == "animals.csv"
+    assert metrics["dataset"]["columns"] == {
+        "weight, kg": "numeric",
+        "cover": "categorical",
+        "zoo": "categorical",
+    }
+    assert metrics["model"]["name"] in metrics["estimators"]
+    assert metrics["test"]["n"] == 36
+    low, high = metrics["test"]["accuracy_ci95"]
+    assert 0.85 <= metrics["test"]["accuracy"] <= high
+    assert low < metrics["test"]["accuracy"]
+    figures = {path.stem for path in finished.glob("figures/*.png")}
+    assert figures == {"comparison", "confusion", "roc", "importance", "class_balance", "search"}
+    assert (finished / "report.html").read_text().count("data:image/png") == len(figures)
+
+
+def test_the_winner_is_the_best_of_the_cross_validation(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())
+    lines = metrics["estimators"]
+    best = max(line["cross_validation"]["accuracy"] for line in lines.values())
+    winner = lines[metrics["model"]["name"]]
+    assert winner["cross_validation"]["accuracy"] == best
+    assert winner["cross_validation"]["behind"] == 0
+    assert winner["test"] == metrics["test"]
+    assert winner["parameters"].keys() == metrics["model"]["parameters"].keys() != set()
+
+
+def test_what_decides_is_important_and_what_does_not_is_not(finished):
+    importance = json.loads((finished / "metrics.json").read_text())["importance"]
+    assert importance["cover"]["mean"] > 0.2
+    assert importance["weight, kg"]["mean"] > 0.2
+    assert abs(importance["zoo"]["mean"]) < 0.1
+
+
+def test_predictions_of_test_say_which_row_of_the_file_they_are_of(finished):
+    table = animals()
+    rows = rows_of(finished / "predictions_test.csv")
+    assert [row["label"] for row in rows] == [table["animal"][int(row["index"])] for row in rows]
+    right = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert right == json.loads((finished / "metrics.json").read_text())["test"]["accuracy"]
+    for row in rows:
+        assert float(row["confidence"]) == float(row[f"probability_{row['prediction']}"])
+
+
+def test_predict_keeps_the_rows_and_takes_unseen_levels_and_gaps(finished, tmp_path):
+    table = pd.DataFrame(
+        {
+            "name": ["Tweety", "Tom, the 1st", "?"],
+            "zoo": ["San Diego", "home", ""],
+            "cover": ["feathers", "fur", "fur"],
+            "weight, kg": ["4.9", "5", "15.3"],
+        }
+    )
+    table.to_csv(tmp_path / "new.csv", index=False)
+    table.to_parquet(tmp_path / "new.parquet")
+    for name in ("new.csv", "new.parquet"):
+        output = tmp_path / f"{name}.predicted.csv"
+        assert predict_table(str(finished), str(tmp_path / name), str(output)) == 3
+        written = read_table(output)
+        pd.testing.assert_frame_equal(written[table.columns], read_table(tmp_path / name))
+        assert written["prediction"].tolist() == ["bird", "cat", "tiger"]
+        assert (written["probability"].astype(float) > 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cover,zoo\nfur,home\n", "lacks the column weight, kg"),
+        ("wieght\n1\n", "lacks the columns weight, kg, cover, zoo"),
+        ('"weight, kg",cover,zoo\nheavy,fur,home\n', "row 1 of .* has 'heavy' in the numeric"),
+        ('"weight, kg",cover,zoo,prediction\n1,fur,home,2\n', "has a column prediction already"),
+        ("", "is empty"),
+    ],
+)
+def test_a_table_that_cannot_be_predicted_is_refused(finished, tmp_path, text, said):
+    (tmp_path / "new.csv").write_text(text)
+    output = tmp_path / "out.csv"
+    with pytest.raises(UserError, match=said):
+        predict_table(str(finished), str(tmp_path / "new.csv"), str(output))
+    assert not output.exists()
+
+
+def test_a_folder_without_a_model_and_a_damaged_one_are_named(tmp_path):
+    (tmp_path / "new.csv").write_text("a\n1\n")
+    arguments = (str(tmp_path), str(tmp_path / "new.csv"), str(tmp_path / "out.csv"))
+    with pytest.raises(UserError, match="holds no model of a table"):
+        predict_table(*arguments)
+    (tmp_path / MODEL_FILE).write_bytes(b"not a pickle")
+    with pytest.raises(UserError, match="cannot be read"):
+        predict_table(*arguments)
+
+
+def test_bad_data_leave_no_workdir(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b\n1,x\n2,x\n")
+    config = config_of(tmp_path / "table.csv", target="b")
+    with pytest.raises(UserError, match="one class only"):
+        job.run(config, arguments_of(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_classes_without_a_search_and_rows_without_a_label(tmp_path, caplog):
+    table = animals(80)
+    table["animal"] = table["animal"].replace({"tiger": "?"})
+    table.to_csv(tmp_path / "animals.csv", index=False)
+    changes = {"search.method": "none", "tabular.estimators": ("decision_tree",)}
+    job.run(config_of(tmp_path / "animals.csv", **changes), arguments_of(tmp_path / "run"))
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    tigers = int((table["animal"] == "?").sum())
+    assert metrics["dataset"]["unlabelled"] == tigers
+    assert f"left out {tigers} rows whose animal is missing" in caplog.text
+    assert metrics["dataset"]["classes"] == ["bird", "cat"]
+    assert metrics["model"] == {"name": "decision_tree", "parameters": {}}
+    assert metrics["test"]["f1"] > 0.8
+
+
+def test_the_same_run_gives_the_same_bytes(finished, tmp_path):
+    config = configs.from_json((finished / "config.json").read_text())
+    job.run(config, arguments_of(tmp_path / "run"))
+    same = (tmp_path / "run" / "predictions_test.csv").read_bytes()
+    assert same == (finished / "predictions_test.csv").read_bytes()
+
+
+def test_the_experiment_takes_all_estimators_or_one():
+    get_config = runpy.run_path(str(ROOT / "experiments" / "tabular.py"))["get_config"]
+    assert get_config().tabular.estimators == configs.TABULAR_ESTIMATORS
+    one = get_config("estimator=random_forest")
+    configs.validate(one)
+    assert one.tabular.estimators == ("random_forest",)
