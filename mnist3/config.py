@@ -123,6 +123,10 @@ def base() -> ConfigDict:
     config.tabular = ConfigDict()
     config.tabular.estimators = TABULAR_ESTIMATORS  # to tune and to choose from
 
+    config.textbook = ConfigDict()  # a study of its own, which --mode=train runs if it has parts
+    config.textbook.parts = ()  # binary | multiclass | multilabel | noise | neighbours
+    config.textbook.images = 0  # training images, the first ones; 0 = all
+
     config.wandb = ConfigDict()
     config.wandb.mode = "auto"  # auto (online when logged in, else offline) | disabled | ...
     config.wandb.project = "mnist3"
@@ -165,6 +169,7 @@ CHOICES = {
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
+TEXTBOOK_PARTS = ("binary", "multiclass", "multilabel", "noise", "neighbours")
 OPEN = ("estimator.parameters.", "search.grid.")  # take any field, checked by what they are for
 POSITIVE = (
     "data.digits",
@@ -213,6 +218,7 @@ _TUPLES = {  # the type of the items, and the lowest of numbers
     "tabular.estimators": (str, None),
     "task.pair": (int, 0),
     "compare.experiments": (str, None),
+    "textbook.parts": (str, None),
     "wandb.tags": (str, None),
 }
 
@@ -270,6 +276,12 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
     if config.search.folds < 2:
         raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
+    for part in config.textbook.parts:
+        if part not in TEXTBOOK_PARTS:
+            raise UserError(
+                f"config.textbook.parts has {part!r}; did you mean "
+                f"{nearest(part, TEXTBOOK_PARTS)!r}? It may have {', '.join(TEXTBOOK_PARTS)}."
+            )
     _require_task(config)
     _require_tabular(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)

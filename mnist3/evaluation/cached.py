@@ -13,9 +13,11 @@ fits three times at first and never again, an interrupted study goes on with the
 missing, and `cross_val_predict`, `GridSearchCV` and the others work alike.
 """
 
+import functools
 import hashlib
+import inspect
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import joblib
@@ -54,6 +56,34 @@ class Inputs:
 
     def __deepcopy__(self, memo: dict) -> "Inputs":
         return self  # scikit-learn copies what an estimator holds whenever it clones it
+
+
+class MadeInputs(Inputs):
+    """Inputs that are made from others, and not before a fit needs them.
+
+    They are known by what they are made from and by the code of the module that makes them.
+
+    Args:
+        make: makes the values.
+        length: how many rows these have.
+        parts: what all values follow from: fingerprints, and other arguments of `make`.
+    """
+
+    def __init__(self, make: Callable[[], Any], length: int, parts: Sequence[Any]):
+        self._make = make
+        self._length = length
+        inner = make.func if isinstance(make, functools.partial) else make
+        code = inspect.getsource(inspect.getmodule(inner))
+        self.fingerprint = joblib.hash((inner.__qualname__, code, *parts))
+        self.rows = np.arange(length)
+
+    @functools.cached_property
+    def values(self) -> Any:
+        """The values, made at the first use."""
+        return self._make()
+
+    def __len__(self) -> int:
+        return self._length
 
 
 def fingerprint(values: Any) -> str:

@@ -21,4 +21,6 @@ def job_of(mode: str, config: ConfigDict) -> str:
         return {"evaluate": "compare"}.get(mode, mode)
     if config.task.name != "number":
         return {"train": "fit", "evaluate": "fit"}.get(mode, mode)
+    if config.textbook.parts:
+        return {"train": "textbook", "evaluate": "textbook"}.get(mode, mode)
     return mode

@@ -14,7 +14,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.evaluation import cached
-from mnist3.evaluation.cached import CachedEstimator, Inputs, cached_fit, estimator_key
+from mnist3.evaluation.cached import (
+    CachedEstimator,
+    Inputs,
+    MadeInputs,
+    cached_fit,
+    estimator_key,
+)
 
 FITS = []
 
@@ -192,3 +198,19 @@ def test_estimators_of_this_package_are_forgotten_when_its_code_changes(monkeypa
     assert estimator_key(SGDClassifier()) == ""
     monkeypatch.setattr(cached, "_ESTIMATORS_REST_ON", ("config.py",))
     assert estimator_key(Ours()) != key
+
+
+def test_inputs_that_are_made_are_not_made_where_the_answer_is_known(memory, data):
+    values, targets = data
+    made = []
+
+    def make():
+        made.append(1)
+        return values
+
+    for parts, count in [(("a", 90), 1), (("a", 90), 1), (("b", 90), 2)]:
+        inputs = MadeInputs(make, 90, parts)
+        estimator = CachedEstimator(Nearest(), inputs, memory)
+        cross_val_score(estimator, inputs.rows, targets, cv=3, scoring="accuracy")
+        assert len(inputs) == 90
+        assert len(made) == count

@@ -1,0 +1,57 @@
+"""Whole training sets made from others: as floats, standardised, with shifted copies, with noise.
+
+Unlike augmentation these are made once and are the same for every estimator.
+"""
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+from sklearn.preprocessing import StandardScaler
+
+SHIFTS = ((0, 0), (0, -1), (0, 1), (1, 0), (-1, 0))  # px down and to the right, 0 first
+
+
+def pixels(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
+    """Returns grey levels 0-255, a row an image."""
+    return images.reshape(len(images), -1).astype(np.float64)
+
+
+def standardised(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
+    """Returns pixels of mean 0 and standard deviation 1 over all images; one of no spread is 0."""
+    return StandardScaler(copy=False).fit_transform(pixels(images))
+
+
+def shift(
+    images: UInt8[np.ndarray, "n height width"], down: int, right: int
+) -> UInt8[np.ndarray, "n height width"]:
+    """Moves images by whole pixels; zeros move in, as in `scipy.ndimage.shift`."""
+    height, width = images.shape[1:]
+    moved = np.zeros_like(images)
+    moved[:, max(down, 0) : height + down, max(right, 0) : width + right] = images[
+        :, max(-down, 0) : height - down, max(-right, 0) : width - right
+    ]
+    return moved
+
+
+def with_shifted_copies(
+    images: UInt8[np.ndarray, "n height width"], train: int
+) -> Float32[np.ndarray, "more pixels"]:
+    """Returns the first so many images as `SHIFTS` move them, then the others as they are.
+
+    Args:
+        images: those to copy first.
+        train: how many they are.
+    """
+    sets = [shift(images[:train], down, right) for down, right in SHIFTS]
+    return np.concatenate([*sets, images[train:]]).reshape(-1, images[0].size).astype(np.float32)
+
+
+def noisy(
+    images: UInt8[np.ndarray, "n height width"], largest: int, seed: int
+) -> Float32[np.ndarray, "n pixels"]:
+    """Adds an integer from 0 to the largest to every pixel; grey levels may exceed 255.
+
+    The noise is that of NumPy's legacy generator, so that studies that drew with
+    `np.random.seed(seed); np.random.randint(0, largest + 1, ...)` can be repeated.
+    """
+    drawn = np.random.RandomState(seed).randint(0, largest + 1, (len(images), images[0].size))
+    return (images.reshape(len(images), -1) + drawn).astype(np.float32)
