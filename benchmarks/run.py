@@ -30,22 +30,6 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _TIMING_CODE = ("benchmarks/fit.py", "benchmarks/report.py")
 
 FLAGS = flags.FLAGS
-_CONTENDERS = flags.DEFINE_list(
-    "contenders", list(CONTENDERS), f"Who takes part, of {', '.join(CONTENDERS)}."
-)
-_SEEDS = flags.DEFINE_integer(
-    "seeds", None, "Fits of each contender; its own number if not given.", lower_bound=1
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir",
-    os.environ.get("MNIST3_DATA_DIR"),
-    "Folder with MNIST's four files (or mnist/ with them) and triple_mnist.zip; "
-    "the environment variable MNIST3_DATA_DIR gives the default.",
-)
-_OUTPUT = flags.DEFINE_string(
-    "output", str(_ROOT / "benchmarks" / "results"), "Folder of the results."
-)
-_FRESH = flags.DEFINE_boolean("fresh", False, "Run also what was run before.")
 
 # Runs a contender with a seed and a folder for compiled programs: its curve and compile seconds.
 RunFit = Callable[[Contender, int, str], tuple[list[tuple[float, float]], float]]
@@ -262,14 +246,32 @@ def bench(
     return write_results(log, rates, output)
 
 
+def define_flags() -> None:
+    """Defines the flags of `main`; as a program alone, since launch.py has some of the same name."""
+    flags.DEFINE_list(
+        "contenders", list(CONTENDERS), f"Who takes part, of {', '.join(CONTENDERS)}."
+    )
+    flags.DEFINE_integer(
+        "seeds", None, "Fits of each contender; its own number if not given.", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        os.environ.get("MNIST3_DATA_DIR"),
+        "Folder with MNIST's four files (or mnist/ with them) and triple_mnist.zip; "
+        "the environment variable MNIST3_DATA_DIR gives the default.",
+    )
+    flags.DEFINE_string("output", str(_ROOT / "benchmarks" / "results"), "Folder of the results.")
+    flags.DEFINE_boolean("fresh", False, "Run also what was run before.")
+
+
 def main(argv: list[str]) -> int:
     """Runs the benchmark that the flags ask for and returns the exit status."""
     if argv[1:]:
         print(f"Error: unexpected argument {argv[1]!r}.", file=sys.stderr)
         return 1
     try:
-        output = pathlib.Path(_OUTPUT.value)
-        print(bench(_CONTENDERS.value, _SEEDS.value, _DATA_DIR.value, output, _FRESH.value))
+        output = pathlib.Path(FLAGS.output)
+        print(bench(FLAGS.contenders, FLAGS.seeds, FLAGS.data_dir, output, FLAGS.fresh))
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -280,4 +282,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)
