@@ -247,7 +247,7 @@ def bench(
 
 
 def define_flags() -> None:
-    """Defines the flags of `main`; as a program alone, since launch.py has some of the same name."""
+    """Defines the flags of `main`, in its own process alone: launch.py has some of these names."""
     flags.DEFINE_list(
         "contenders", list(CONTENDERS), f"Who takes part, of {', '.join(CONTENDERS)}."
     )
