@@ -81,7 +81,7 @@ CONTENDERS = {
         "benchmarks.recipes:mnist_speed",
         _OURS,
         "jax",
-        3,
+        2,
         "cold",
     ),
     "mnist_speed": Contender(
@@ -96,16 +96,16 @@ CONTENDERS = {
         10,
     ),
     "p1": Contender(
-        "P1 train_mnist_fast, NCHW", "mnist", "benchmarks.peers:p1", _PEERS, "torch", 10
+        "P1 train_mnist_fast, NCHW", "mnist", "benchmarks.peers:p1", _PEERS, "torch", 3
     ),
-    "p2": Contender("P2 PyTorch example", "mnist", "benchmarks.peers:p2", _PEERS, "torch", 3),
+    "p2": Contender("P2 PyTorch example", "mnist", "benchmarks.peers:p2", _PEERS, "torch", 1),
     "triple_mnist_speed_cold": Contender(
         "mnist3, triple_mnist_speed, cold cache",
         "triple_mnist",
         "benchmarks.recipes:triple_mnist_speed",
         _OURS,
         "jax",
-        3,
+        2,
         "cold",
     ),
     "triple_mnist_speed": Contender(
@@ -114,11 +114,11 @@ CONTENDERS = {
         "benchmarks.recipes:triple_mnist_speed",
         _OURS,
         "jax",
-        5,
+        3,
         "warm",
     ),
     "p3": Contender(
-        "P3 triple_mnist_with_cnn", "triple_mnist", "benchmarks.peers:p3", _PEERS, "torch", 3
+        "P3 triple_mnist_with_cnn", "triple_mnist", "benchmarks.peers:p3", _PEERS, "torch", 1
     ),
 }
 
