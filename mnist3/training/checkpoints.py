@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 import jax
@@ -42,6 +43,14 @@ def _told_when_full(folder: os.PathLike) -> Iterator[None]:
         raise
 
 
+def _require_space(folder: os.PathLike, state: TrainState) -> None:
+    """Tries, before Orbax begins in threads of its own, whether a state has room in a folder."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a workdir, one checkpoint an epoch.
 
@@ -72,6 +81,7 @@ class Checkpoints:
     def save(self, epoch: int, state: TrainState, metrics: dict[str, float]) -> None:
         """Saves the state after an epoch, counted from 1; metrics are those of val."""
         with _told_when_full(self._manager.directory):
+            _require_space(self._manager.directory, state)
             self._manager.save(epoch, args=ocp.args.StandardSave(state), metrics=metrics)
 
     def latest(self) -> int | None:
