@@ -40,15 +40,15 @@ def few(name, changes):
     return changes
 
 
-def kind_of(task):
-    return "binary" if task == "pair" else task
+def fits(task, name):
+    return registry.fits(name, "binary" if task == "pair" else task)
 
 
 @pytest.fixture
 def config_of(load):
     def made(task, name, variants="train_limit=60", **changes):
         text = f"experiments/classify.py:task={task},estimator={name},{variants}"
-        return load(text, **(few(name, changes) if registry.fits(name, kind_of(task)) else changes))
+        return load(text, **(few(name, changes) if fits(task, name) else {}))
 
     return made
 
@@ -78,7 +78,7 @@ PAIRS = [(task, name) for task in TASKS for name in registry.names()]
 @pytest.mark.parametrize(("task", "name"), PAIRS)
 @pytest.mark.usefixtures("shared_cache")
 def test_the_table(task, name, config_of, dataset, tmp_path):
-    if not registry.fits(name, kind_of(task)):
+    if not fits(task, name):
         with pytest.raises(UserError, match=f"{name} does not fit the task {task}; those that do"):
             study.create(config_of(task, name))
         return
