@@ -175,7 +175,10 @@ def plot(
             )
         axes.axhline(task["target"], color="0.35", lw=1, ls="--", label=f"{task['target']:.0%}")
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        plain = FuncFormatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_major_formatter(plain)
+        if max(row["seconds_range"][1] for row in task["contenders"].values()) < 30:
+            axes.xaxis.set_minor_formatter(plain)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel("seconds of fitting, without evaluation (log scale)")
         axes.set_ylabel(task["metric"])

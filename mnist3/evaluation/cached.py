@@ -17,6 +17,7 @@ import functools
 import hashlib
 import inspect
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -177,16 +178,17 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         whole = self.targets_.ndim == 1 and self.targets_.dtype.kind in "biu"
         targets = self.targets_.astype(np.int64) if whole else self.targets_
         answers = self.memory.cache(_answers, ignore=["estimator", "inputs", "rows", "asked"])
-        answer = answers(
-            estimator_key(self.estimator),
-            self.inputs.fingerprint,
-            (fingerprint(self.rows_), fingerprint(targets), fingerprint(rows)),
-            tuple(methods),
-            estimator=self.estimator,
-            inputs=self.inputs,
-            rows=(self.rows_, targets),
-            asked=rows,
-        )[method]
+        with warnings.catch_warnings():  # threads of scikit-learn may leave the filters empty
+            answer = answers(
+                estimator_key(self.estimator),
+                self.inputs.fingerprint,
+                (fingerprint(self.rows_), fingerprint(targets), fingerprint(rows)),
+                tuple(methods),
+                estimator=self.estimator,
+                inputs=self.inputs,
+                rows=(self.rows_, targets),
+                asked=rows,
+            )[method]
         return answer.astype(self.targets_.dtype) if whole and method == "predict" else answer
 
 

@@ -132,16 +132,18 @@ def progress(
         total=sum(step.weight for step in steps),
         bar_format="{percentage:3.0f} %|{bar:20}| {elapsed}, left {remaining} | {desc}",
     )
-    with bar, warnings.catch_warnings():
-        # The book's estimators have their default number of iterations, and vote for grey levels.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+    with bar:
         for number, step in enumerate(steps):
             left = len(steps) - number - 1
             then = f", then {left} more" if left else ""
             bar.set_description_str(f"{number + 1} of {len(steps)}: {step.name}{then}")
             began = time.perf_counter()
-            finding = step.run(study)
+            # The book's estimators have their default number of iterations, and vote for grey
+            # levels.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+                finding = step.run(study)
             seconds = time.perf_counter() - began
             bar.update(step.weight)
             yield finding, seconds

@@ -28,7 +28,7 @@ ESTIMATORS = (
     ClassifierChain,
     KNeighborsClassifier,
 )
-IMAGES = 120
+IMAGES = 100
 
 
 def small(parts=("binary", "multiclass", "multilabel", "noise", "neighbours")):
