@@ -214,7 +214,7 @@ def compare(
         examples["val"],
         comparison,
         {rival.name: contenders[rival.name].answers["val"] for rival in comparison.rivals},
-        f"{task.name} of {metrics['dataset']['source']}",
+        study.data_text(task, metrics["dataset"]["source"]),
         config.compare.by,
         folder,
     )

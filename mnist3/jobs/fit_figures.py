@@ -68,7 +68,7 @@ def draw(
     folder: str,
 ) -> list[str]:
     """Draws the figures of a run into its folder and returns their files in reading order."""
-    data = f"{task.name} of {dataset.source}"
+    data = study.data_text(task, dataset.source)
     names = [name for name in configs.base().augmentation if name in config.estimator.parameters]
     augmentation = {name: config.estimator.parameters[name] for name in names}
     view = View(task, examples, val, config.estimator.name, data, augmentation)

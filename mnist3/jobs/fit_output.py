@@ -159,6 +159,6 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
         texts = [report.value_text(metrics[split], name) for split in study.HELD_OUT]
         if place == 0:
             names = [f"{split} ({metrics[split]['n']:,} images)" for split in study.HELD_OUT]
-            print(f"{'':<32}" + "".join(f"{each:>28}" for each in names))
-        print(f"{report.metric_text(name):<32}" + "".join(f"{text:>28}" for text in texts))
+            print(f"{'':<40}" + "".join(f"{each:>28}" for each in names))
+        print(f"{report.metric_text(name):<40}" + "".join(f"{text:>28}" for text in texts))
     print(f"in brackets 95 % intervals; files in {folder}")

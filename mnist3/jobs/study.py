@@ -238,6 +238,18 @@ def working(name: str, what: str) -> Iterator[None]:
         ) from error
 
 
+def data_text(task: Task, source: str) -> str:
+    """Returns what a task's images are, for the title of a figure."""
+    words = {
+        "multiclass": "the ten digits",
+        "binary": f"a {task.classes[-1]} or not",
+        "pair": " or ".join(task.classes),
+        "multilabel": " and ".join(task.classes) + " digits",
+        "denoise": "noisy digits",
+    }
+    return f"{words[task.name]} (source {source})"
+
+
 def settings_text(parameters: Mapping[str, Any]) -> str:
     """Returns parameters as text."""
     return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "its defaults"
