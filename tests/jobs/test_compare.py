@@ -4,7 +4,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3.errors import UserError
-from mnist3.jobs import compare, job_of
+from mnist3.jobs import compare
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -107,10 +107,3 @@ def test_train_limit_may_differ_where_val_chooses(config_of):
     assert set(compare.resolve(config_of(*mixed))) == {"knn", "sgd"}
     with pytest.raises(UserError, match=r"config\.data\.train_limit"):
         compare.resolve(config_of(*mixed, compare__by="cross_validation"))
-
-
-def test_training_a_comparison_is_refused(config_of):
-    config = config_of(*experiments_of("pair", "knn"))
-    with pytest.raises(UserError, match="--mode=compare"):
-        job_of("train", config)
-    assert job_of("evaluate", config) == job_of("compare", config) == "compare"

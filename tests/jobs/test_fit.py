@@ -13,7 +13,7 @@ from mnist3.data import dataset as datasets
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.jobs import command_line, fit, job_of, predict, study
+from mnist3.jobs import command_line, fit, study
 
 TASKS = [name for name in tasks.NAMES if name != "number"]
 FEW = {  # the least that each can do, so that the table is quick
@@ -124,7 +124,6 @@ def test_a_run_leaves_the_files_of_the_contract(
 ):
     shift = {"estimator__parameters__shift": 1} if drawn & {"augmented"} else {}
     config = config_of(task, name, **shift)
-    assert job_of("train", config) == job_of("evaluate", config) == "fit"
     assert fit.run(config, arguments(tmp_path / "run")) == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names >= {"config.json", "metrics.json", "report.html", "figures"}
@@ -160,12 +159,6 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     assert without_times(written[0]) == without_times(written[1]) == without_times(written[2])
     assert written[0]["model"]["parameters"] == {"n_neighbors": 1, "weights": "uniform"}
     assert (tmp_path / "one/figures/search.png").exists()
-
-
-@pytest.mark.usefixtures("shared_cache")
-def test_a_run_of_a_task_does_not_read_numbers(config_of, arguments, tmp_path):
-    with pytest.raises(UserError, match="does not read numbers"):
-        predict.run(config_of("binary", "knn"), arguments(tmp_path, "predict"))
 
 
 @pytest.mark.usefixtures("shared_cache")
