@@ -78,7 +78,7 @@ def draw(
         drawn["search"] = study_figures.search_heat_map(
             search_results, score, f"{view.name} on {data}, cross-validation on train"
         )
-    for name in (*task.figures, *_OF_FLAX):
+    for name in (*task.figures, *_OF_NETWORKS):
         try:
             figure = _DRAWERS[name](view)
         except UserError as error:
@@ -251,6 +251,12 @@ def _network(view: View) -> tuple | None:
     return (module, params, inputs) if inputs.ndim == 3 else None
 
 
+def _learning_curve(view: View) -> Figure | None:
+    if not view.val.loss_curve:
+        return None
+    return study_figures.loss_curve(view.val.loss_curve, f"{view.name} on {view.data}, train")
+
+
 def _filters(view: View) -> Figure | None:
     if (network := _network(view)) is None:
         return None
@@ -294,7 +300,7 @@ def _texts(task: Task, targets: np.ndarray) -> list[str]:
     return [fit_output.class_text(task, target) for target in targets]
 
 
-_OF_FLAX = ("filters", "feature_maps", "saliency", "augmented")
+_OF_NETWORKS = ("learning_curve", "filters", "feature_maps", "saliency", "augmented")
 _DRAWERS: dict[str, Callable[[View], Figure | None]] = {
     "confusion": _confusion,
     "thresholds": _thresholds,
@@ -308,6 +314,7 @@ _DRAWERS: dict[str, Callable[[View], Figure | None]] = {
     "class_balance": _class_balance,
     "digit_grid": _digit_grid,
     "digit": _digit,
+    "learning_curve": _learning_curve,
     "filters": _filters,
     "feature_maps": _feature_maps,
     "saliency": _saliency,

@@ -111,7 +111,8 @@ CURVES = {"thresholds", "precision_recall", "roc"}
         (
             "multiclass",
             "flax",
-            {*CLASS_FIGURES, "pair_gallery", "filters", "feature_maps", "saliency", "augmented"},
+            {*CLASS_FIGURES, "pair_gallery", "augmented", "learning_curve"}
+            | {"filters", "feature_maps", "saliency"},
         ),
         ("binary", "sgd", {"confusion", *CURVES, *DATA_FIGURES}),
         ("multilabel", "knn", {"precision_recall", "roc", "worst_images", *DATA_FIGURES}),
