@@ -90,7 +90,7 @@ def test_the_table(task, name, config_of, dataset, tmp_path, monkeypatch):
     for split in ("val", "test"):
         headline = metrics[split][made.metrics[0]]
         low, high = metrics[split][f"{made.metrics[0]}_ci95"]
-        assert low <= headline <= high
+        assert low - 1e-9 <= headline <= high + 1e-9
         rows = rows_of(tmp_path / f"predictions_{split}.csv")
         assert len(rows) == metrics[split]["n"]
         check_answer(made, said[0][split], len(rows))
