@@ -15,9 +15,14 @@ def pixels(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "
     return images.reshape(len(images), -1).astype(np.float64)
 
 
-def standardised(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
-    """Returns pixels of mean 0 and standard deviation 1 over all images; one of no spread is 0."""
-    return StandardScaler(copy=False).fit_transform(pixels(images))
+def inked(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n inked"]:
+    """Returns the pixels that have ink in some image; a linear model learns 0 for the others."""
+    return images[:, images.any(axis=0)].astype(np.float64)
+
+
+def standardised(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n inked"]:
+    """Returns the pixels with ink, each of mean 0 and standard deviation 1 over all images."""
+    return StandardScaler(copy=False).fit_transform(inked(images))
 
 
 def shift(
