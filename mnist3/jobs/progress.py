@@ -28,7 +28,7 @@ def telling(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def moving(bar: tqdm, weight: float) -> Iterator[None]:
+def moving(bar: tqdm, weight: float | int) -> Iterator[None]:
     """Moves a bar on while a step runs, as its weight in seconds foretells, and then to its end."""
     before = bar.n
     wait = 1.0 if bar.fp.isatty() else 30.0
