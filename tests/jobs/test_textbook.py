@@ -105,6 +105,7 @@ def test_the_figures_are_those_of_scikit_learn_itself(runs):
     )
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_leaving_out_pixels_without_ink_gives_the_same_weights():
     source = load_source("digits")
     images, labels = source.images[:300], source.labels[:300]
