@@ -7,7 +7,13 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from sklearn.preprocessing import StandardScaler
 
-SHIFTS = ((0, 0), (0, -1), (0, 1), (1, 0), (-1, 0))  # px down and to the right, 0 first
+SHIFTS = {  # px down and to the right
+    "as it is": (0, 0),
+    "to the left": (0, -1),
+    "to the right": (0, 1),
+    "down": (1, 0),
+    "up": (-1, 0),
+}
 
 
 def pixels(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
@@ -46,7 +52,7 @@ def with_shifted_copies(
         images: those to copy first.
         train: how many they are.
     """
-    sets = [shift(images[:train], down, right) for down, right in SHIFTS]
+    sets = [shift(images[:train], down, right) for down, right in SHIFTS.values()]
     return np.concatenate([*sets, images[train:]]).reshape(-1, images[0].size).astype(np.float32)
 
 

@@ -315,7 +315,7 @@ def _shifted(study: Study) -> Finding:
     fitted = study.cached(estimator, inputs=inputs).fit(inputs.rows[: len(labels)], labels)
     predictions = fitted.predict(inputs.rows[len(labels) :])
     examples = study.images[:4]
-    copies = np.stack([variants.shift(examples, *by) for by in variants.SHIFTS[1:]], axis=1)
+    moved = {name: variants.shift(examples, *by) for name, by in variants.SHIFTS.items() if any(by)}
     return Finding(
         {
             "KNN tuned, shifted copies: test accuracy": float(
@@ -327,7 +327,11 @@ def _shifted(study: Study) -> Finding:
                 "shifted",
                 "augmented",
                 "shifted by one pixel",
-                {"images": examples, "copies": copies},
+                {
+                    "images": examples,
+                    "copies": np.stack(list(moved.values()), axis=1),
+                    "names": list(moved),
+                },
             ),
         ),
     )
