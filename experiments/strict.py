@@ -17,7 +17,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config = base()
     config.data.source = "mnist"
     config.data.val_fraction = 1 / 12
-    config.data.train_examples = 60_000
+    config.data.train_examples = 30_000  # digit images are augmented anew after so many
     config.data.val_examples = 5_000
     config.data.test_examples = 10_000
     config.model.name = variants.model
@@ -26,6 +26,6 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.rotation = 15.0
     config.augmentation.scale = 0.15
     config.augmentation.shear = 15.0
-    config.training.epochs = 14
-    config.evaluation.shift = 1
+    config.training.epochs = 30
+    config.evaluation.shift = 2
     return config
