@@ -12,7 +12,7 @@ images, unless `train_limit` says otherwise.
 
 from ml_collections import ConfigDict, config_dict
 
-from mnist3.config import base, parse_variants, require_choices
+from mnist3.config import one_digit, parse_variants, require_choices
 from mnist3.estimators import defaults, fits, train_limit
 from mnist3.tasks import create
 
@@ -43,13 +43,7 @@ def get_config(argument: str = "") -> ConfigDict:
         scale=0,  # 1 = StandardScaler first
         train_limit=-1,  # training images, 0 = all; -1 = as many as the estimator can do
     )
-    config = base()
-    config.data.name = "single_digit"
-    config.data.source = variants.source
-    config.data.digits = 1
-    config.data.height = 28
-    config.data.width = 28
-    config.data.numbers = "shared"
+    config = one_digit(variants.source)
     config.data.val_fraction = 1 / 12
     config.task.name = variants.task
     config.task.digit = variants.digit

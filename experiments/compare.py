@@ -3,6 +3,9 @@
     python launch.py --mode=compare --config=experiments/compare.py
     python launch.py --mode=compare --config=experiments/compare.py:task=binary,source=mnist
     python launch.py --mode=compare --config=experiments/compare.py:estimators=knn+svc+flax
+    python launch.py --mode=compare --config=experiments/compare.py:estimators=all,train_limit=5000
+    python launch.py --mode=compare \
+      --config=experiments/compare.py:source=mnist,estimators=random_forest+flax,seeds=3
 
 Any list of experiments can take the place of these: each is what stands behind --config=, with the
 flags that change single values.
@@ -14,7 +17,9 @@ flags that change single values.
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import base, parse_variants, require_choices
+from mnist3.estimators import fits, names, train_limit
+from mnist3.tasks import create
 
 TYPICAL = {
     "multiclass": "dummy+sgd+logistic_regression+knn+random_forest+extra_trees+svc+flax",
@@ -26,22 +31,43 @@ TYPICAL = {
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """Variants: `task`, `source` (digits, mnist), `estimators` (joined by +), `by`."""
+    """Variants: `task`, `source` (digits, mnist), `estimators` (joined by +) and those below."""
     variants = parse_variants(
         argument,
         task="multiclass",
         source="digits",
-        estimators="",  # those that are typical of the task
+        estimators="typical",  # typical of the task | all that fit it | names joined by +
         by="val",  # val | cross_validation
+        train_limit=-1,  # most training images, 0 = all; -1 = as many as each estimator can do
+        seeds=1,  # fits of each estimator, in turns; of those that draw at random
     )
-    names = variants.estimators or TYPICAL.get(variants.task, "flax")
-    # Cross-validation needs the same training images for all.
-    limit = ",train_limit=10000" if variants.by == "cross_validation" else ""
+    config = base()
+    config.task.name = variants.task
+    require_choices(config)
+    kind = create(config.task).kind
+    entered = {
+        "typical": TYPICAL.get(variants.task, "flax"),
+        "all": "+".join(name for name in names() if fits(name, kind)),
+    }.get(variants.estimators, variants.estimators)
+    limit = variants.train_limit
+    if limit < 0 and variants.by == "cross_validation":
+        limit = 10_000  # the same training images for all
+    experiments = []
+    for seed in range(variants.seeds):
+        for name in entered.split("+"):
+            able = train_limit(name, kind)
+            if limit < 0:
+                most = able
+            elif variants.by == "cross_validation":
+                most = limit
+            else:
+                most = min(filter(None, (limit, able)), default=0)
+            text = f"experiments/classify.py:task={variants.task},estimator={name}"
+            text += f",source={variants.source},train_limit={most}"
+            if variants.seeds > 1:
+                text += f" --config.estimator.parameters.random_state={seed}"
+            experiments.append(text)
     config = base()
     config.compare.by = variants.by
-    config.compare.experiments = tuple(
-        f"experiments/classify.py:task={variants.task},estimator={name},source={variants.source}"
-        f"{limit}"
-        for name in names.split("+")
-    )
+    config.compare.experiments = tuple(experiments)
     return config

@@ -8,19 +8,13 @@ two cores of an AMD EPYC (Zen 4):
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import one_digit, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Variants: `model` (logistic, cnn, multihead), `source` (mnist, digits)."""
     variants = parse_variants(argument, model="multihead", source="mnist")
-    config = base()
-    config.data.name = "single_digit"
-    config.data.source = variants.source
-    config.data.digits = 1
-    config.data.height = 28
-    config.data.width = 28
-    config.data.numbers = "shared"
+    config = one_digit(variants.source)
     config.data.val_fraction = 1 / 12
     config.model.name = variants.model
     config.model.stem_stride = 1

@@ -138,6 +138,18 @@ def base() -> ConfigDict:
     return config
 
 
+def one_digit(source: str) -> ConfigDict:
+    """Returns the base config with the digit images of a source in place of numbers."""
+    config = base()
+    config.data.name = "single_digit"
+    config.data.source = source
+    config.data.digits = 1
+    config.data.height = 28
+    config.data.width = 28
+    config.data.numbers = "shared"
+    return config
+
+
 CHOICES = {
     "data.name": ("composed", "triple_mnist", "single_digit", "tabular"),
     "data.source": ("mnist", "digits"),

@@ -339,3 +339,4 @@ def test_a_table_is_learned_and_predicted(launch, tmp_path):
     assert (tmp_path / "kinds.csv").read_text().splitlines()[1].startswith("no,2,bird,")
     table.write_text("fur\nno\n")
     refusal(launch(*mode, output), "lacks the column legs")
+    refusal(launch("--mode=audit", f"--workdir={tmp_path}/w"), "audit is not for a table")

@@ -59,6 +59,18 @@ class Problem:
     noise: int = 0
 
 
+class Trained(NamedTuple):
+    """What a fit leaves.
+
+    Attributes:
+        params: of the model, numpy arrays.
+        loss_curve: mean loss of each pass over the data, taken while it trained.
+    """
+
+    params: optax.Params
+    loss_curve: list[float]
+
+
 class Programs(NamedTuple):
     """The compiled programs of a problem."""
 
@@ -103,8 +115,8 @@ def plan(
     return Problem(configs.to_json(config), kind, inputs.shape[1:], outputs, steps, calls, noise)
 
 
-def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) -> optax.Params:
-    """Trains a model and returns its parameters as numpy arrays.
+def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) -> Trained:
+    """Trains a model.
 
     Args:
         problem: what `plan` made of the inputs.
@@ -121,9 +133,16 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
         _fill(inputs, rows), _fill(targets, rows), np.asarray(len(inputs), np.int32)
     )
     data, keys = program.replicate((data, jax.random.split(epochs_key, problem.calls)), mesh)
+    measured = []
     for key in keys:
-        state, _ = programs.train_epoch(state, data, key)
-    return jax.tree.map(np.asarray, jax.device_get(state.inference_params))
+        state, metrics = programs.train_epoch(state, data, key)
+        measured.append(metrics.loss)
+    params, losses = jax.device_get((state.inference_params, measured))
+    batch = configs.from_json(problem.config).training.batch_size
+    losses = np.concatenate(losses)
+    passes = np.arange(0, len(losses), math.ceil(len(inputs) / batch))
+    curve = [float(each.mean()) for each in np.split(losses, passes[1:])]
+    return Trained(jax.tree.map(np.asarray, params), curve)
 
 
 def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np.ndarray, "n ..."]:

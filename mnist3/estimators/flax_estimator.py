@@ -1,5 +1,6 @@
 """Flax models behind scikit-learn's interface: what they share, and the classifier."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -23,8 +24,51 @@ _CONVOLUTIONAL = ("cnn", "multihead")
 DTYPES = (np.float64, np.float32, np.uint8)
 
 
+@dataclasses.dataclass(eq=False, repr=False, kw_only=True)
 class FlaxEstimator(BaseEstimator):
-    """What the Flax estimators have: a config from the constructor's arguments, and a seed."""
+    """What the Flax estimators have: a config from the constructor's arguments, and a seed.
+
+    Arguments may be of any type until `fit` checks them, as scikit-learn wants it.
+
+    Args:
+        stem: int, default=16. Channels of the first convolution.
+        stem_stride: int, default=2. Of the first convolution, px.
+        channels: tuple of int. Channels of the stages after it.
+        convolutions: int. Of a stage.
+        optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
+        learning_rate: float, default=0.006. The highest of the schedule.
+        schedule: str, default="one_cycle". "constant", "cosine" or "one_cycle".
+        warmup: float, default=0.2. Share of the steps in which the learning rate rises.
+        momentum: float, default=0.9. For sgd; else the decay of the first moment.
+        weight_decay: float, default=1e-4. On kernels.
+        gradient_clip: float, default=0.0. Largest global norm; 0 = off.
+        epochs: int or "auto", default="auto". Passes over the data; "auto" takes 3, or as many as
+            make 600 steps.
+        batch_size: int, default=128. The largest; smaller for fewer rows.
+        ema_decay: float, default=0.0. Of the parameters' moving average; 0 = off.
+        random_state: int, RandomState instance or None, default=None. Of everything random.
+
+    Attributes:
+        params_: dict of ndarray. The model's parameters.
+        loss_curve_: list of float. Mean loss of each pass over the data, while it trained.
+        n_features_in_: int. Number of features, or pixels.
+    """
+
+    stem: Any = 16
+    stem_stride: Any = 2
+    channels: Any = (64,)
+    convolutions: Any = 1
+    optimizer: Any = "adamw"
+    learning_rate: Any = 0.006
+    schedule: Any = "one_cycle"
+    warmup: Any = 0.2
+    momentum: Any = 0.9
+    weight_decay: Any = 1e-4
+    gradient_clip: Any = 0.0
+    epochs: Any = "auto"
+    batch_size: Any = 128
+    ema_decay: Any = 0.0
+    random_state: Any = None
 
     def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
@@ -92,6 +136,7 @@ def as_ink(inputs: np.ndarray) -> np.ndarray:
     return inputs / np.float32(255) if inputs.dtype == np.uint8 else inputs
 
 
+@dataclasses.dataclass(eq=False, repr=False, kw_only=True)
 class FlaxClassifier(ClassifierMixin, FlaxEstimator):
     """A Flax model as a classifier, of classes or of several labels at once.
 
@@ -106,26 +151,13 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         model: str, default="auto". "cnn" or "multihead", which see the features as the pixels of a
             square image, row by row; "mlp" or "logistic"; or "auto": "cnn" for square images of at
             least 8x8, else "mlp".
-        stem: int, default=16. Channels of the first convolution.
-        stem_stride: int, default=2. Of the first convolution, px.
-        channels: tuple of int, default=(64,). Channels of the stages after it.
+        channels: tuple of int, default=(64,). Channels of the stages after the first convolution.
         convolutions: int, default=1. Of a stage.
         glances: int, default=4. Weightings of the columns that multihead has.
         hidden: tuple of int or None, default=None. Units of the dense layers before the last one;
             None for (128,) in mlp and none in cnn.
         dropout: float, default=0.0. Share of features dropped before the last layer.
-        optimizer: str, default="adamw". "sgd", "adam", "adamw" or "muon".
-        learning_rate: float, default=0.006. The highest of the schedule.
-        schedule: str, default="one_cycle". "constant", "cosine" or "one_cycle".
-        warmup: float, default=0.2. Share of the steps in which the learning rate rises.
-        momentum: float, default=0.9. For sgd; else the decay of the first moment.
-        weight_decay: float, default=1e-4. On kernels.
-        gradient_clip: float, default=0.0. Largest global norm; 0 = off.
-        epochs: int or "auto", default="auto". Passes over the data; "auto" takes 3, or as many as
-            make 600 steps.
-        batch_size: int, default=128. The largest; smaller for fewer rows.
         label_smoothing: float, default=0.0.
-        ema_decay: float, default=0.0. Of the parameters' moving average; 0 = off.
         shift: int, default=0. Augmentation, like the next ones, of images alone: px to either side.
         rotation: float, default=0.0. Degrees to either side.
         scale: float, default=0.0. Relative; 0.1 = from 0.9 to 1.1.
@@ -133,74 +165,28 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         elastic: float, default=0.0. Px, standard deviation of the displacement.
         noise: float, default=0.0. Standard deviation, ink from 0 to 1.
         cutout: int, default=0. Px, side of the blanked square.
-        random_state: int, RandomState instance or None, default=None. Of everything random.
+        stem, stem_stride, optimizer, learning_rate, schedule, warmup, momentum, weight_decay,
+            gradient_clip, epochs, batch_size, ema_decay, random_state: as in `FlaxEstimator`.
 
     Attributes:
         classes_: ndarray of shape (n_classes,). The classes, sorted; for labels, their columns.
         model_: str. The model that was trained.
-        params_: dict of ndarray. The model's parameters.
         offset_, scale_: ndarray. What is subtracted from features and what divides them.
-        n_features_in_: int. Number of features.
+        params_, loss_curve_, n_features_in_: as in `FlaxEstimator`.
     """
 
-    def __init__(
-        self,
-        model="auto",
-        *,
-        stem=16,
-        stem_stride=2,
-        channels=(64,),
-        convolutions=1,
-        glances=4,
-        hidden=None,
-        dropout=0.0,
-        optimizer="adamw",
-        learning_rate=0.006,
-        schedule="one_cycle",
-        warmup=0.2,
-        momentum=0.9,
-        weight_decay=1e-4,
-        gradient_clip=0.0,
-        epochs="auto",
-        batch_size=128,
-        label_smoothing=0.0,
-        ema_decay=0.0,
-        shift=0,
-        rotation=0.0,
-        scale=0.0,
-        shear=0.0,
-        elastic=0.0,
-        noise=0.0,
-        cutout=0,
-        random_state=None,
-    ):
-        self.model = model
-        self.stem = stem
-        self.stem_stride = stem_stride
-        self.channels = channels
-        self.convolutions = convolutions
-        self.glances = glances
-        self.hidden = hidden
-        self.dropout = dropout
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.warmup = warmup
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.gradient_clip = gradient_clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.label_smoothing = label_smoothing
-        self.ema_decay = ema_decay
-        self.shift = shift
-        self.rotation = rotation
-        self.scale = scale
-        self.shear = shear
-        self.elastic = elastic
-        self.noise = noise
-        self.cutout = cutout
-        self.random_state = random_state
+    model: Any = dataclasses.field(default="auto", kw_only=False)
+    glances: Any = 4
+    hidden: Any = None
+    dropout: Any = 0.0
+    label_smoothing: Any = 0.0
+    shift: Any = 0
+    rotation: Any = 0.0
+    scale: Any = 0.0
+    shear: Any = 0.0
+    elastic: Any = 0.0
+    noise: Any = 0.0
+    cutout: Any = 0
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -241,7 +227,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
                 "to 0 or use 'cnn'"
             )
         self._problem = self._plan(self.model_, kind, inputs, len(self.classes_))
-        self.params_ = fitting.fit(self._problem, inputs, targets, self._seed())
+        self.params_, self.loss_curve_ = fitting.fit(self._problem, inputs, targets, self._seed())
         return self
 
     def decision_function(self, X) -> Float32[np.ndarray, "n"] | Float32[np.ndarray, "n outputs"]:

@@ -48,7 +48,7 @@ def decision_scores(
     """
     if hasattr(estimator, "decision_function"):
         return np.asarray(estimator.decision_function(features))
-    last = _last(estimator)
+    last = last_step(estimator)
     if kind == "multilabel" and hasattr(last, "estimators_"):
         inner = features if last is estimator else estimator[:-1].transform(features)
         if all(hasattr(each, "decision_function") for each in last.estimators_):
@@ -69,17 +69,18 @@ def pairwise(estimator: BaseEstimator, features: np.ndarray) -> Float[np.ndarray
     Raises:
         UserError: if the estimator is another.
     """
-    last = _last(estimator)
+    last = last_step(estimator)
     if not isinstance(last, OneVsOneClassifier):
         raise UserError("pairwise scores are those of config.estimator.name=svc_ovo; choose it.")
     inner = features if last is estimator else estimator[:-1].transform(features)
     return np.stack([each.decision_function(inner) for each in last.estimators_], axis=1)
 
 
-def _last(estimator: BaseEstimator) -> BaseEstimator:
+def last_step(estimator: BaseEstimator) -> BaseEstimator:
+    """Returns the estimator that learns, which in a pipeline is the last step."""
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
 def _label_classes(estimator: BaseEstimator) -> list[np.ndarray]:
-    last = _last(estimator)
+    last = last_step(estimator)
     return last.classes_

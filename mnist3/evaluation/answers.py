@@ -22,6 +22,7 @@ class Answer(NamedTuple):
         scores: higher where it is surer: of the positive class, or of each class or label; None of
             an estimator that gives none, and for denoise.
         seconds: that the fit took when it was made.
+        loss_curve: mean training loss of each pass over the data; empty if the estimator has none.
         fitted: the estimator, where it was asked for, else None.
     """
 
@@ -29,12 +30,13 @@ class Answer(NamedTuple):
     probabilities: Float[np.ndarray, "n outputs"] | None
     scores: Float[np.ndarray, "n *outputs"] | None
     seconds: float
+    loss_curve: tuple[float, ...]
     fitted: BaseEstimator | None
 
     def of(self, rows: slice) -> "Answer":
         """Returns the answer for some of the inputs."""
         parts = (None if each is None else each[rows] for each in self[:3])
-        return Answer(*parts, self.seconds, self.fitted)
+        return Answer(*parts, *self[3:])
 
 
 def ask(
@@ -89,16 +91,19 @@ def _fit_and_ask(
     started = time.perf_counter()
     fitted = clone(estimator).fit(train.values, targets)
     seconds = time.perf_counter() - started
+    rest = (
+        seconds,
+        tuple(getattr(scores.last_step(fitted), "loss_curve_", ())),
+        fitted if keep else None,
+    )
     predictions = np.asarray(fitted.predict(asked.values))
     if kind == "denoise":
         predictions = np.clip(np.rint(predictions), 0, 255).astype(np.uint8)
-        return Answer(predictions, None, None, seconds, fitted if keep else None)
+        return Answer(predictions, None, None, *rest)
     probabilities = scores.probabilities(fitted, asked.values, kind)
     ranks = scores.decision_scores(fitted, asked.values, kind)
     if probabilities is not None and kind != "multilabel" and len(fitted.classes_) < classes:
         seen = probabilities
         probabilities = np.zeros((len(seen), classes), seen.dtype)
         probabilities[:, fitted.classes_] = seen
-    return Answer(
-        predictions.astype(np.int32), probabilities, ranks, seconds, fitted if keep else None
-    )
+    return Answer(predictions.astype(np.int32), probabilities, ranks, *rest)

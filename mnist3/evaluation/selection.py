@@ -1,7 +1,7 @@
 """Which candidate is best on the images to choose by, how surely, and by how much."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -38,6 +38,10 @@ class Rival(NamedTuple):
     behind_ci95: tuple[float, float]
     p_value: float
     tied: bool
+
+    def measures(self) -> dict[str, Any]:
+        """Returns all but the name, under the names of metrics.json."""
+        return {name: value for name, value in self._asdict().items() if name != "name"}
 
 
 class Comparison(NamedTuple):

@@ -6,21 +6,35 @@ from mnist3.errors import UserError
 
 MODES = ("train", "evaluate", "predict", "audit", "compare")
 
+# The module of each mode, by what is run. To evaluate a study is to run it again: its fits are
+# kept, so that it writes the same files anew.
+_JOBS = {
+    "numbers": {mode: mode for mode in MODES},
+    "a task of one digit": {"train": "fit", "evaluate": "fit", "audit": "audit"},
+    "a table": {"train": "tabular", "evaluate": "tabular", "predict": "tabular_predict"},
+    "a comparison": {"compare": "compare", "evaluate": "compare"},
+    "the textbook study": {"train": "textbook", "evaluate": "textbook"},
+}
+
 
 def job_of(mode: str, config: ConfigDict) -> str:
     """Returns the name of the module here that does what a mode asks for with a config.
 
     Raises:
-        UserError: if the config is to be compared, not trained.
+        UserError: if the mode is not for what the config runs.
     """
+    what = _what(config)
+    if mode not in _JOBS[what]:
+        modes = " or ".join(f"--mode={each}" for each in _JOBS[what])
+        raise UserError(f"--mode={mode} is not for {what}; run it with {modes}.")
+    return _JOBS[what][mode]
+
+
+def _what(config: ConfigDict) -> str:
     if config.data.name == "tabular":
-        return {"train": "tabular", "predict": "tabular_predict"}.get(mode, mode)
-    if config.compare.experiments and mode == "train":
-        raise UserError("config.compare.experiments is what --mode=compare does; set that mode.")
+        return "a table"
     if config.compare.experiments:
-        return {"evaluate": "compare"}.get(mode, mode)
+        return "a comparison"
     if config.task.name != "number":
-        return {"train": "fit", "evaluate": "fit"}.get(mode, mode)
-    if config.textbook.parts:
-        return {"train": "textbook", "evaluate": "textbook"}.get(mode, mode)
-    return mode
+        return "a task of one digit"
+    return "the textbook study" if config.textbook.parts else "numbers"

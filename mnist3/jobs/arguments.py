@@ -19,12 +19,12 @@ class Arguments:
         command: the command line that repeats this one.
     """
 
-    workdir: str | None
-    data_dir: str | None
-    experiment: str
-    checkpoint: str
-    images: str | None
-    table: str | None
-    output: str | None
-    mode: str
-    command: str
+    workdir: str | None = None
+    data_dir: str | None = None
+    experiment: str = ""
+    checkpoint: str = "best"
+    images: str | None = None
+    table: str | None = None
+    output: str | None = None
+    mode: str = "train"
+    command: str = "python launch.py"

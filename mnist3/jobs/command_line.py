@@ -118,11 +118,12 @@ def _checked_config(arguments: Arguments) -> ConfigDict:
     """Returns the config of the flags, or for a run that exists that of its workdir."""
     if _CONFIG.value is not None:
         configs.validate(_CONFIG.value)
-    if arguments.mode in ("evaluate", "predict"):
-        if arguments.workdir is None:
-            raise UserError(
-                f"--mode={arguments.mode} needs a finished run; give its folder with --workdir."
-            )
+    of_a_run = arguments.mode in ("evaluate", "predict")
+    if of_a_run and arguments.workdir is None:
+        raise UserError(
+            f"--mode={arguments.mode} needs a finished run; give its folder with --workdir."
+        )
+    if of_a_run or (arguments.mode == "audit" and arguments.workdir and _CONFIG.value is None):
         config = workdir.read_config(arguments.workdir)
         if _CONFIG.value is not None:
             workdir.require_same(arguments.workdir, _CONFIG.value)

@@ -27,7 +27,6 @@ from mnist3.evaluation.cached import CachedEstimator, Inputs
 from mnist3.jobs import compare_output, experiments, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tasks import Task
-from mnist3.tracking import Tracker
 
 
 class Contender(NamedTuple):
@@ -61,14 +60,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
                 loaded[limit] = datasets.load(each.data, arguments.data_dir, runtime.cache_dir())
                 output.log_dataset(loaded[limit])
         workdir.write_config(folder, config)
-    tracker = Tracker(folder, config, resume_epoch=0)
-    failed = True
-    try:
+    with output.tracked(folder, config) as tracker:
         metrics = compare(config, candidates, task, loaded, folder, arguments.command)
         tracker.summary(metrics)
-        failed = False
-    finally:
-        tracker.finish(output.files_of(folder), failed)
     compare_output.print_table(metrics, task, folder)
     return 0
 
@@ -264,11 +258,10 @@ def _line(
         split: study.measure(task, examples[split].targets, said, config.seed)
         for split, said in contender.answers.items()
     }
-    chosen_by = {key: value for key, value in rival._asdict().items() if key != "name"}
     return {
         "parameters": contender.candidate.parameters,
         "train_images": contender.train_images,
-        "chosen_by": chosen_by,
+        "chosen_by": rival.measures(),
         **measured,
         "fit_seconds": contender.answers["val"].seconds,
         "search_seconds": contender.candidate.search_seconds,

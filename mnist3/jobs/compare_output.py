@@ -1,6 +1,5 @@
 """What a comparison tells the user, and the files that it leaves in the workdir."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from mnist3.evaluation import curves
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.classification import confusion
 from mnist3.evaluation.selection import Comparison
-from mnist3.jobs import fit_figures, fit_output, study
-from mnist3.reporting import classification_figures, report, study_figures
+from mnist3.jobs import fit_figures, fit_output, output, study
+from mnist3.reporting import classification_figures, drawing, report, study_figures
 from mnist3.tasks import Task
 
 WHERE = {"val": "val", "cross_validation": "cross-validation on train"}
@@ -58,7 +57,7 @@ def draw_figures(
         drawn["confusion"] = classification_figures.confusion(
             counts, task.classes, f"{comparison.winner} on {data}, val"
         )
-    return fit_figures.save(drawn, folder)
+    return drawing.save_all(drawn, folder)
 
 
 def write_report(
@@ -89,7 +88,7 @@ def write_report(
     rows += [
         ("training images", [f"{line['train_images']:,}" for line in lines.values()]),
         ("seconds to fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
-        ("parameters", [study.settings_text(line["parameters"]) for line in lines.values()]),
+        ("parameters", [report.settings_text(line["parameters"]) for line in lines.values()]),
     ]
     page = report.Page(
         title=f"Comparison, task {task.name}, {report.SOURCE_WORDS[metrics['dataset']['source']]}",
@@ -107,13 +106,7 @@ def write_report(
         columns=list(lines),
         rows=rows,
     )
-    report.write_page(
-        os.path.join(folder, "report.html"),
-        page,
-        config=config.to_dict(),
-        figures=figures,
-        command=command,
-    )
+    output.write_report(folder, page, config, figures, command)
 
 
 def ties_text(metrics: Mapping[str, Any]) -> str:
@@ -129,24 +122,24 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
     by = WHERE[metrics["chosen_by"]]
     headline = task.metrics[0]
     lines = metrics["estimators"]
-    width = max(map(len, lines)) + 3
     what = "cleaned" if task.kind == "denoise" else "right"
     print(
         f"\ntask {task.name}, source {metrics['dataset']['source']}: images {what} by {by}; in "
         "brackets 95 % intervals"
     )
-    print(
-        f"{'estimator':<{width}}{by[:16]:>24}{'behind the winner':>26}{'p':>9}"
-        f"{'test ' + headline:>26}{'train':>9}{'fit':>10}"
-    )
+    rows = [("  estimator", by[:16], "behind the winner", "p", f"test {headline}", "train", "fit")]
     for name, line in lines.items():
         chosen = line["chosen_by"]
         mark = "*" if name == metrics["model"]["name"] else "=" if chosen["tied"] else " "
-        p_value = "" if mark == "*" else f"{chosen['p_value']:.2g}"
-        print(
-            f"{mark} {name:<{width - 2}}{report.value_text(chosen, 'accuracy'):>24}"
-            f"{report.value_text(chosen, 'behind'):>26}{p_value:>9}"
-            f"{report.value_text(line['test'], headline):>26}{line['train_images']:>9,}"
-            f"{line['fit_seconds']:>8.1f} s"
+        rows.append(
+            (
+                f"{mark} {name}",
+                report.value_text(chosen, "accuracy"),
+                report.value_text(chosen, "behind"),
+                "" if mark == "*" else f"{chosen['p_value']:.2g}",
+                report.value_text(line["test"], headline),
+                f"{line['train_images']:,}",
+                f"{line['fit_seconds']:.1f} s",
+            )
         )
-    print(f"* the winner. {ties_text(metrics)}\nfiles in {folder}")
+    print(f"{output.aligned(rows)}\n* the winner. {ties_text(metrics)}\nfiles in {folder}")

@@ -16,7 +16,6 @@ from mnist3.data.dataset import Dataset
 from mnist3.evaluation.cached import Inputs
 from mnist3.jobs import fit_figures, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
-from mnist3.tracking import Tracker
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
@@ -28,14 +27,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
         output.log_dataset(dataset)
         workdir.write_config(folder, config)
-    tracker = Tracker(folder, config, resume_epoch=0)
-    failed = True
-    try:
+    with output.tracked(folder, config) as tracker:
         metrics = fit(config, dataset, folder, arguments.command)
         tracker.summary(metrics)
-        failed = False
-    finally:
-        tracker.finish(output.files_of(folder), failed)
     fit_output.print_table(metrics, study.create(config)[0], folder)
     return 0
 

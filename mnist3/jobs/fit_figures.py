@@ -4,7 +4,6 @@ All but class balance are of val: who looks for mistakes in order to mend them m
 test.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -24,7 +23,13 @@ from mnist3.evaluation import curves, error_analysis, inspection
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.classification import confusion
 from mnist3.jobs import fit_output, study
-from mnist3.reporting import classification_figures, drawing, image_figures, study_figures
+from mnist3.reporting import (
+    classification_figures,
+    drawing,
+    image_figures,
+    report,
+    study_figures,
+)
 from mnist3.reporting import figures as number_figures
 from mnist3.tasks import Task
 
@@ -78,7 +83,7 @@ def draw(
         drawn["search"] = study_figures.search_heat_map(
             search_results, score, f"{view.name} on {data}, cross-validation on train"
         )
-    for name in (*task.figures, *_OF_FLAX):
+    for name in (*task.figures, *_OF_NETWORKS):
         try:
             figure = _DRAWERS[name](view)
         except UserError as error:
@@ -86,16 +91,7 @@ def draw(
             continue
         if figure is not None:
             drawn[name] = figure
-    return save(drawn, folder)
-
-
-def save(drawn: Mapping[str, Figure], folder: str) -> list[str]:
-    """Writes figures into the folder of a run and returns their files."""
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
-    paths = {name: os.path.join(folder, "figures", f"{name}.png") for name in drawn}
-    for name, path in paths.items():
-        drawing.save(drawn[name], path)
-    return list(paths.values())
+    return drawing.save_all(drawn, folder)
 
 
 def detector_scores(task: Task, said: Answer, targets: np.ndarray) -> dict[str, tuple]:
@@ -251,6 +247,12 @@ def _network(view: View) -> tuple | None:
     return (module, params, inputs) if inputs.ndim == 3 else None
 
 
+def _learning_curve(view: View) -> Figure | None:
+    if not view.val.loss_curve:
+        return None
+    return study_figures.loss_curve(view.val.loss_curve, f"{view.name} on {view.data}, train")
+
+
 def _filters(view: View) -> Figure | None:
     if (network := _network(view)) is None:
         return None
@@ -287,14 +289,16 @@ def _augmented(view: View) -> Figure | None:
     repeated = np.repeat(images, COPIES, axis=0) / np.float32(255)
     copies = augment(jax.random.key(0), jnp.asarray(repeated), section)
     copies = np.rint(255 * np.asarray(copies)).astype(np.uint8).reshape(5, COPIES, *images[0].shape)
-    return image_figures.augmented(images, copies, f"{view.data}, train; {study.settings_text(on)}")
+    return image_figures.augmented(
+        images, copies, f"{view.data}, train; {report.settings_text(on)}"
+    )
 
 
 def _texts(task: Task, targets: np.ndarray) -> list[str]:
     return [fit_output.class_text(task, target) for target in targets]
 
 
-_OF_FLAX = ("filters", "feature_maps", "saliency", "augmented")
+_OF_NETWORKS = ("learning_curve", "filters", "feature_maps", "saliency", "augmented")
 _DRAWERS: dict[str, Callable[[View], Figure | None]] = {
     "confusion": _confusion,
     "thresholds": _thresholds,
@@ -308,6 +312,7 @@ _DRAWERS: dict[str, Callable[[View], Figure | None]] = {
     "class_balance": _class_balance,
     "digit_grid": _digit_grid,
     "digit": _digit,
+    "learning_curve": _learning_curve,
     "filters": _filters,
     "feature_maps": _feature_maps,
     "saliency": _saliency,

@@ -1,7 +1,6 @@
 """What a fitted estimator's run tells the user, and the files that it leaves in the workdir."""
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from ml_collections import ConfigDict
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.denoising import squared_errors
 from mnist3.files import replacing
-from mnist3.jobs import study
+from mnist3.jobs import output, study
 from mnist3.reporting import report
 from mnist3.tasks import Task
 
@@ -85,7 +84,7 @@ def write_report(
         facts=[
             *data_facts(config, task, metrics),
             ("estimator", name),
-            ("its parameters", study.settings_text(metrics["model"]["parameters"])),
+            ("its parameters", report.settings_text(metrics["model"]["parameters"])),
             (
                 "training",
                 f"{train['n']:,} images, fitted in {train['seconds']:.1f} s after "
@@ -103,13 +102,7 @@ def write_report(
             if not metric.endswith("_ci95")
         ],
     )
-    report.write_page(
-        os.path.join(folder, "report.html"),
-        page,
-        config=config.to_dict(),
-        figures=figures,
-        command=command,
-    )
+    output.write_report(folder, page, config, figures, command)
 
 
 def data_facts(config: ConfigDict, task: Task, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -146,7 +139,7 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
     """Prints the result of a run, and where its files are."""
     data, model, train = metrics["dataset"], metrics["model"], metrics["train"]
     print(
-        f"\n{model['name']} with {study.settings_text(model['parameters'])}; task {task.name}, "
+        f"\n{model['name']} with {report.settings_text(model['parameters'])}; task {task.name}, "
         f"source {data['source']}, {train['n']:,} training images, fitted in "
         f"{train['seconds']:.1f} s"
     )
@@ -155,10 +148,12 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
         for name in task.metrics
         if any(isinstance(metrics[split].get(name), float) for split in study.HELD_OUT)
     ]
-    for place, name in enumerate(shown):
-        texts = [report.value_text(metrics[split], name) for split in study.HELD_OUT]
-        if place == 0:
-            names = [f"{split} ({metrics[split]['n']:,} images)" for split in study.HELD_OUT]
-            print(f"{'':<40}" + "".join(f"{each:>28}" for each in names))
-        print(f"{report.metric_text(name):<40}" + "".join(f"{text:>28}" for text in texts))
-    print(f"in brackets 95 % intervals; files in {folder}")
+    rows = [("", *(f"{split} ({metrics[split]['n']:,} images)" for split in study.HELD_OUT))]
+    rows += [
+        (
+            report.metric_text(name),
+            *(report.value_text(metrics[split], name) for split in study.HELD_OUT),
+        )
+        for name in shown
+    ]
+    print(f"{output.aligned(rows)}\nin brackets 95 % intervals; files in {folder}")

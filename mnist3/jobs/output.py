@@ -1,22 +1,40 @@
 """What a job tells the user, and the files that it leaves in the workdir."""
 
+import contextlib
 import csv
 import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+from ml_collections import ConfigDict
 
 from mnist3 import models
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
 from mnist3.files import replacing
-from mnist3.reporting import drawing, figures
+from mnist3.jobs.workdir import MODEL_FILE
+from mnist3.reporting import drawing, figures, report
 from mnist3.tasks import Prediction, number_text
+from mnist3.tracking import Tracker
 from mnist3.training import program
 from mnist3.training.run import Run
+
+FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
+    "config.json",
+    "metrics.json",
+    "comparison.json",
+    "history.jsonl",
+    "report.html",
+    "figures",
+    "predictions_val.csv",
+    "predictions_test.csv",
+    "checkpoints",
+    MODEL_FILE,
+)
 
 
 def log_dataset(dataset: datasets.Dataset) -> None:
@@ -96,19 +114,53 @@ def draw_figures(
             {split: held.labels for split, held in dataset.splits.items()}, data
         ),
     }
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
-    paths = {file: os.path.join(folder, "figures", f"{file}.png") for file in drawn}
-    for file, path in paths.items():
-        drawing.save(drawn[file], path)
-    return list(paths.values())
+    return drawing.save_all(drawn, folder)
 
 
-def files_of(folder: str) -> list[str]:
-    """Returns what a finished run leaves in its folder and may be stored elsewhere."""
-    names = ("config.json", "metrics.json", "history.jsonl", "report.html", "figures")
-    predictions = [f"predictions_{split}.csv" for split in ("val", "test")]
-    paths = [os.path.join(folder, name) for name in (*names, *predictions, "checkpoints")]
-    return [path for path in paths if os.path.exists(path)]
+@contextlib.contextmanager
+def tracked(folder: str, config: ConfigDict, epoch: int = 0) -> Iterator[Tracker]:
+    """Gives the tracker of a run, which is told at the end whether the run failed.
+
+    Args:
+        folder: workdir of the run.
+        config: the whole config.
+        epoch: after which the run goes on.
+    """
+    tracker = Tracker(folder, config, resume_epoch=epoch)
+    failed = True
+    try:
+        yield tracker
+        failed = False
+    finally:
+        paths = [os.path.join(folder, name) for name in FILES]
+        tracker.finish([path for path in paths if os.path.exists(path)], failed)
+
+
+def write_report(
+    folder: str, page: report.Page, config: ConfigDict, figures: Sequence[str], command: str
+) -> None:
+    """Writes the page of a run, report.html.
+
+    Args:
+        folder: workdir of the run.
+        page: what to say.
+        config: the whole config.
+        figures: their files in reading order.
+        command: that made the run.
+    """
+    path = os.path.join(folder, "report.html")
+    report.write_page(path, page, config=config.to_dict(), figures=figures, command=command)
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Returns rows of cells as a table, its first columns flush left and the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    ways = [str.ljust] * left + [str.rjust] * (len(widths) - left)
+    lines = (
+        "   ".join(way(cell, width) for way, cell, width in zip(ways, row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def write_predictions(path: str, labels: np.ndarray, prediction: Prediction) -> None:

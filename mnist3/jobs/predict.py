@@ -141,14 +141,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
 
     Raises:
         UserError: for a missing argument, no image, an unwritable output, no such run or
-            checkpoint, or a run with another config or of another task.
+            checkpoint, or a run with another config.
     """
     folder = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
-    if config.task.name != "number" or config.compare.experiments:
-        raise UserError(
-            f"the run in {folder} does not read numbers, which --mode=predict does; give --workdir "
-            "the folder of a training of the task number."
-        )
     images = require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
     output = require(arguments.output, "output", "FILE.csv")
     require_writable(output)

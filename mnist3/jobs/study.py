@@ -25,6 +25,7 @@ from mnist3.evaluation.cached import Inputs
 from mnist3.evaluation.classification import classification_metrics
 from mnist3.evaluation.denoising import denoise_metrics, squared_errors
 from mnist3.jobs import progress
+from mnist3.reporting import report
 from mnist3.tasks import Task
 
 HELD_OUT = ("val", "test")
@@ -159,7 +160,7 @@ def choose(
         config.estimator.name,
         f"{scoring.replace('_', ' ')} {found.best_score_:.4f}",
         config.search.folds,
-        settings_text(best),
+        report.settings_text(best),
         len(found.cv_results_["params"]),
         seconds,
     )
@@ -248,8 +249,3 @@ def data_text(task: Task, source: str) -> str:
         "denoise": "noisy digits",
     }
     return f"{words[task.name]} (source {source})"
-
-
-def settings_text(parameters: Mapping[str, Any]) -> str:
-    """Returns parameters as text."""
-    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "its defaults"

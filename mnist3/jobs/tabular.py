@@ -29,11 +29,9 @@ from mnist3.evaluation import selection
 from mnist3.evaluation.cached import CachedEstimator, Inputs
 from mnist3.evaluation.classification import classification_metrics
 from mnist3.evaluation.search import search
-from mnist3.jobs import tabular_output as output
-from mnist3.jobs import workdir
+from mnist3.jobs import output, tabular_output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.tabular_predict import save_model
-from mnist3.tracking import Tracker
 
 IMPORTANCE_REPEATS = 5
 
@@ -79,17 +77,12 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         table = tabular.load(config.data)
         rows = tabular.split_rows(table, config.data.seed, config.search.folds)
-        output.log_table(table, rows)
+        tabular_output.log_table(table, rows)
         workdir.write_config(folder, config)
-    tracker = Tracker(folder, config, resume_epoch=0)
-    failed = True
-    try:
+    with output.tracked(folder, config) as tracker:
         metrics = study(config, table, rows, folder, arguments.command)
         tracker.summary(metrics)
-        failed = False
-    finally:
-        tracker.finish(output.files_of(folder), failed)
-    output.print_table(metrics, folder)
+    tabular_output.print_table(metrics, folder)
     return 0
 
 
@@ -158,14 +151,14 @@ def study(
         "estimators": lines,
     }
     save_model(folder, winner.pipeline, table)
-    output.write_predictions(
+    tabular_output.write_predictions(
         os.path.join(folder, "predictions_test.csv"),
         table.features.index[rows["test"]].to_numpy(),
         test.labels,
         winner.probabilities,
         table.classes,
     )
-    figures = output.draw_figures(
+    figures = tabular_output.draw_figures(
         table,
         {"train": train.labels, "test": test.labels},
         comparison,
@@ -175,7 +168,7 @@ def study(
         folder,
     )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
-    output.write_report(folder, config, metrics, figures, command)
+    tabular_output.write_report(folder, config, metrics, figures, command)
     return metrics
 
 
@@ -237,14 +230,7 @@ def _line(rival: selection.Rival, candidate: Candidate, scored: Scored) -> dict[
     """Returns what metrics.json says of one estimator."""
     return {
         "parameters": candidate.parameters,
-        "cross_validation": {
-            "accuracy": rival.accuracy,
-            "accuracy_ci95": list(rival.accuracy_ci95),
-            "behind": rival.behind,
-            "behind_ci95": list(rival.behind_ci95),
-            "p_value": rival.p_value,
-            "tied": rival.tied,
-        },
+        "cross_validation": rival.measures(),
         "test": scored.metrics,
         "search_seconds": candidate.seconds,
         "fit_seconds": scored.seconds,

@@ -1,7 +1,6 @@
 """What a run on a table tells the user, and the files that it leaves in the workdir."""
 
 import csv
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from mnist3.data.tabular import Table
 from mnist3.evaluation import classification, curves
 from mnist3.evaluation.selection import Comparison
 from mnist3.files import replacing
-from mnist3.jobs.tabular_predict import MODEL_FILE
+from mnist3.jobs import output
 from mnist3.reporting import classification_figures, drawing, report, study_figures
 
 METRIC_WORDS = {"n": "rows", "positives": "rows of the positive class"}
@@ -100,11 +99,7 @@ def draw_figures(
     }
     if search_results is not None:
         drawn["search"] = study_figures.search_heat_map(search_results, "accuracy", winner)
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
-    paths = {name: os.path.join(folder, "figures", f"{name}.png") for name in drawn}
-    for name, path in paths.items():
-        drawing.save(drawn[name], path)
-    return list(paths.values())
+    return drawing.save_all(drawn, folder)
 
 
 def write_report(
@@ -131,7 +126,9 @@ def write_report(
         )
         for name in names
     ]
-    rows.append(("chosen parameters", [_settings(line["parameters"]) for line in lines.values()]))
+    rows.append(
+        ("chosen parameters", [report.settings_text(line["parameters"]) for line in lines.values()])
+    )
     page = report.Page(
         title=f"{metrics['model']['name']} on {data['name']}, target {data['target']}",
         headline=f"{test['accuracy']:.2%} accuracy".replace("%", " %"),
@@ -152,13 +149,7 @@ def write_report(
         columns=[name.replace("_", " ") for name in lines],
         rows=rows,
     )
-    report.write_page(
-        os.path.join(folder, "report.html"),
-        page,
-        config=config.to_dict(),
-        figures=figures,
-        command=command,
-    )
+    output.write_report(folder, page, config, figures, command)
 
 
 def print_table(metrics: Mapping[str, Any], folder: str) -> None:
@@ -169,30 +160,27 @@ def print_table(metrics: Mapping[str, Any], folder: str) -> None:
         f"\n{data['target']} of {data['name']}, {data['rows']:,} rows: accuracy by "
         f"cross-validation on train, and on the {test['n']:,} test rows; in brackets 95 % intervals"
     )
-    print(
-        f"{'estimator':<21}{'cross-validation':>25}{'test':>25}{report.metric_text(f1):>10}"
-        f"{'ROC AUC':>9}{'search':>10}{'fit':>9}"
-    )
+    f1_text = report.metric_text(f1)
+    rows = [("  estimator", "cross-validation", "test", f1_text, "ROC AUC", "search", "fit")]
     for name, line in metrics["estimators"].items():
         held_out, scores = line["cross_validation"], line["test"]
         mark = "*" if name == metrics["model"]["name"] else "=" if held_out["tied"] else " "
-        print(
-            f"{mark} {name:<19}{report.value_text(held_out, 'accuracy'):>25}"
-            f"{report.value_text(scores, 'accuracy'):>25}"
-            f"{scores[f1]:>10.4f}{scores['roc_auc']:>9.4f}{line['search_seconds']:>8.1f} s"
-            f"{line['fit_seconds']:>7.1f} s"
+        rows.append(
+            (
+                f"{mark} {name}",
+                report.value_text(held_out, "accuracy"),
+                report.value_text(scores, "accuracy"),
+                f"{scores[f1]:.4f}",
+                f"{scores['roc_auc']:.4f}",
+                f"{line['search_seconds']:.1f} s",
+                f"{line['fit_seconds']:.1f} s",
+            )
         )
     print(
+        f"{output.aligned(rows)}\n"
         "* chosen by cross-validation; = cannot be told apart from it there (McNemar's test)\n"
         f"files in {folder}"
     )
-
-
-def files_of(folder: str) -> list[str]:
-    """Returns what a finished run leaves in its folder and may be stored elsewhere."""
-    names = ("config.json", "metrics.json", "predictions_test.csv", "report.html", MODEL_FILE)
-    paths = [os.path.join(folder, name) for name in (*names, "figures")]
-    return [path for path in paths if os.path.exists(path)]
 
 
 def _roc(
@@ -220,7 +208,3 @@ def _roc(
 def _tied(lines: Mapping[str, Any]) -> str:
     tied = [name for name, line in lines.items() if line["cross_validation"]["tied"]]
     return ", ".join(tied) or "none"
-
-
-def _settings(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "-"

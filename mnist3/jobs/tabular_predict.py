@@ -16,8 +16,8 @@ from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.predict import require, require_writable
+from mnist3.jobs.workdir import MODEL_FILE
 
-MODEL_FILE = "model.joblib"
 ADDED = ("prediction", "probability")
 
 

@@ -21,7 +21,7 @@ from mnist3 import runtime
 from mnist3.data.sources import DigitSource, load_source
 from mnist3.errors import UserError
 from mnist3.evaluation import published, textbook, textbook_steps
-from mnist3.jobs import workdir
+from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import (
     classification_figures,
@@ -74,13 +74,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         "figures": [row._asdict() for row in rows],
     }
     workdir.write_json(os.path.join(folder, "textbook.json"), result)
-    report.write_page(
-        os.path.join(folder, "report.html"),
-        page(result, rows),
-        config=config.to_dict(),
-        figures=figures,
-        command=arguments.command,
-    )
+    output.write_report(folder, page(result, rows), config, figures, arguments.command)
     print(table(rows))
     print(f"\n{summary(rows)} {time.perf_counter() - began:.1f} s; files in {folder}")
     return 0
@@ -140,7 +134,7 @@ def progress(
             began = time.perf_counter()
             # The book's estimators have their default number of iterations, and vote for grey
             # levels.
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), textbook.as_if_dense():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
                 finding = step.run(study)
@@ -152,16 +146,14 @@ def progress(
 
 def draw(finding: textbook_steps.Finding, source: DigitSource, folder: str) -> list[str]:
     """Draws a step's pictures into the folder of the run and returns their files."""
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
-    files = []
-    for picture in finding.pictures:
-        words = report.SOURCE_WORDS[source.name].partition(" ")[0]
-        figure = DRAW[picture.kind](
+    words = report.SOURCE_WORDS[source.name].partition(" ")[0]
+    drawn = {
+        picture.name: DRAW[picture.kind](
             **picture.arguments, description=f"{picture.description}, {words}"
         )
-        files.append(os.path.join(folder, "figures", f"{picture.name}.png"))
-        drawing.save(figure, files[-1])
-    return files
+        for picture in finding.pictures
+    }
+    return drawing.save_all(drawn, folder)
 
 
 def summary(rows: list[published.Row]) -> str:
@@ -186,19 +178,11 @@ def table(rows: list[published.Row]) -> str:
             mark += f" [{list(reasons).index(row.reason) + 1}]"
         values = (published.text(each, row.decimals) for each in (row.published, row.ours))
         cells.append((row.name, *values, mark, f"{row.seconds:.1f}"))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            (*(cell.ljust(width) for cell, width in zip(line[:-1], widths, strict=False)), "")
-        )
-        + line[-1].rjust(widths[-1])
-        for line in cells
-    ]
     notes = [
         textwrap.fill(f"[{number}] {reason}", 100, subsequent_indent="    ")
         for number, reason in enumerate(reasons, 1)
     ]
-    return "\n".join(["", *lines, *([""] if notes else []), *notes])
+    return "\n".join(["", output.aligned(cells, left=4), *([""] if notes else []), *notes])
 
 
 def page(result: dict[str, Any], rows: list[published.Row]) -> report.Page:

@@ -32,9 +32,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     try:
         epoch = checkpoints.latest() or 0
         history = read_history(folder, epoch)
-        tracker = Tracker(folder, config, resume_epoch=epoch)
-        failed = True
-        try:
+        with output.tracked(folder, config, epoch) as tracker:
             if epoch:
                 logging.info("going on after epoch %d of %d", epoch, config.training.epochs)
                 state = checkpoints.restore(epoch, parts.state_shapes())
@@ -46,9 +44,6 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             metrics = evaluate.evaluate_run(
                 parts, dataset, checkpoints, "best", folder, arguments.command, tracker
             )
-            failed = False
-        finally:
-            tracker.finish(output.files_of(folder), failed)
     finally:
         checkpoints.close()
     output.print_table(metrics, folder)

@@ -14,6 +14,8 @@ from mnist3 import config as configs
 from mnist3.errors import UserError
 from mnist3.files import replacing
 
+MODEL_FILE = "model.joblib"  # in the folder of a run on a table
+
 
 def write_json(path: str, value: Any) -> None:
     """Writes a value as indented JSON."""

@@ -8,7 +8,7 @@ Renslow, 2018), which are told apart with every kind of colour vision.
 import math
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Num
@@ -35,6 +35,20 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
     """
     with replacing(path, "wb") as file:
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+
+
+def save_all(figures: Mapping[str, Figure], folder: str | os.PathLike) -> list[str]:
+    """Writes figures as `figures/NAME.png` into the folder of a run and returns their files.
+
+    Raises:
+        OSError: if one cannot be written.
+    """
+    place = os.path.join(folder, "figures")
+    os.makedirs(place, exist_ok=True)
+    paths = {name: os.path.join(place, f"{name}.png") for name in figures}
+    for name, path in paths.items():
+        save(figures[name], path)
+    return list(paths.values())
 
 
 def new_figure(width: float | int, height: float | int) -> Figure:

@@ -191,6 +191,11 @@ def value_text(metrics: Mapping[str, Any], name: str) -> str:
     return f"{text} ({low}-{high})"
 
 
+def settings_text(parameters: Mapping[str, Any]) -> str:
+    """Returns parameters of an estimator as text."""
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "its defaults"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 

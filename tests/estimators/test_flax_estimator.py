@@ -65,6 +65,11 @@ def test_pixels_mean_the_same_in_any_dtype(fitted, digits):
     )
 
 
+def test_the_loss_falls_from_pass_to_pass(fitted):
+    assert len(fitted.loss_curve_) == SMALL["epochs"]
+    assert fitted.loss_curve_[-1] < 0.2 * fitted.loss_curve_[0]
+
+
 def test_pickled_it_predicts_the_same(fitted, digits):
     images = digits[0][:30]
     restored = pickle.loads(pickle.dumps(fitted))

@@ -1,28 +1,12 @@
-"""Every task with every estimator that fits it, on a few images of the embedded digits."""
+"""Estimators by name: parameters and scores; all pairs with tasks are in tests/jobs/test_fit.py."""
 
-import warnings
-
-import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 
 from mnist3 import tasks
 from mnist3.config import CHOICES, base
-from mnist3.data.noise import integer_noise
 from mnist3.data.sources import load_source
 from mnist3.errors import UserError
 from mnist3.estimators import registry, scores
-
-TASKS = [name for name in tasks.NAMES if name != "number"]
-FEW = {  # the least that each can do, so that the table is quick
-    "random_forest": {"n_estimators": 3},
-    "extra_trees": {"n_estimators": 3},
-    "gradient_boosting": {"max_iter": 2, "min_samples_leaf": 5},
-    "mlp": {"max_iter": 3, "hidden_layer_sizes": (8,)},
-    "flax": {"epochs": 2, "stem": 4, "channels": (8,)},
-    "linear_svc": {"max_iter": 50},
-    "logistic_regression": {"max_iter": 5},
-}
 
 
 def config(name, **parameters):
@@ -46,49 +30,8 @@ def digits():
 
 def examples(made, digits):
     """Features and targets of a task."""
-    import jax
-
     images, labels = digits
-    rows = made.select(labels)
-    features = images[rows].reshape(-1, 784)
-    if made.kind == "denoise":
-        noisy = features + integer_noise(jax.random.key(0), features.shape, made.noise)
-        return np.asarray(noisy), features
-    return features, made.targets(labels[rows])
-
-
-PAIRS = [(name, each) for name in TASKS for each in registry.names()]
-
-
-@pytest.mark.parametrize(("task_name", "name"), PAIRS)
-def test_the_table(task_name, name, digits):
-    made = task(task_name)
-    section = config(name, **FEW.get(name, {}))
-    if not registry.fits(name, made.kind):
-        with pytest.raises(UserError, match=r"does not fit the task .* those that do are flax"):
-            registry.create(section, made, seed=0)
-        return
-    if (name, made.kind) == ("flax", "denoise"):
-        section.parameters.channels = (8,)
-    features, targets = examples(made, digits)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # knn votes for 256 grey levels, which few images cannot fill.
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        estimator = registry.create(section, made, seed=0).fit(features, targets)
-    predicted = np.asarray(estimator.predict(features))
-    assert predicted.shape == targets.shape
-    if made.kind == "denoise":
-        return
-    if name not in ("dummy", "flax", "gradient_boosting", "mlp", "sgd"):
-        assert (predicted == targets).mean() > 0.7
-    ranks = scores.decision_scores(estimator, features, made.kind)
-    outputs = {"binary": ()}.get(made.kind, (made.outputs,))
-    assert ranks.shape == (len(features), *outputs)
-    probabilities = scores.probabilities(estimator, features, made.kind)
-    if probabilities is not None:
-        assert probabilities.shape == (len(features), made.outputs)
-        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    return images.reshape(-1, 784), made.targets(labels)
 
 
 def test_names_are_those_of_the_config():

@@ -3,7 +3,6 @@ import pathlib
 import pytest
 
 from mnist3.jobs import experiments
-from mnist3.jobs.arguments import Arguments
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -39,21 +38,3 @@ def load():
         return config
 
     return loaded
-
-
-@pytest.fixture
-def arguments():
-    def made(folder, mode="train"):
-        return Arguments(
-            workdir=str(folder),
-            data_dir=None,
-            experiment="classify",
-            checkpoint="best",
-            images=None,
-            output=None,
-            table=None,
-            mode=mode,
-            command="python launch.py",
-        )
-
-    return made

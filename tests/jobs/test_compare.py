@@ -4,7 +4,8 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3.errors import UserError
-from mnist3.jobs import compare, job_of
+from mnist3.jobs import compare
+from mnist3.jobs.arguments import Arguments
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -33,7 +34,7 @@ def read(folder, name="metrics.json"):
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_winner_its_ties_and_a_repetition_from_the_cache(
-    config_of, arguments, tmp_path, monkeypatch, capsys
+    config_of, tmp_path, monkeypatch, capsys
 ):
     fits = []
     fit_once = KNeighborsClassifier.fit
@@ -48,11 +49,11 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     config = config_of(*experiments_of("binary", "dummy", f"{K}1", f"{K}3", limit=600))
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        compare.run(config, arguments(folder, "compare"))
-    assert compare.run(config, arguments(folder, "compare")) == 0
+        compare.run(config, Arguments(workdir=str(folder)))
+    assert compare.run(config, Arguments(workdir=str(folder))) == 0
     assert len(fits) == 3  # the interrupted one is fitted again, the one before it is not
     first, printed = read(folder), capsys.readouterr().out
-    assert compare.run(config, arguments(folder, "evaluate")) == 0
+    assert compare.run(config, Arguments(workdir=str(folder))) == 0
     assert len(fits) == 3
     assert read(folder) == first
 
@@ -72,10 +73,10 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
 @pytest.mark.parametrize("task", ["multilabel", "denoise"])
 @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
 @pytest.mark.usefixtures("own_cache")
-def test_cross_validation_chooses_on_train(task, config_of, arguments, tmp_path):
+def test_cross_validation_chooses_on_train(task, config_of, tmp_path):
     experiments = experiments_of(task, "dummy", f"{K}1", limit=60)
     config = config_of(*experiments, compare__by="cross_validation", search__folds=2)
-    assert compare.run(config, arguments(tmp_path / "run", "compare")) == 0
+    assert compare.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
     metrics = read(tmp_path / "run")
     if task == "multilabel":
         assert metrics["model"]["name"] == "knn n_neighbors=1"
@@ -107,10 +108,3 @@ def test_train_limit_may_differ_where_val_chooses(config_of):
     assert set(compare.resolve(config_of(*mixed))) == {"knn", "sgd"}
     with pytest.raises(UserError, match=r"config\.data\.train_limit"):
         compare.resolve(config_of(*mixed, compare__by="cross_validation"))
-
-
-def test_training_a_comparison_is_refused(config_of):
-    config = config_of(*experiments_of("pair", "knn"))
-    with pytest.raises(UserError, match="--mode=compare"):
-        job_of("train", config)
-    assert job_of("evaluate", config) == job_of("compare", config) == "compare"

@@ -12,7 +12,8 @@ from mnist3.data.table_files import read_table
 from mnist3.errors import UserError
 from mnist3.jobs import tabular as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.tabular_predict import MODEL_FILE, predict_table
+from mnist3.jobs.tabular_predict import predict_table
+from mnist3.jobs.workdir import MODEL_FILE
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -47,20 +48,6 @@ def config_of(path, target="animal", **changes):
     return config
 
 
-def arguments_of(workdir):
-    return Arguments(
-        workdir=str(workdir),
-        data_dir=None,
-        experiment="tabular",
-        checkpoint="best",
-        images=None,
-        table=None,
-        output=None,
-        mode="train",
-        command="python launch.py",
-    )
-
-
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
@@ -73,7 +60,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     animals().to_csv(folder / "animals.csv", index=False)
     config = config_of(folder / "animals.csv")
-    assert job.run(config, arguments_of(folder / "run")) == 0
+    assert job.run(config, Arguments(workdir=str(folder / "run"))) == 0
     return folder / "run"
 
 
@@ -180,7 +167,7 @@ def test_bad_data_leave_no_workdir(tmp_path):
     (tmp_path / "table.csv").write_text("a,b\n1,x\n2,x\n")
     config = config_of(tmp_path / "table.csv", target="b")
     with pytest.raises(UserError, match="one class only"):
-        job.run(config, arguments_of(tmp_path / "run"))
+        job.run(config, Arguments(workdir=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 
 
@@ -189,7 +176,9 @@ def test_two_classes_without_a_search_and_rows_without_a_label(tmp_path, caplog)
     table["animal"] = table["animal"].replace({"tiger": "?"})
     table.to_csv(tmp_path / "animals.csv", index=False)
     changes = {"search.method": "none", "tabular.estimators": ("decision_tree",)}
-    job.run(config_of(tmp_path / "animals.csv", **changes), arguments_of(tmp_path / "run"))
+    job.run(
+        config_of(tmp_path / "animals.csv", **changes), Arguments(workdir=str(tmp_path / "run"))
+    )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     tigers = int((table["animal"] == "?").sum())
     assert metrics["dataset"]["unlabelled"] == tigers
@@ -201,7 +190,7 @@ def test_two_classes_without_a_search_and_rows_without_a_label(tmp_path, caplog)
 
 def test_the_same_run_gives_the_same_bytes(finished, tmp_path):
     config = configs.from_json((finished / "config.json").read_text())
-    job.run(config, arguments_of(tmp_path / "run"))
+    job.run(config, Arguments(workdir=str(tmp_path / "run")))
     same = (tmp_path / "run" / "predictions_test.csv").read_bytes()
     assert same == (finished / "predictions_test.csv").read_bytes()
 
