@@ -42,6 +42,7 @@ def get_config(argument: str = "") -> ConfigDict:
         search="none",  # none | grid | random | halving
         scale=0,  # 1 = StandardScaler first
         train_limit=-1,  # training images, 0 = all; -1 = as many as the estimator can do
+        val_fraction=1 / 12,  # of the images that are not test: 5,000 of MNIST
     )
     config = base()
     config.data.name = "single_digit"
@@ -50,7 +51,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.data.height = 28
     config.data.width = 28
     config.data.numbers = "shared"
-    config.data.val_fraction = 1 / 12
+    config.data.val_fraction = variants.val_fraction
     config.task.name = variants.task
     config.task.digit = variants.digit
     config.estimator.name = variants.estimator
