@@ -15,7 +15,7 @@
 # # 1. One digit
 #
 # A machine looks at a small image and says which digit is on it. First we ask it a simpler
-# question, *is this a 5?*, and see why accuracy alone says little. Then it names all ten digits,
+# question, *is this a 3?*, and see why accuracy alone says little. Then it names all ten digits,
 # and we study its mistakes.
 #
 # All work is done by the package `mnist3`. The text given to `notebook.fit` is what stands behind
@@ -73,14 +73,14 @@ image_figures.digit_grid(train.images, f"source {data.source}, train")
 image_figures.digit(train.images[0], str(train.labels[0, 0]), f"source {data.source}, train")
 
 # %% [markdown]
-# ## A detector: is this a 5?
+# ## A detector: is this a 3?
 #
 # Two estimators answer. `dummy` never looks at the image and always says *no*. `sgd` weighs every
 # pixel and adds up: a linear classifier, fitted by stochastic gradient descent. It stops early,
 # when a tenth of the training images that it keeps aside are read no better.
 
 # %%
-detector = f"{classify},task=binary,digit=5"
+detector = f"{classify},task=binary,digit=3"
 early = "--config.estimator.parameters.early_stopping=True"
 dummy = notebook.fit(f"{detector},estimator=dummy", data)
 sgd = notebook.fit(f"{detector},estimator=sgd {early}", data)
@@ -91,16 +91,16 @@ tables.of_metrics(
 )
 
 # %% [markdown]
-# **Accuracy misleads.** Only about one image in ten is a 5, so `dummy` is right most of the time
+# **Accuracy misleads.** Only about one image in ten is a 3, so `dummy` is right most of the time
 # and has not found a single one. Two other questions tell more:
 #
-# - **Precision**: of the images called a 5, how many are one?
-# - **Recall**: of all the 5s, how many were found?
+# - **Precision**: of the images called a 3, how many are one?
+# - **Recall**: of all the 3s, how many were found?
 #
 # F1 is a mean of both (the harmonic one), which is high only if both are.
 #
 # Both can be read from the confusion matrix. Rows are the truth, columns the answer: precision
-# looks down the column of the 5s, recall along their row.
+# looks down the column of the 3s, recall along their row.
 
 # %%
 sgd.draw("confusion")
@@ -108,8 +108,8 @@ sgd.draw("confusion")
 # %% [markdown]
 # ## What a threshold does
 #
-# `sgd` gives each image a score and calls it a 5 if the score is at least 0. That 0 is a choice.
-# Raise the threshold and only sure cases are called a 5: precision tends to rise, recall falls.
+# `sgd` gives each image a score and calls it a 3 if the score is at least 0. That 0 is a choice.
+# Raise the threshold and only sure cases are called a 3: precision tends to rise, recall falls.
 # Lower it and the reverse happens. The detector itself stays the same.
 
 # %%

@@ -184,9 +184,14 @@ class Reader(NamedTuple):
 
 
 def begin() -> AtHand:
-    """Prepares the process, and returns the data that the variable MNIST3_DATA_DIR leads to."""
+    """Prepares the process, makes it quiet but for errors, and returns the data at hand."""
     runtime.prepare_notebook()
     logging.set_verbosity(logging.ERROR)
+    return data_at_hand()
+
+
+def data_at_hand() -> AtHand:
+    """Returns the data that the environment variable MNIST3_DATA_DIR leads to."""
     folder = os.environ.get("MNIST3_DATA_DIR")
     if not folder or not has_mnist(folder):
         return AtHand("digits", "composed", None)
