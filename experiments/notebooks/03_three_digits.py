@@ -43,8 +43,9 @@ print("splits at hand:", *dataset.splits)
 
 # %%
 val = dataset.splits["val"]
+some = slice(0, None, len(val) // 18)  # the images may be in the order of their numbers
 about = f"{dataset.name} from {dataset.source}"
-figures.examples(val.images, val.labels, f"{about}, val", limit=18)
+figures.examples(val.images[some], val.labels[some], f"{about}, val", limit=18)
 
 # %% [markdown]
 # A digit may be more frequent at one position than at another, because each split holds only some
@@ -64,8 +65,8 @@ figures.class_balance({name: each.labels for name, each in dataset.splits.items(
 # %%
 config.augmentation.update(rotation=8.0, scale=0.1, shear=8.0)
 image_figures.augmented(
-    val.images[:3],
-    augmentation.augmented_copies(val.images[:3], config.augmentation, copies=4),
+    val.images[some][:3],
+    augmentation.augmented_copies(val.images[some][:3], config.augmentation, copies=4),
     f"turned, scaled and slanted ({about})",
 )
 
@@ -75,10 +76,11 @@ image_figures.augmented(
 # Ask this of every dataset before you believe a score. No *number* of val occurs in train here, so
 # a model cannot have learned numbers by heart. But each number is made of three *digit images*, and
 # those may occur in train too, as part of other numbers. The audit finds every digit image again
-# and counts.
+# and counts. It is asked of all images at hand, not only of those that this page trains on.
 
 # %%
-print(audit.audit_dataset(dataset, data.folder).to_text())
+_, whole = notebook.load(f"{three},images=64000", data)
+print(audit.audit_dataset(whole, data.folder).to_text())
 
 # %% [markdown]
 # The published triple MNIST was made from one pool of digit images for all splits, so nearly all
@@ -145,10 +147,11 @@ image_figures.filters(inspection.first_filters(best.params), best.about)
 
 # %% [markdown]
 # A *feature map* shows where in the image a pattern was found. Deeper layers see larger pieces of
-# the digit, more coarsely.
+# the digit, more coarsely. The network first cuts out a window around the ink at each position;
+# these are the maps of the first one.
 
 # %%
-ink = as_ink(val.images[:4])
+ink = as_ink(val.images[some][:4])
 image_figures.feature_maps(
     ink[0], inspection.feature_maps(best.model, best.params, ink[0]), best.about
 )
@@ -160,7 +163,10 @@ image_figures.feature_maps(
 
 # %%
 image_figures.saliency(
-    ink, inspection.input_gradients(best.logits, ink), best.texts("val")[: len(ink)], best.about
+    ink,
+    inspection.input_gradients(best.logits, ink),
+    best.texts("val")[some][: len(ink)],
+    best.about,
 )
 
 # %% [markdown]

@@ -17,7 +17,6 @@ from nbclient import NotebookClient
 
 FOLDER = pathlib.Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("[0-9]*.py")))
-SECONDS = 600  # that a cell may take
 
 
 def execute(name: str) -> nbformat.NotebookNode:
@@ -27,7 +26,7 @@ def execute(name: str) -> nbformat.NotebookNode:
         cell.id = f"{name[:2]}-{number:02}"
     NotebookClient(
         notebook,
-        timeout=SECONDS,
+        timeout=None,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
