@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -23,8 +24,8 @@ OF_A_MACHINE = (
     "/root",
     "/tmp/",
     "site-packages",
-    "0x",
 )
+ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
@@ -97,6 +98,7 @@ def test_a_notebook_is_kept_with_its_outputs(name):
     check_outputs(notebook)
     for text in shown(notebook):
         assert not [part for part in OF_A_MACHINE if part in text], text
+        assert not ADDRESS.search(text), text
     assert (FOLDER / f"{name}.ipynb").stat().st_size < LARGEST
 
 
