@@ -1,5 +1,6 @@
 """The notebooks: text and outputs belong together, and all cells run on whatever data there are."""
 
+import ast
 import os
 import pathlib
 import re
@@ -64,9 +65,16 @@ def read(path):
     return notebook
 
 
+def has_value(source):
+    """Tells whether a cell ends with a call, whose output must not be lost."""
+    return not source.startswith("#") and isinstance(ast.parse(source).body[-1], ast.Expr)
+
+
 def check_outputs(notebook):
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
+    for cell in cells:
+        assert cell.outputs or not has_value(cell.source), cell.source
     outputs = [output for cell in cells for output in cell.outputs]
     for output in outputs:
         assert output.output_type != "error", output.traceback

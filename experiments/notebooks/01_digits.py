@@ -239,8 +239,7 @@ network.draw("reliability")
 # %% [markdown]
 # ## One look at test
 #
-# The estimator was chosen on val, so its figure there is a little flattered. This is the honest
-# one:
+# The estimator was chosen on val, so its figure there may be flattered. This is the honest one:
 
 # %%
 winner = fitted[comparison.winner]

@@ -203,9 +203,9 @@ study_figures.comparison(comparison, f"{about}, val")
 # - `multihead` knows shapes *and* that a number is made of digits. It needs no example of a number
 #   to read it. That, not its size, is why it wins.
 #
-# The choice was made on val, which flatters the winner a little. A split that had no say is the
-# better judge, where there is one: triple MNIST as it circulates has no test images, so there is
-# nothing to say of test then. Mind too what the audit said of its val.
+# The choice was made on val, which may flatter the winner. A split that had no say is the better
+# judge, where there is one: triple MNIST as it circulates has no test images, so there is nothing
+# to say of test then. Mind too what the audit said of its val.
 
 # %%
 tables.of_metrics(
