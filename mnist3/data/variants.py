@@ -32,6 +32,13 @@ def shift(
     return moved
 
 
+def shifted_copies(
+    images: UInt8[np.ndarray, "n height width"],
+) -> UInt8[np.ndarray, "n copies height width"]:
+    """Returns each image as `SHIFTS` move it, but for the first of them, which moves nothing."""
+    return np.stack([shift(images, down, right) for down, right in SHIFTS[1:]], axis=1)
+
+
 def with_shifted_copies(
     images: UInt8[np.ndarray, "n height width"], train: int
 ) -> Float32[np.ndarray, "more pixels"]:

@@ -308,7 +308,7 @@ def _shifted(study: Study) -> Finding:
     fitted = study.cached(estimator, inputs=inputs).fit(inputs.rows[: len(labels)], labels)
     predictions = fitted.predict(inputs.rows[len(labels) :])
     examples = study.images[:4]
-    copies = np.stack([variants.shift(examples, *by) for by in variants.SHIFTS[1:]], axis=1)
+    copies = variants.shifted_copies(examples)
     return Finding(
         {
             "KNN tuned, shifted copies: test accuracy": float(
