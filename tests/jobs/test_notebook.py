@@ -1,5 +1,6 @@
 """What notebooks call, on the embedded data."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -76,7 +77,7 @@ def test_a_reader_keeps_its_results_in_memory():
     assert found.metrics["val"]["exact_match"] == found.right.mean()
     assert found.metrics["test"]["n"] == 40
     assert [len(text) for text in found.texts("val")] == [2] * len(labels)
-    ink = found.dataset.splits["val"].images[:3] / np.float32(255)
+    ink = jnp.asarray(found.dataset.splits["val"].images[:3] / np.float32(255))
     assert found.logits(ink).shape == (3, 2, 10)
     assert len(found.history) == 1
     assert isinstance(found.draw("misread"), Figure)
