@@ -32,6 +32,7 @@ from mnist3.evaluation.search import search
 from mnist3.jobs import output, tabular_output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.tabular_predict import save_model
+from mnist3.reporting import drawing
 
 IMPORTANCE_REPEATS = 5
 
