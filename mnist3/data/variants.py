@@ -7,7 +7,13 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from sklearn.preprocessing import StandardScaler
 
-SHIFTS = ((0, 0), (0, -1), (0, 1), (1, 0), (-1, 0))  # px down and to the right, 0 first
+SHIFTS = {  # px down and to the right
+    "as it is": (0, 0),
+    "to the left": (0, -1),
+    "to the right": (0, 1),
+    "down": (1, 0),
+    "up": (-1, 0),
+}
 
 
 def pixels(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
@@ -15,9 +21,14 @@ def pixels(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "
     return images.reshape(len(images), -1).astype(np.float64)
 
 
-def standardised(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
-    """Returns pixels of mean 0 and standard deviation 1 over all images; one of no spread is 0."""
-    return StandardScaler(copy=False).fit_transform(pixels(images))
+def inked(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n inked"]:
+    """Returns the pixels that have ink in some image; a linear model learns 0 for the others."""
+    return images[:, images.any(axis=0)].astype(np.float64)
+
+
+def standardised(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n inked"]:
+    """Returns the pixels with ink, each of mean 0 and standard deviation 1 over all images."""
+    return StandardScaler(copy=False).fit_transform(inked(images))
 
 
 def shift(
@@ -35,8 +46,8 @@ def shift(
 def shifted_copies(
     images: UInt8[np.ndarray, "n height width"],
 ) -> UInt8[np.ndarray, "n copies height width"]:
-    """Returns each image as `SHIFTS` move it, but for the first of them, which moves nothing."""
-    return np.stack([shift(images, down, right) for down, right in SHIFTS[1:]], axis=1)
+    """Returns each image as those of `SHIFTS` move it that do."""
+    return np.stack([shift(images, *by) for by in SHIFTS.values() if any(by)], axis=1)
 
 
 def with_shifted_copies(
@@ -48,7 +59,7 @@ def with_shifted_copies(
         images: those to copy first.
         train: how many they are.
     """
-    sets = [shift(images[:train], down, right) for down, right in SHIFTS]
+    sets = [shift(images[:train], down, right) for down, right in SHIFTS.values()]
     return np.concatenate([*sets, images[train:]]).reshape(-1, images[0].size).astype(np.float32)
 
 

@@ -1,18 +1,14 @@
 """The data of the textbook study, and what several of its steps rest on. Every fit is cached."""
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import joblib
 import numpy as np
-import scipy
 from jaxtyping import Float, Int, Int32, UInt8
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import SGDClassifier
-from sklearn.linear_model import _base as sgd_settings
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -26,23 +22,6 @@ FOLDS, SEARCH_FOLDS = 3, 5
 SEARCH_IMAGES = 10_000
 FEWEST_IMAGES = 100  # with which every fold has every digit
 GRID = {"weights": ["uniform", "distance"], "n_neighbors": [3, 4, 5, 6]}
-
-
-class InkSGDClassifier(SGDClassifier):
-    """SGDClassifier on pixels, most of which are 0: the same bits in a quarter of the time.
-
-    It is fitted to sparse inputs, of which it passes over the zeros. Scikit-learn would let the
-    intercept learn more slowly from these; it must be fitted under `as_if_dense`.
-    """
-
-    def fit(self, X, y) -> "InkSGDClassifier":
-        """Fits the classifier; arguments are as in SGDClassifier."""
-        return super().fit(scipy.sparse.csr_matrix(X), y)
-
-
-def as_if_dense() -> contextlib.AbstractContextManager:
-    """Lets scikit-learn's SGD treat the intercept of sparse inputs as that of dense ones."""
-    return mock.patch.object(sgd_settings, "SPARSE_INTERCEPT_DECAY", 1.0)
 
 
 class Study:
@@ -74,6 +53,7 @@ class Study:
         self.train_labels, self.test_labels = labels[: self.size], labels[self.size :]
         self.is_digit = self.train_labels == DIGIT
         self.pixels = self._made(variants.pixels, self.images)
+        self.inked = self._made(variants.inked, self.images[: self.size])
         self.scaled = self._made(variants.standardised, self.images[: self.size])
 
     @property
@@ -105,11 +85,13 @@ class Study:
     def sgd(self, inputs: Inputs | None = None) -> CachedEstimator:
         """Returns the linear SVM that most steps are about; its ten classes take all cores.
 
-        Without inputs of its own it sees the pixels.
+        Args:
+            inputs: of the training images; their pixels if not given.
         """
-        kind = InkSGDClassifier if inputs is None else SGDClassifier
         return self.cached(
-            kind(random_state=self.seed, n_jobs=-1), ("predict", "decision_function"), inputs
+            SGDClassifier(random_state=self.seed, n_jobs=-1),
+            ("predict", "decision_function"),
+            inputs or self.inked,
         )
 
     def detector_scores(self) -> Float[np.ndarray, "train"]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -95,9 +95,7 @@ def _detector(study: Study) -> Finding:
         {
             "SGD: accuracy of 3 folds": plain(accuracy),
             "SGD: confusion": plain(counts),
-            "SGD: precision": float(precision_score(truth, predictions, zero_division=0)),
-            "SGD: recall": float(recall_score(truth, predictions)),
-            "SGD: F1": float(f1_score(truth, predictions)),
+            **_rated("SGD", truth, predictions),
             f"SGD: threshold for {PRECISION:.0%} precision".replace("%", " %"): point.threshold,
             "SGD: precision at this threshold": point.precision,
             "SGD: recall at this threshold": point.recall,
@@ -120,6 +118,17 @@ def _detector(study: Study) -> Finding:
     )
 
 
+def _rated(
+    name: str, truth: Bool[np.ndarray, "n"], predictions: Bool[np.ndarray, "n"]
+) -> dict[str, float]:
+    """Returns a detector's precision, recall and F1."""
+    return {
+        f"{name}: precision": float(precision_score(truth, predictions, zero_division=0)),
+        f"{name}: recall": float(recall_score(truth, predictions)),
+        f"{name}: F1": float(f1_score(truth, predictions)),
+    }
+
+
 def _detector_on_all(study: Study) -> Finding:
     fitted = study.sgd().fit(study.rows, study.is_digit)
     return Finding({"SGD: score of the first image": float(fitted.decision_function(FIRST)[0])})
@@ -132,7 +141,6 @@ def _forest(study: Study) -> Finding:
     )
     probabilities = cross_val_predict(forest, study.rows, truth, cv=FOLDS, method="predict_proba")
     scores = probabilities[:, 1]
-    predictions = scores >= 0.5
     unsure = truth[(scores > 0.5) & (scores < 0.6)]
     rated = {"SGD": study.detector_scores(), "random forest": scores}
     precision_recall = {name: curves.precision_recall(truth, each) for name, each in rated.items()}
@@ -144,9 +152,8 @@ def _forest(study: Study) -> Finding:
             "forest: probabilities of the first two images": plain(probabilities[:2]),
             "forest: 5s among probabilities 0.5 to 0.6": float(unsure.sum() / max(len(unsure), 1)),
             "forest: area under the ROC curve": rocs["random forest"].area,
-            "forest: F1": float(f1_score(truth, predictions)),
-            "forest: precision": float(precision_score(truth, predictions)),
-            "forest: recall": float(recall_score(truth, predictions)),
+            **_rated("forest, above 0.5", truth, scores > 0.5),
+            **_rated("forest, from 0.5", truth, scores >= 0.5),
         },
         (
             Picture(
@@ -308,7 +315,6 @@ def _shifted(study: Study) -> Finding:
     fitted = study.cached(estimator, inputs=inputs).fit(inputs.rows[: len(labels)], labels)
     predictions = fitted.predict(inputs.rows[len(labels) :])
     examples = study.images[:4]
-    copies = variants.shifted_copies(examples)
     return Finding(
         {
             "KNN tuned, shifted copies: test accuracy": float(
@@ -320,7 +326,11 @@ def _shifted(study: Study) -> Finding:
                 "shifted",
                 "augmented",
                 "shifted by one pixel",
-                {"images": examples, "copies": copies},
+                {
+                    "images": examples,
+                    "copies": variants.shifted_copies(examples),
+                    "names": [name for name, by in variants.SHIFTS.items() if any(by)],
+                },
             ),
         ),
     )

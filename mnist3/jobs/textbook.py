@@ -23,6 +23,7 @@ from mnist3.errors import UserError
 from mnist3.evaluation import published, textbook, textbook_steps
 from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.progress import moving
 from mnist3.reporting import (
     classification_figures,
     drawing,
@@ -134,12 +135,11 @@ def progress(
             began = time.perf_counter()
             # The book's estimators have their default number of iterations, and vote for grey
             # levels.
-            with warnings.catch_warnings(), textbook.as_if_dense():
+            with moving(bar, step.weight), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
                 finding = step.run(study)
             seconds = time.perf_counter() - began
-            bar.update(step.weight)
             yield finding, seconds
         bar.set_description_str("done")
 

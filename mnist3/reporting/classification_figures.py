@@ -67,6 +67,8 @@ def confusion(
 ) -> Figure:
     """Draws how often each class was taken for each: images, shares, and errors alone.
 
+    Of two classes each has one kind of error, so that there the third panel is left out.
+
     Args:
         counts: images of each class (row) that were taken for each (column).
         classes: names of the classes.
@@ -75,26 +77,14 @@ def confusion(
     """
     side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
     turned = len(classes) * max(map(len, classes)) > 30  # the names stand too close to lie flat
-    figure = new_figure(3 * side + 1.6, 0.88 * side + (1.2 if turned else 0.8))
-    panels = figure.subplots(1, 3)
-    errors = errors_by_row(counts)
+    shown = 3 if len(classes) > 2 else 2
+    figure = new_figure(shown * side + 1.6, 0.88 * side + (1.2 if turned else 0.8))
+    panels = figure.subplots(1, shown)
     wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
-    for axes, values, norm, title, label in (
-        (
-            panels[0],
-            counts,
-            LogNorm(1, max(counts.max(), 2)),
-            examples.capitalize(),
-            f"{examples} (logarithmic)",
-        ),
-        (panels[1], by_row(counts), Normalize(0, 1), "Share of the class, %", "share of the row"),
-        (
-            panels[2],
-            errors,
-            Normalize(0, errors.max() or 1),
-            "Share of the class's errors, %",
-            "share of the row's errors",
-        ),
+    for axes, (values, norm, title, label) in zip(
+        panels,
+        _confusion_panels(counts, examples),
+        strict=False,
     ):
         picture = axes.imshow(np.where(values > 0, values, np.nan), "cividis", norm)
         if len(classes) <= MOST_NUMBERS:
@@ -110,6 +100,28 @@ def confusion(
             colorbar.minorformatter = LogFormatter()
     write_title(figure, f"Confusion: {description}\n{wrong:,} of {total:,} wrong")
     return figure
+
+
+def _confusion_panels(
+    counts: Int[np.ndarray, "classes classes"], examples: str
+) -> tuple[tuple[np.ndarray, Normalize, str, str], ...]:
+    """Returns values, colour scale, title and what a colour means of each panel."""
+    errors = errors_by_row(counts)
+    return (
+        (
+            counts,
+            LogNorm(1, max(counts.max(), 2)),
+            examples.capitalize(),
+            f"{examples} (logarithmic)",
+        ),
+        (by_row(counts), Normalize(0, 1), "Share of the class, %", "share of the row"),
+        (
+            errors,
+            Normalize(0, errors.max() or 1),
+            "Share of the class's errors, %",
+            "share of the row's errors",
+        ),
+    )
 
 
 def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str) -> Figure:

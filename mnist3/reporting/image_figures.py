@@ -161,6 +161,7 @@ def augmented(
     images: UInt8[np.ndarray, "n height width"],
     copies: UInt8[np.ndarray, "n copies height width"],
     description: str,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Draws images, one a row, and beside each what augmentation makes of it.
 
@@ -168,10 +169,11 @@ def augmented(
         images: before augmentation.
         copies: the same images augmented, several times each.
         description: how they were augmented, for the title.
+        names: of the copies; numbers if not given.
     """
     rows = np.concatenate([images[:, None], copies], axis=1)
     columns = rows.shape[1]
-    captions = ["original", *(f"augmented {number + 1}" for number in range(columns - 1))]
+    captions = ["original", *(names or (f"augmented {number}" for number in range(1, columns)))]
     captions += [""] * (columns * (len(images) - 1))
     return image_grid(
         rows.reshape(-1, *images.shape[1:]),
