@@ -142,7 +142,7 @@ def with_shifted_copies(train: Examples) -> Examples:
     Args:
         train: whose features are pixels without noise.
     """
-    images = np.concatenate([variants.shift(train.images, *by) for by in variants.SHIFTS])
+    images = np.concatenate([variants.shift(train.images, *by) for by in variants.SHIFTS.values()])
     return Examples(
         images,
         np.concatenate([train.digits] * len(variants.SHIFTS)),
