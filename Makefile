@@ -5,7 +5,7 @@ VENV := .venv
 INSTALLED := $(VENV)/installed
 BENCH := $(VENV)/bench-installed
 
-.PHONY: run test bench format lock clean
+.PHONY: run test bench notebooks format lock clean
 
 run: $(INSTALLED)
 	$(VENV)/bin/python launch.py --config=experiments/quickstart.py
@@ -16,6 +16,10 @@ test: $(INSTALLED)
 # Ours and the peers in turn; wants the machine to itself and MNIST3_DATA_DIR.
 bench: $(BENCH)
 	$(VENV)/bin/python -m benchmarks.run
+
+# Executes the notebooks anew, on MNIST where MNIST3_DATA_DIR leads to it, and keeps their outputs.
+notebooks: $(INSTALLED)
+	$(VENV)/bin/python -m experiments.notebooks.execute
 
 format: $(INSTALLED)
 	$(VENV)/bin/ruff format .

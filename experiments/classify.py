@@ -42,9 +42,10 @@ def get_config(argument: str = "") -> ConfigDict:
         search="none",  # none | grid | random | halving
         scale=0,  # 1 = StandardScaler first
         train_limit=-1,  # training images, 0 = all; -1 = as many as the estimator can do
+        val_fraction=1 / 12,  # of the images that are not test: 5,000 of MNIST
     )
     config = one_digit(variants.source)
-    config.data.val_fraction = 1 / 12
+    config.data.val_fraction = variants.val_fraction
     config.task.name = variants.task
     config.task.digit = variants.digit
     config.estimator.name = variants.estimator

@@ -17,16 +17,19 @@ def get_config(argument: str = "") -> ConfigDict:
     parse_variants(argument)
     config = mnist()
     config.model.name = "cnn"
-    config.model.stem = 32
+    config.model.stem = 24
     config.model.stem_stride = 2
-    config.model.channels = (64,)
+    config.model.stem_padding = "VALID"
+    config.model.channels = (32,)
     config.model.convolutions = 1
-    config.model.hidden = (64,)
+    config.model.hidden = (96,)
     config.augmentation.update(dict.fromkeys(config.augmentation, 0))
-    config.optimizer.learning_rate = 0.02
+    config.optimizer.learning_rate = 0.04
     config.optimizer.momentum = 0.8
+    config.optimizer.warmup = 0.0
     config.evaluation.shift = 0
     config.training.epochs = 1
     config.training.batch_size = 256
-    config.training.cpu_micro_batch = 128
+    config.training.cpu_micro_batch = 64
+    config.training.label_smoothing = 0.1
     return config

@@ -86,6 +86,7 @@ def base() -> ConfigDict:
     config.model.name = "multihead"  # logistic | cnn | multihead | mlp | denoiser
     config.model.stem = 16  # channels of the first convolution
     config.model.stem_stride = 2  # px
+    config.model.stem_padding = "SAME"  # of cnn's first convolution: SAME | VALID
     config.model.channels = (32, 64)  # channels of the stages after it
     config.model.convolutions = 2  # 3x3 convolutions a stage
     config.model.glances = 4  # weightings of the columns that each head of multihead has
@@ -176,6 +177,7 @@ CHOICES = {
     "search.method": ("none", "grid", "random", "halving"),
     "compare.by": ("val", "cross_validation"),
     "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
+    "model.stem_padding": ("SAME", "VALID"),
     "optimizer.name": ("sgd", "adam", "adamw", "muon"),
     "optimizer.schedule": ("constant", "cosine", "one_cycle"),
     "training.dtype": ("float32", "bfloat16"),
@@ -300,6 +302,8 @@ def validate(config: ConfigDict) -> None:
     height, width = config.data.height, config.data.width
     if config.model.name == "multihead" and config.model.crop_height:
         height = config.model.crop_height
+    if config.model.name == "cnn" and config.model.stem_padding == "VALID":
+        height, width = height - 4, width - 4  # the stem is 5x5
     if config.model.name in ("cnn", "multihead") and min(height, width) < smallest:
         raise UserError(
             f"config.model.channels has {len(config.model.channels)} stages, which leave nothing "

@@ -7,6 +7,7 @@ import platformdirs
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 MAXIMAL_CPU_DEVICES = 16
+COMPILATION_WORTH_KEEPING = 0.1  # s
 
 
 def cache_dir() -> str:
@@ -29,14 +30,33 @@ def prepare_process() -> None:
     What the user has set stays. Must run before JAX is imported.
     """
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(cache_dir(), "compiled"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ.setdefault(
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(COMPILATION_WORTH_KEEPING)
+    )
+    _share_cores()
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def prepare_notebook() -> None:
+    """Sets devices and compilation cache in a process that goes on, with JAX imported but not used.
+
+    What the user has set stays.
+    """
+    import jax
+
+    _share_cores()
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", os.path.join(cache_dir(), "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", COMPILATION_WORTH_KEEPING)
+
+
+def _share_cores() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_force_host_platform_device_count" not in flags:
         count = f"--xla_force_host_platform_device_count={_cpu_devices()}"
         os.environ["XLA_FLAGS"] = f"{flags} {count}".strip()
-    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
-        os.execv(sys.executable, sys.orig_argv)
 
 
 def _cpu_devices() -> int:

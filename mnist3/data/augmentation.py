@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Key
+from jaxtyping import Array, Float, Float32, Key, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data.noise import pixel_noise
@@ -46,6 +46,22 @@ def augment(
     if config.cutout:
         images = _cut_out(cutout_key, images, config.cutout)
     return images
+
+
+def augmented_copies(
+    images: UInt8[np.ndarray, "n height width"], config: ConfigDict, copies: int, seed: int = 0
+) -> UInt8[np.ndarray, "n copies height width"]:
+    """Returns several distorted copies of each image, to be looked at.
+
+    Args:
+        images: ink bright on dark.
+        config: as for `augment`.
+        copies: of each image.
+        seed: of all that is random.
+    """
+    repeated = np.repeat(images, copies, axis=0) / np.float32(255)
+    distorted = np.asarray(augment(jax.random.key(seed), jnp.asarray(repeated), config))
+    return np.rint(255 * distorted).astype(np.uint8).reshape(-1, copies, *images.shape[1:])
 
 
 def warp(

@@ -79,6 +79,15 @@ def _load_digits() -> DigitSource:
     return _make_source("digits", images, digits.target, test=0)
 
 
+def has_mnist(data_dir: str) -> bool:
+    """Tells whether a folder, or its folder `mnist`, holds all official files."""
+    folders = (data_dir, os.path.join(data_dir, "mnist"))
+    return any(
+        all(os.path.isfile(os.path.join(folder, name)) for name in idx.MNIST_FILES)
+        for folder in folders
+    )
+
+
 def _find_mnist(data_dir: str) -> str | None:
     """Returns the folder, `data_dir` or its `mnist`, with the official files, if there is one."""
     try:

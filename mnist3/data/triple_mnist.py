@@ -115,6 +115,15 @@ def load_triple_mnist(
     return kept
 
 
+def has_triple_mnist(path: str) -> bool:
+    """Tells whether there is what looks like number images at a path, without opening one."""
+    try:
+        _find(path)
+    except UserError:
+        return False
+    return True
+
+
 def _find(path: str) -> str:
     """Returns the zip, or the folder with folders of splits, that a path stands for."""
     if os.path.isfile(path):

@@ -43,6 +43,13 @@ def shift(
     return moved
 
 
+def shifted_copies(
+    images: UInt8[np.ndarray, "n height width"],
+) -> UInt8[np.ndarray, "n copies height width"]:
+    """Returns each image as those of `SHIFTS` move it that do."""
+    return np.stack([shift(images, *by) for by in SHIFTS.values() if any(by)], axis=1)
+
+
 def with_shifted_copies(
     images: UInt8[np.ndarray, "n height width"], train: int
 ) -> Float32[np.ndarray, "more pixels"]:

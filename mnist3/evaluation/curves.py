@@ -146,6 +146,21 @@ def threshold_for_recall(curve: PrecisionRecall, wanted: float) -> OperatingPoin
     return _point(curve, int(enough[np.argmax(curve.precision[enough])]))
 
 
+def at_threshold(curve: PrecisionRecall, threshold: float) -> OperatingPoint:
+    """Returns what a threshold gives that was chosen elsewhere, on other images.
+
+    Raises:
+        UserError: if no score is as high, so that nothing is called positive.
+    """
+    index = int(np.searchsorted(curve.thresholds, threshold))
+    if index == len(curve.thresholds):
+        raise UserError(
+            f"no score reaches the threshold {threshold:g}, the highest is "
+            f"{curve.thresholds[-1]:g}: nothing is called positive; choose a lower one."
+        )
+    return OperatingPoint(threshold, float(curve.precision[index]), float(curve.recall[index]))
+
+
 def area_intervals(
     targets: Bool[np.ndarray, "n"], scores: Float[np.ndarray, "n"], seed: int = 0
 ) -> tuple[tuple[float, float], tuple[float, float]]:

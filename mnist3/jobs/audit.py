@@ -15,13 +15,22 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     """Prints the shares of val and test that train has seen; an output gets them as JSON."""
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
-    source = load_source(dataset.source, arguments.data_dir)
-    logging.info("looking the digit images up in source %s", source.name)
-    if dataset.digit_indices is None:
-        report = audit.audit(dataset.splits, source)
-    else:
-        report = audit.report(dataset.digit_indices, source, dataset.numbers)
+    report = audit_dataset(dataset, arguments.data_dir)
     print(report.to_text())
     if arguments.output:
         workdir.write_json(arguments.output, report.to_dict())
     return 0
+
+
+def audit_dataset(dataset: datasets.Dataset, data_dir: str | None) -> audit.AuditReport:
+    """Returns what the splits of a number dataset share.
+
+    Args:
+        dataset: fixed or composed.
+        data_dir: folder with the files of its digit source.
+    """
+    source = load_source(dataset.source, data_dir)
+    logging.info("looking the digit images up in source %s", source.name)
+    if dataset.digit_indices is None:
+        return audit.audit(dataset.splits, source)
+    return audit.report(dataset.digit_indices, source, dataset.numbers)

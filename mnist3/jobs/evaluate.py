@@ -4,6 +4,9 @@ import os
 from typing import Any
 
 import jax
+import numpy as np
+import optax
+from jaxtyping import Int32
 from ml_collections import ConfigDict
 
 from mnist3 import models, runtime
@@ -60,9 +63,6 @@ def evaluate_run(
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
     state = checkpoints.restore(epoch, parts.state_shapes())
-    compute_logits = program.create_compute_logits(
-        parts.model, parts.mesh, parts.config.evaluation.shift
-    )
     images_seen = history[-1]["step"] * parts.config.training.batch_size
     metrics = {
         "dataset": dataset.describe(),
@@ -79,25 +79,12 @@ def evaluate_run(
             "checkpoint_epoch": epoch,
         },
     }
-    scored = {}
-    for name in ("val", "test"):
-        if name not in dataset.splits:
-            continue
-        split = dataset.splits[name]
-        scores = jax.device_get(
-            program.score_split(
-                compute_logits, state.inference_params, program.put_split(split, parts.mesh)
-            )
-        )
-        scored[name] = scores
-        metrics[name] = number_metrics(
-            split.labels,
-            scores.prediction.digits,
-            scores.prediction.confidence,
-            scores.log_likelihood,
-        )
+    scored = score_splits(parts, dataset, state.inference_params)
+    for name, scores in scored.items():
+        labels = dataset.splits[name].labels
+        metrics[name] = measure(labels, scores)
         output.write_predictions(
-            os.path.join(folder, f"predictions_{name}.csv"), split.labels, scores.prediction
+            os.path.join(folder, f"predictions_{name}.csv"), labels, scores.prediction
         )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
     report.write(
@@ -112,3 +99,28 @@ def evaluate_run(
         tracker.log_misread(*output.misreadings(dataset, scored))
         tracker.summary(metrics)
     return metrics
+
+
+def score_splits(
+    parts: Run, dataset: datasets.Dataset, params: optax.Params
+) -> dict[str, program.Scores]:
+    """Returns what a model makes of val and of test, of those that the dataset has."""
+    compute_logits = program.create_compute_logits(
+        parts.model, parts.mesh, parts.config.evaluation.shift
+    )
+    return {
+        name: jax.device_get(
+            program.score_split(
+                compute_logits, params, program.put_split(dataset.splits[name], parts.mesh)
+            )
+        )
+        for name in ("val", "test")
+        if name in dataset.splits
+    }
+
+
+def measure(labels: Int32[np.ndarray, "n K"], scores: program.Scores) -> dict[str, Any]:
+    """Returns the metrics of a split, under the names of metrics.json."""
+    return number_metrics(
+        labels, scores.prediction.digits, scores.prediction.confidence, scores.log_likelihood
+    )

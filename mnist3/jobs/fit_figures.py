@@ -7,7 +7,6 @@ test.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3.data.augmentation import augment
+from mnist3.data.augmentation import augmented_copies
 from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
 from mnist3.estimators import FlaxClassifier, FlaxDenoiser
@@ -48,6 +47,7 @@ class View(NamedTuple):
         name: of the estimator.
         data: what the images are.
         augmentation: of a Flax model; empty for others.
+        search_results: what a search for parameters tried; None without one.
     """
 
     task: Task
@@ -56,6 +56,7 @@ class View(NamedTuple):
     name: str
     data: str
     augmentation: dict[str, Any]
+    search_results: Mapping[str, Any] | None
 
     @property
     def about(self) -> str:
@@ -73,25 +74,32 @@ def draw(
     folder: str,
 ) -> list[str]:
     """Draws the figures of a run into its folder and returns their files in reading order."""
-    data = study.data_text(task, dataset.source)
-    names = [name for name in configs.base().augmentation if name in config.estimator.parameters]
-    augmentation = {name: config.estimator.parameters[name] for name in names}
-    view = View(task, examples, val, config.estimator.name, data, augmentation)
+    view = view_of(config, dataset, task, examples, val, search_results)
     drawn = {}
-    if search_results is not None:
-        score = "accuracy" if task.kind != "denoise" else "negative RMSE"
-        drawn["search"] = study_figures.search_heat_map(
-            search_results, score, f"{view.name} on {data}, cross-validation on train"
-        )
-    for name in (*task.figures, *_OF_NETWORKS):
+    for name in ("search", *task.figures, *_OF_NETWORKS):
         try:
-            figure = _DRAWERS[name](view)
+            figure = DRAWERS[name](view)
         except UserError as error:
             logging.info("no figure %s: %s", name, error)
             continue
         if figure is not None:
             drawn[name] = figure
     return drawing.save_all(drawn, folder)
+
+
+def view_of(
+    config: ConfigDict,
+    dataset: Dataset,
+    task: Task,
+    examples: Mapping[str, study.Examples],
+    val: Answer,
+    search_results: Mapping[str, Any] | None,
+) -> View:
+    """Returns what the figures of a run show."""
+    data = study.data_text(task, dataset.source)
+    names = [name for name in configs.base().augmentation if name in config.estimator.parameters]
+    augmentation = {name: config.estimator.parameters[name] for name in names}
+    return View(task, examples, val, config.estimator.name, data, augmentation, search_results)
 
 
 def detector_scores(task: Task, said: Answer, targets: np.ndarray) -> dict[str, tuple]:
@@ -104,6 +112,15 @@ def detector_scores(task: Task, said: Answer, targets: np.ndarray) -> dict[str, 
         label: (targets[:, column] == 1, said.scores[:, column])
         for column, label in enumerate(task.classes)
     }
+
+
+def _search(view: View) -> Figure | None:
+    if view.search_results is None:
+        return None
+    score = "accuracy" if view.task.kind != "denoise" else "negative RMSE"
+    return study_figures.search_heat_map(
+        view.search_results, score, f"{view.name} on {view.data}, cross-validation on train"
+    )
 
 
 def _confusion(view: View) -> Figure:
@@ -286,9 +303,7 @@ def _augmented(view: View) -> Figure | None:
     images = view.examples["train"].images[:5]
     section = configs.base().augmentation
     section.update(on)
-    repeated = np.repeat(images, COPIES, axis=0) / np.float32(255)
-    copies = augment(jax.random.key(0), jnp.asarray(repeated), section)
-    copies = np.rint(255 * np.asarray(copies)).astype(np.uint8).reshape(5, COPIES, *images[0].shape)
+    copies = augmented_copies(images, section, COPIES)
     return image_figures.augmented(
         images, copies, f"{view.data}, train; {report.settings_text(on)}"
     )
@@ -299,7 +314,8 @@ def _texts(task: Task, targets: np.ndarray) -> list[str]:
 
 
 _OF_NETWORKS = ("learning_curve", "filters", "feature_maps", "saliency", "augmented")
-_DRAWERS: dict[str, Callable[[View], Figure | None]] = {
+DRAWERS: dict[str, Callable[[View], Figure | None]] = {
+    "search": _search,
     "confusion": _confusion,
     "thresholds": _thresholds,
     "precision_recall": _precision_recall,

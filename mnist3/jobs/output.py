@@ -3,13 +3,14 @@
 import contextlib
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import models
@@ -87,6 +88,38 @@ def misreadings(
     return split.images, split.labels, prediction.digits, prediction.confidence
 
 
+def drawers(
+    dataset: datasets.Dataset,
+    scored: dict[str, program.Scores],
+    metrics: dict[str, Any],
+    history: list[dict[str, Any]],
+) -> dict[str, Callable[[], Figure]]:
+    """Returns what draws each figure of a run, by the figure's name, in reading order."""
+    name = next(iter(scored))
+    data = f"{dataset.name} from {dataset.source}"
+    model = f"{metrics['model']['name']} on {data}"
+    images, labels, predictions, confidences = misreadings(dataset, scored)
+    return {
+        "learning_curves": lambda: figures.learning_curves(history, model),
+        "position_accuracy": lambda: figures.position_accuracy(
+            {split: metrics[split]["position_accuracy"] for split in scored},
+            {split: metrics[split]["n"] for split in scored},
+            model,
+        ),
+        "misread": lambda: figures.misread(
+            images, labels, predictions, confidences, f"{model}, {name}"
+        ),
+        "confusion": lambda: figures.position_confusion(labels, predictions, f"{model}, {name}"),
+        "reliability": lambda: figures.reliability(
+            confidences, labels, predictions, f"{model}, {name}"
+        ),
+        "examples": lambda: figures.examples(images, labels, f"{data}, {name}"),
+        "class_balance": lambda: figures.class_balance(
+            {split: held.labels for split, held in dataset.splits.items()}, data
+        ),
+    }
+
+
 def draw_figures(
     dataset: datasets.Dataset,
     scored: dict[str, program.Scores],
@@ -95,26 +128,8 @@ def draw_figures(
     folder: str,
 ) -> list[str]:
     """Draws the figures of a run into its folder and returns their files in reading order."""
-    name = next(iter(scored))
-    data = f"{dataset.name} from {dataset.source}"
-    model = f"{metrics['model']['name']} on {data}"
-    images, labels, predictions, confidences = misreadings(dataset, scored)
-    drawn = {
-        "learning_curves": figures.learning_curves(history, model),
-        "position_accuracy": figures.position_accuracy(
-            {split: metrics[split]["position_accuracy"] for split in scored},
-            {split: metrics[split]["n"] for split in scored},
-            model,
-        ),
-        "misread": figures.misread(images, labels, predictions, confidences, f"{model}, {name}"),
-        "confusion": figures.position_confusion(labels, predictions, f"{model}, {name}"),
-        "reliability": figures.reliability(confidences, labels, predictions, f"{model}, {name}"),
-        "examples": figures.examples(images, labels, f"{data}, {name}"),
-        "class_balance": figures.class_balance(
-            {split: held.labels for split, held in dataset.splits.items()}, data
-        ),
-    }
-    return drawing.save_all(drawn, folder)
+    found = drawers(dataset, scored, metrics, history)
+    return drawing.save_all({name: draw() for name, draw in found.items()}, folder)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 
 from mnist3 import config as configs
 from mnist3 import runtime, tasks
+from mnist3.data import variants
 from mnist3.data.dataset import Dataset
 from mnist3.data.noise import integer_noise
 from mnist3.errors import UserError
@@ -133,6 +134,21 @@ def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str
             "config.data.train_limit."
         )
     return found
+
+
+def with_shifted_copies(train: Examples) -> Examples:
+    """Returns examples and copies of them shifted by one pixel in four directions, five times more.
+
+    Args:
+        train: whose features are pixels without noise.
+    """
+    images = np.concatenate([variants.shift(train.images, *by) for by in variants.SHIFTS.values()])
+    return Examples(
+        images,
+        np.concatenate([train.digits] * len(variants.SHIFTS)),
+        images.reshape(len(images), -1).astype(train.features.dtype),
+        np.concatenate([train.targets] * len(variants.SHIFTS)),
+    )
 
 
 def choose(

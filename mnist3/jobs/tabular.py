@@ -32,6 +32,7 @@ from mnist3.evaluation.search import search
 from mnist3.jobs import output, tabular_output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.tabular_predict import save_model
+from mnist3.reporting import drawing
 
 IMPORTANCE_REPEATS = 5
 
@@ -105,10 +106,7 @@ def study(
     Returns:
         The content of metrics.json.
     """
-    train, test = (
-        Examples(table.features.iloc[rows[split]], table.labels[rows[split]])
-        for split in ("train", "test")
-    )
+    train, test = (examples_of(table, rows[split]) for split in ("train", "test"))
     task = task_of(table)
     candidates = {}
     names = config.tabular.estimators
@@ -121,13 +119,7 @@ def study(
         for rival in comparison.rivals
     }
     winner = scored[comparison.winner]
-    importances = permutation_importance(
-        winner.pipeline,
-        *test,
-        n_repeats=IMPORTANCE_REPEATS,
-        random_state=config.seed,
-        scoring="accuracy",
-    ).importances
+    importances = importances_of(winner.pipeline, test, config.seed)
     lines = {
         rival.name: _line(rival, candidates[rival.name], scored[rival.name])
         for rival in comparison.rivals
@@ -158,18 +150,32 @@ def study(
         winner.probabilities,
         table.classes,
     )
-    figures = tabular_output.draw_figures(
+    drawers = tabular_output.drawers(
         table,
         {"train": train.labels, "test": test.labels},
         comparison,
         {name: each.probabilities for name, each in scored.items()},
         importances,
         candidates[comparison.winner].search_results,
-        folder,
     )
+    figures = drawing.save_all({name: draw() for name, draw in drawers.items()}, folder)
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
     tabular_output.write_report(folder, config, metrics, figures, command)
     return metrics
+
+
+def examples_of(table: Table, rows: Int[np.ndarray, "n"]) -> Examples:
+    """Returns some rows of a table."""
+    return Examples(table.features.iloc[rows], table.labels[rows])
+
+
+def importances_of(
+    fitted: Pipeline, examples: Examples, seed: int
+) -> Float[np.ndarray, "columns repeats"]:
+    """Returns by how much accuracy falls when a column is shuffled, several times each."""
+    return permutation_importance(
+        fitted, *examples, n_repeats=IMPORTANCE_REPEATS, random_state=seed, scoring="accuracy"
+    ).importances
 
 
 def task_of(table: Table) -> tasks.Task:

@@ -1,12 +1,13 @@
 """What a run on a table tells the user, and the files that it leaves in the workdir."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 from jaxtyping import Float, Int
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3.data import tabular
@@ -15,7 +16,7 @@ from mnist3.evaluation import classification, curves
 from mnist3.evaluation.selection import Comparison
 from mnist3.files import replacing
 from mnist3.jobs import output
-from mnist3.reporting import classification_figures, drawing, report, study_figures
+from mnist3.reporting import classification_figures, report, study_figures
 
 METRIC_WORDS = {"n": "rows", "positives": "rows of the positive class"}
 
@@ -60,16 +61,15 @@ def write_predictions(
             writer.writerow([row, classes[label], classes[best], texts[best], *texts])
 
 
-def draw_figures(
+def drawers(
     table: Table,
     labels: Mapping[str, Int[np.ndarray, "_"]],
     comparison: Comparison,
     probabilities: Mapping[str, Float[np.ndarray, "n classes"]],
     importances: Float[np.ndarray, "columns repeats"],
     search_results: Mapping[str, Any] | None,
-    folder: str,
-) -> list[str]:
-    """Draws the figures of a run into its folder and returns their files in reading order.
+) -> dict[str, Callable[[], Figure]]:
+    """Returns what draws each figure of a run, by the figure's name, in reading order.
 
     Args:
         table: the table.
@@ -78,28 +78,37 @@ def draw_figures(
         probabilities: of the test rows, by estimator.
         importances: falls in accuracy, of each feature and repeat.
         search_results: what the winner's search tried; None without one.
-        folder: workdir of the run.
     """
-    data = f"{table.target} of {table.name}"
+    data = data_text(table)
     winner = f"{comparison.winner} on {data}"
     chosen = probabilities[comparison.winner]
     counts = classification.confusion(labels["test"], chosen.argmax(axis=1), len(table.classes))
-    drawn = {
-        "comparison": study_figures.comparison(
+    found = {
+        "comparison": lambda: study_figures.comparison(
             comparison, f"{data}, cross-validation on train", "rows"
         ),
-        "confusion": classification_figures.confusion(
+        "confusion": lambda: classification_figures.confusion(
             counts, table.classes, f"{winner}, test", "rows"
         ),
-        "roc": _roc(table, labels["test"], comparison.winner, probabilities, data),
-        "importance": study_figures.feature_importance(
+        "roc": lambda: _roc(table, labels["test"], comparison.winner, probabilities, data),
+        "importance": lambda: study_figures.feature_importance(
             list(table.features.columns), importances, "accuracy", f"{winner}, test"
         ),
-        "class_balance": classification_figures.class_balance(labels, table.classes, data, "rows"),
+        "class_balance": lambda: class_balance(table, labels),
     }
     if search_results is not None:
-        drawn["search"] = study_figures.search_heat_map(search_results, "accuracy", winner)
-    return drawing.save_all(drawn, folder)
+        found["search"] = lambda: study_figures.search_heat_map(search_results, "accuracy", winner)
+    return found
+
+
+def class_balance(table: Table, labels: Mapping[str, Int[np.ndarray, "_"]]) -> Figure:
+    """Draws the share of each class in each split of a table."""
+    return classification_figures.class_balance(labels, table.classes, data_text(table), "rows")
+
+
+def data_text(table: Table) -> str:
+    """Returns what is predicted, for the title of a figure."""
+    return f"{table.target} of {table.name}"
 
 
 def write_report(

@@ -20,6 +20,7 @@ class CNN(nn.Module):
         digits: K, positions of a number.
         stem: channels of the first convolution.
         stem_stride: of the first convolution, px.
+        stem_padding: of the first convolution, SAME or VALID.
         channels: channels of each stage.
         convolutions: convolutions a stage.
         hidden: units of the dense layers before the last one.
@@ -35,6 +36,7 @@ class CNN(nn.Module):
     convolutions: int
     hidden: Sequence[int] = ()
     dropout: float = 0.0
+    stem_padding: str = "SAME"
     classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
@@ -49,6 +51,7 @@ class CNN(nn.Module):
             self.channels,
             self.convolutions,
             self.dtype,
+            self.stem_padding,
             name="trunk",
         )(images)
         features = ops.max_pool(features, (2, 2), strides=(2, 2)).reshape(images.shape[0], -1)

@@ -115,15 +115,26 @@ class MultiHead(nn.Module):
     classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width"], train: bool = False
     ) -> Float[Array, "batch digits classes"]:
         """Returns the logits of each position of images with ink from 0 to 1."""
-        batch = images.shape[0]
-        if self.crop_height:
-            images = cut_digits(images, self.digits, self.crop_height)
-            images = images.reshape(-1, *images.shape[2:])
+        return self.read(self.cut(images), train)
+
+    def cut(
+        self, images: Float[Array, "batch height width"]
+    ) -> Float[Array, "windows rows columns"]:
+        """Returns what the trunk sees of images: windows around digits, or the images."""
+        if not self.crop_height:
+            return images
+        windows = cut_digits(images, self.digits, self.crop_height)
+        return windows.reshape(-1, *windows.shape[2:])
+
+    @nn.compact
+    def read(
+        self, windows: Float[Array, "windows rows columns"], train: bool = False
+    ) -> Float[Array, "batch digits classes"]:
+        """Returns the logits of each position of images that `cut` has cut."""
         features = Trunk(
             self.stem,
             self.stem_stride,
@@ -131,8 +142,9 @@ class MultiHead(nn.Module):
             self.convolutions,
             self.dtype,
             name="trunk",
-        )(images)
+        )(windows)
         columns = jnp.max(features, axis=1)
+        batch = len(windows) // self.digits if self.crop_height else len(windows)
         columns = columns.reshape(batch, -1, columns.shape[-1])
         columns = nn.Dropout(self.dropout, deterministic=not train)(columns)
         logits = Heads(self.digits, self.glances, self.classes, self.dtype, name="heads")(columns)

@@ -21,6 +21,7 @@ class Trunk(nn.Module):
         channels: channels of each stage.
         convolutions: convolutions a stage.
         dtype: of the arithmetic; parameters are float32.
+        stem_padding: SAME, or VALID for images with an empty border, which it leaves out.
     """
 
     stem: int
@@ -28,6 +29,7 @@ class Trunk(nn.Module):
     channels: Sequence[int]
     convolutions: int
     dtype: jnp.dtype = jnp.float32
+    stem_padding: str = "SAME"
 
     @nn.compact
     def __call__(
@@ -35,12 +37,12 @@ class Trunk(nn.Module):
     ) -> Float[Array, "batch rows columns channels"]:
         """Returns the features of images with ink from 0 to 1."""
 
-        def convolution(features, channels, size, stride, name):
+        def convolution(features, channels, size, name, stride=1, padding="SAME"):
             features = nn.Conv(
                 channels,
                 (size, size),
                 strides=stride,
-                padding="SAME",
+                padding=padding,
                 dtype=self.dtype,
                 kernel_init=nn.initializers.he_normal(),
                 conv_general_dilated=ops.conv_general_dilated,
@@ -48,11 +50,10 @@ class Trunk(nn.Module):
             )(features)
             return nn.relu(features)
 
-        features = convolution(
-            images[..., None].astype(self.dtype), self.stem, 5, self.stem_stride, "stem"
-        )
+        images = images[..., None].astype(self.dtype)
+        features = convolution(images, self.stem, 5, "stem", self.stem_stride, self.stem_padding)
         for stage, channels in enumerate(self.channels):
             features = ops.max_pool(features, (2, 2), strides=(2, 2))
             for depth in range(self.convolutions):
-                features = convolution(features, channels, 3, 1, f"stage{stage}_conv{depth}")
+                features = convolution(features, channels, 3, f"stage{stage}_conv{depth}")
         return features

@@ -5,6 +5,7 @@ those of Okabe and Ito (Color Universal Design, 2008) and the map `cividis` (Nun
 Renslow, 2018), which are told apart with every kind of colour vision.
 """
 
+import io
 import math
 import os
 import textwrap
@@ -24,7 +25,17 @@ LINES = ("-", "--", "-.", ":")  # a second way to tell curves apart, where colou
 SPLIT_COLOURS = {"train": ORANGE, "val": BLUE, "test": GREEN}
 GREY = "#666666"
 DOTS_PER_INCH = 120
+NOTEBOOK_DOTS_PER_INCH = 75  # so that a notebook with its pictures stays a small file
 TITLE_LETTERS = 10  # an inch
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows where it is the value of a cell."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=NOTEBOOK_DOTS_PER_INCH, facecolor="white")
+        return buffer.getvalue()
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:
@@ -53,7 +64,7 @@ def save_all(figures: Mapping[str, Figure], folder: str | os.PathLike) -> list[s
 
 def new_figure(width: float | int, height: float | int) -> Figure:
     """Returns an empty figure of this size in inches, with room around what it will hold."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Drawing(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
     return figure
 

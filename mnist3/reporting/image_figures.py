@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mnist3.reporting.drawing import grid_shape, image_grid, new_figure, write_title
 
+LONG_NAME = 4  # letters, above which two names do not stand side by side over an image
 SIGNED = "PuOr"  # orange below zero, purple above; told apart with every kind of colour vision
 
 
@@ -61,8 +62,10 @@ def worst(
         losses: negative log probability of the true class, nats.
         description: what they are, for the title.
     """
+    longest = max(map(len, [*targets, *predictions]), default=0)
+    between = "\n" if longest > LONG_NAME else " "
     captions = [
-        f"{target} read as {prediction}\nloss {loss:.2f}"
+        f"{target}{between}read as {prediction}\nloss {loss:.2f}"
         for target, prediction, loss in zip(targets, predictions, losses, strict=True)
     ]
     title = f"The images with the highest loss, in nats: {description}"

@@ -22,6 +22,7 @@ from mnist3.data.dataset import Stream
 from mnist3.data.noise import integer_noise
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
+from mnist3.models.multihead import MultiHead
 from mnist3.training.state import TrainState, update_average
 
 PREDICTION_BATCH = 512
@@ -226,25 +227,28 @@ def create_compute_logits(
     Args:
         model: from float32 inputs to logits.
         mesh: with the axis `data`.
-        shift: px. If not 0, the logits are mean log-probabilities over the image moved by up to
-            so many pixels, all combinations of down or up and left or right (test-time
-            augmentation, as in Krizhevsky et al. 2012, Imagenet classification with deep
-            convolutional neural networks).
+        shift: px. If not 0, the logits are mean log-probabilities over the image, or each window
+            that the model cuts out of it, moved by up to so many pixels, all combinations of down
+            or up and left or right (test-time augmentation, as in Krizhevsky et al. 2012, Imagenet
+            classification with deep convolutional neural networks).
     """
+    cuts = isinstance(model, MultiHead)
     moves = list(itertools.product(range(-shift, shift + 1), repeat=2))
 
     def compute_logits(params, batches):
         def of_batch(images):
             if not shift:
                 return model.apply({"params": params}, as_ink(images))
-            height, width = images.shape[1:]
-            padded = jnp.pad(as_ink(images), ((0, 0), (shift, shift), (shift, shift)))
+            # Windows follow the ink: with the whole image moved they would stay the same.
+            windows = model.cut(as_ink(images)) if cuts else as_ink(images)
+            padded = jnp.pad(windows, ((0, 0), (shift, shift), (shift, shift)))
 
             def of_moved(move):
                 moved = jax.lax.dynamic_slice(
-                    padded, (0, shift + move[0], shift + move[1]), (images.shape[0], height, width)
+                    padded, (0, shift + move[0], shift + move[1]), windows.shape
                 )
-                return jax.nn.log_softmax(model.apply({"params": params}, moved))
+                read = model.read if cuts else None
+                return jax.nn.log_softmax(model.apply({"params": params}, moved, method=read))
 
             return jax.lax.map(of_moved, jnp.asarray(moves)).mean(axis=0)
 

@@ -230,3 +230,14 @@ def test_a_batch_over_devices_is_augmented_alike():
     images = random_images(8 * mesh.size)
     sharded = jax.device_put(images, NamedSharding(mesh, PartitionSpec("data")))
     np.testing.assert_allclose(run(sharded, config(**ALL)), run(images, config(**ALL)), atol=1e-5)
+
+
+def test_copies_to_look_at_differ_from_each_other_and_stay_in_order():
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[0, 10:18, 10:18] = 255
+    config = ConfigDict(OFF | {"rotation": 20.0})
+    copies = augmentation.augmented_copies(images, config, 3)
+    assert copies.shape == (2, 3, 28, 28) and copies.dtype == np.uint8
+    assert copies[0].any() and not copies[1].any()
+    assert (copies[0, 0] != copies[0, 1]).any()
+    assert (augmentation.augmented_copies(images, ConfigDict(OFF), 1)[:, 0] == images).all()

@@ -103,3 +103,12 @@ def test_a_folder_that_is_missing_or_a_file_is_named(tmp_path):
 def test_an_unknown_name_gets_the_nearest_valid_one(name, nearest):
     with pytest.raises(UserError, match=f"unknown digit source '{name}'.*mean '{nearest}'"):
         sources.load_source(name)
+
+
+def test_mnist_is_at_hand_only_with_all_its_files(tiny_mnist, tmp_path):
+    assert sources.has_mnist(str(tiny_mnist))
+    tiny_mnist.rename(tmp_path / "mnist")
+    assert sources.has_mnist(str(tmp_path))
+    (tmp_path / "mnist" / next(iter(idx.MNIST_FILES))).unlink()
+    assert not sources.has_mnist(str(tmp_path))
+    assert not sources.has_mnist(str(tmp_path / "nowhere"))

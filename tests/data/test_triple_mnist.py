@@ -110,6 +110,13 @@ def test_finds_the_zip_in_a_data_folder(tmp_path, cache, files):
     check_tiny(load_triple_mnist(str(tmp_path), cache).splits)
 
 
+def test_says_whether_there_is_something_to_load(tmp_path, files):
+    assert not triple_mnist.has_triple_mnist(str(tmp_path))
+    assert not triple_mnist.has_triple_mnist(str(tmp_path / "nowhere"))
+    write_zip(tmp_path / "triple_mnist.zip", files)
+    assert triple_mnist.has_triple_mnist(str(tmp_path))
+
+
 def test_skips_what_operating_systems_leave(tmp_path, cache, files):
     litter = ["__MACOSX/triple_mnist/train/000/._0_000.png", "triple_mnist/.DS_Store"]
     litter += ["triple_mnist/train/Thumbs.db", "triple_mnist/val/007/desktop.ini"]

@@ -44,3 +44,12 @@ def test_standardised_pixels_have_mean_0_and_spread_1():
     assert values.mean(axis=0) == pytest.approx(0)
     assert values.std(axis=0)[1:] == pytest.approx(1)
     assert not values[:, 0].any()
+
+
+def test_shifted_copies_leave_the_image_itself_out():
+    images = np.zeros((2, 3, 3), np.uint8)
+    images[:, 1, 1] = 9
+    copies = variants.shifted_copies(images)
+    assert copies.shape == (2, 4, 3, 3)
+    places = {tuple(int(place[0]) for place in np.nonzero(copy)) for copy in copies[1]}
+    assert places == {(0, 1), (2, 1), (1, 0), (1, 2)}

@@ -115,3 +115,13 @@ def test_a_recall_above_one_is_refused():
     curve = curves.precision_recall(*detector(10, 0))
     with pytest.raises(UserError, match="from 0 to 1"):
         curves.threshold_for_recall(curve, 1.5)
+
+
+def test_a_threshold_from_elsewhere_counts_scores_of_at_least_it():
+    targets = np.array([False, True, False, True])
+    curve = curves.precision_recall(targets, np.array([0.0, 1.0, 2.0, 3.0]))
+    assert curves.at_threshold(curve, 2.0) == (2.0, 0.5, 0.5)
+    assert curves.at_threshold(curve, 2.5) == (2.5, 1.0, 0.5)
+    assert curves.at_threshold(curve, -1.0) == (-1.0, 0.5, 1.0)
+    with pytest.raises(UserError, match="no score reaches the threshold 4"):
+        curves.at_threshold(curve, 4.0)

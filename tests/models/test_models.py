@@ -45,6 +45,25 @@ def test_multihead_reads_a_digit_at_any_height():
     )
 
 
+def test_a_stem_without_padding_sees_no_border():
+    config = base().model
+    config.name, config.stem, config.channels, config.hidden = "cnn", 4, (6,), (8,)
+    image = jax.random.uniform(jax.random.key(0), (1, 28, 28))
+
+    def features_and_change(padding):
+        config.stem_padding = padding
+        model = models.create(config, 1)
+        params = model.init(jax.random.key(1), image)["params"]
+        # Of 28 pixels a stride of 2 without padding reaches 27.
+        logits = [model.apply({"params": params}, x) for x in (image, image.at[:, 27].set(1.0))]
+        return params["hidden0"]["kernel"].shape[0], np.abs(logits[0] - logits[1]).max()
+
+    assert features_and_change("VALID") == (3 * 3 * 6, 0)
+    features, change = features_and_change("SAME")
+    assert features == 3 * 3 * 6
+    assert change > 0
+
+
 def test_dropout_acts_in_training_alone():
     config = base().model
     config.dropout = 0.5

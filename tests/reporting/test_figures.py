@@ -1,3 +1,5 @@
+import io
+
 import matplotlib._pylab_helpers
 import numpy as np
 import pytest
@@ -152,3 +154,15 @@ def test_save_gives_the_same_bytes_and_leaves_no_global_state(tmp_path):
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["first.png", "second.png"]
     assert matplotlib._pylab_helpers.Gcf.figs == {}
+
+
+def test_a_notebook_shows_a_figure_by_itself():
+    figure = drawing.new_figure(4, 2)
+    figure.subplots()
+    shown = figure._repr_png_()
+    with Image.open(io.BytesIO(shown)) as image:
+        assert image.size == (
+            4 * drawing.NOTEBOOK_DOTS_PER_INCH,
+            2 * drawing.NOTEBOOK_DOTS_PER_INCH,
+        )
+    assert shown == figure._repr_png_()

@@ -32,6 +32,8 @@ def test_worst_and_suspected_images_say_why(texts, drawn_whole):
     figure = image_figures.worst(IMAGES[:2], *names, np.array([3.456, 0.5]), WORDS)
     assert "1 read as 7\nloss 3.46" in texts(figure)
     drawn_whole(figure, WORDS)
+    long = image_figures.worst(IMAGES[:1], ["large+odd"], ["none"], np.array([2.0]), WORDS)
+    assert "large+odd\nread as none\nloss 2.00" in texts(long)
     figure = image_figures.suspects(IMAGES[:2], *names, np.array([0.8, 0.6]), WORDS)
     assert "labelled 2\n3 with 60%" in texts(figure)
     drawn_whole(figure, WORDS)

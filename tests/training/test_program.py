@@ -149,6 +149,35 @@ def test_moved_images_are_read_together(dataset):
     np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-4, atol=1e-5)
 
 
+def test_windows_are_moved_where_digits_are_cut_out(dataset):
+    config = tiny_config()
+    config.model.crop_height = 24
+    parts = assemble(config, 32)
+    params = parts.initial_state().params
+    images = dataset.splits["test"].images[:4]
+    batches = program.batched(images, parts.mesh)
+    together = program.create_compute_logits(parts.model, parts.mesh, shift=1)(params, batches)
+    windows = np.asarray(parts.model.cut(program.as_ink(jax.numpy.asarray(images))))
+    height, width = windows.shape[1:]
+    padded = jax.numpy.pad(windows, ((0, 0), (1, 1), (1, 1)))
+    read = [
+        parts.model.apply(
+            {"params": params},
+            padded[:, 1 + down : 1 + down + height, 1 + right : 1 + right + width],
+            method=parts.model.read,
+        )
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    ]
+    assert np.ptp(np.asarray(read), axis=0).max() > 1e-3
+    np.testing.assert_allclose(
+        together,
+        np.mean([jax.nn.log_softmax(logits) for logits in read], axis=0),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
 def test_digit_images_are_augmented_once_an_epoch(dataset):
     config = tiny_config()
     config.augmentation.shift = 3

@@ -1,0 +1,85 @@
+"""What notebooks call, on the embedded data."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from mnist3.errors import UserError
+from mnist3.jobs import notebook, study
+from mnist3.jobs.notebook import AtHand
+
+DIGITS = AtHand("digits", "composed", None)
+CLASSIFY = "experiments/classify.py:train_limit=60,estimator=knn"
+TINY = (
+    "experiments/three_digits.py:model={},images=256 --config.data.digits=2 --config.data.width=56"
+    " --config.data.val_examples=40 --config.data.test_examples=40 --config.model.stem=4"
+    " --config.model.channels=(8,) --config.training.batch_size=64"
+)
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+
+@pytest.mark.parametrize("variable", [None, "", "/nonexistent"])
+def test_without_files_the_embedded_digits_are_at_hand(variable, monkeypatch):
+    monkeypatch.delenv("MNIST3_DATA_DIR", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("MNIST3_DATA_DIR", variable)
+    assert notebook.data_at_hand() == DIGITS
+    assert "not MNIST" in str(DIGITS)
+
+
+def test_mnist_is_at_hand_where_its_files_are(data_dir, monkeypatch):
+    monkeypatch.setenv("MNIST3_DATA_DIR", data_dir)
+    assert notebook.data_at_hand() == AtHand("mnist", "triple_mnist", data_dir)
+
+
+def test_an_estimator_is_fitted_as_its_experiment_says():
+    found = notebook.fit(f"{CLASSIFY} --config.estimator.parameters.n_neighbors=1", DIGITS)
+    assert len(found.examples["train"].images) == 60
+    assert found.candidate.estimator.n_neighbors == 1
+    accuracy = found.measure()["accuracy"]
+    assert accuracy == pytest.approx(found.right.mean()) and accuracy > 0.5
+    assert found.measure("test")["n"] == len(found.examples["test"].images)
+    assert found.about == "knn on the ten digits (source digits), val"
+
+
+def test_a_detector_has_curves_of_both_splits():
+    found = notebook.fit(f"{CLASSIFY},task=binary", DIGITS)
+    assert found.precision_recall().average_precision == found.measure()["average_precision"]
+    assert found.roc("test").area == found.measure("test")["roc_auc"]
+
+
+def test_shifted_copies_follow_the_images():
+    plain = notebook.fit(CLASSIFY, DIGITS)
+    moved = notebook.fit(CLASSIFY, DIGITS, shifted=True)
+    images, digits, features, targets = moved.examples["train"]
+    assert len(images) == len(digits) == len(targets) == 300
+    assert (images[:60] == plain.examples["train"].images).all()
+    assert (images[60:120, :-1] == images[:60, 1:]).all() or (
+        images[60:120, :, :-1] == images[:60, :, 1:]
+    ).all()
+    assert (study.as_images(features) == images).all() and features.dtype == np.float32
+    assert (targets == digits).all()
+
+
+def test_figures_go_by_the_names_that_a_run_has():
+    found = notebook.fit(CLASSIFY, DIGITS)
+    assert isinstance(found.draw("confusion"), Figure)
+    with pytest.raises(UserError, match="no figure 'confusoin'; did you mean 'confusion'"):
+        found.draw("confusoin")
+    with pytest.raises(UserError, match="does not go with"):
+        found.draw("filters")
+
+
+def test_a_reader_keeps_its_results_in_memory():
+    found = notebook.train_reader(TINY.format("multihead"), DIGITS)
+    labels = found.dataset.splits["val"].labels
+    assert found.metrics["val"]["exact_match"] == found.right.mean()
+    assert found.metrics["test"]["n"] == 40
+    assert [len(text) for text in found.texts("val")] == [2] * len(labels)
+    ink = jnp.asarray(found.dataset.splits["val"].images[:3] / np.float32(255))
+    assert found.logits(ink).shape == (3, 2, 10)
+    assert len(found.history) == 1
+    assert isinstance(found.draw("misread"), Figure)
+    with pytest.raises(UserError, match="no figure"):
+        found.draw("filters")
