@@ -1,6 +1,9 @@
 """The study of chapter 3 of a well-known textbook on MNIST, its published figures beside ours.
 
-python launch.py --config=experiments/textbook.py
+Measured on MNIST with scikit-learn 1.9.1: all published figures but three match, those of SGD on ten
+classes (folds plain and scaled, scores of the first image), and the table says why:
+
+    python launch.py --config=experiments/textbook.py
 """
 
 from ml_collections import ConfigDict
