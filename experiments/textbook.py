@@ -1,7 +1,7 @@
 """The study of chapter 3 of a well-known textbook on MNIST, its published figures beside ours.
 
-Measured on MNIST with scikit-learn 1.9.1: all published figures but three match, those of SGD on ten
-classes (folds plain and scaled, scores of the first image), and the table says why:
+Measured on MNIST with scikit-learn 1.9.1: all published figures but three match, those of SGD on
+ten classes (folds plain and scaled, scores of the first image), and the table says why:
 
     python launch.py --config=experiments/textbook.py
 """

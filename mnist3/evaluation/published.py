@@ -15,8 +15,8 @@ PUBLISHED_WITH = "1.0 to 1.2"  # scikit-learn
 
 _OBJECTIVE = (
     "since scikit-learn 1.8 SGD stops when loss and penalty together no longer fall, before it "
-    "was the loss alone (its release notes, pull request 31856); 1.7.2 gives the published accuracy "
-    "of plain pixels"
+    "was the loss alone (its release notes, pull request 31856); with 1.7.2 the folds of plain "
+    "pixels are the published ones"
 )
 
 
