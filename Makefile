@@ -11,7 +11,7 @@ run: $(INSTALLED)
 	$(VENV)/bin/python launch.py --config=experiments/quickstart.py
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
+	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
 # Ours and the peers in turn; wants the machine to itself and MNIST3_DATA_DIR.
 bench: $(BENCH)

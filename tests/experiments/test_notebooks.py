@@ -13,7 +13,7 @@ import matplotlib.font_manager  # writes the font cache, which the kernels then 
 import nbformat
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
 LARGEST = 1_500_000  # bytes of a notebook
