@@ -25,8 +25,8 @@
 # %%
 from mnist3.data import variants
 from mnist3.evaluation import selection
-from mnist3.jobs import notebook, study
-from mnist3.reporting import image_figures, study_figures, tables
+from mnist3.jobs import notebook
+from mnist3.reporting import image_figures, report, study_figures, tables
 
 # %% [markdown]
 # MNIST if `MNIST3_DATA_DIR` leads to it, else the embedded digits, which are another and easier
@@ -166,7 +166,7 @@ tuned = notebook.fit(
     f"experiments/classify.py:source={data.source},estimator=knn,search=grid,train_limit=2000,val_fraction=0.2",
     data,
 )
-print("chosen:", study.settings_text(tuned.candidate.parameters))
+print("chosen:", report.settings_text(tuned.candidate.parameters))
 tuned.draw("search")
 
 # %% [markdown]
