@@ -57,18 +57,6 @@ def limit_threads() -> None:
     os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 
-def wake(library: str) -> None:
-    """Computes one number, so that what a library loads at its first call is loaded."""
-    if library == "jax":
-        import jax
-
-        jax.block_until_ready(jax.jit(lambda x: x + 1)(1.0))
-    else:
-        import torch
-
-        torch.ones(1).add(1)
-
-
 def main(library: str, fit: str, data_dir: str, seed: str, result: str) -> None:
     """Runs a fit and writes its curve and compile seconds to a JSON file.
 
@@ -84,7 +72,6 @@ def main(library: str, fit: str, data_dir: str, seed: str, result: str) -> None:
     module, function = fit.split(":")
     fit_function = getattr(importlib.import_module(module), function)
     report = Report()
-    wake(library)
     if library == "jax":
         import jax
 

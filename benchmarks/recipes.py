@@ -44,16 +44,22 @@ def _fit(config: ConfigDict, train: Split, held_out: Split, seed: int, report: R
 
 
 def _train(parts: Run, train: Split) -> TrainState:
-    """Returns the state after the last epoch."""
-    data = program.replicate(program.Examples(train.images, train.labels), parts.mesh)
-    state = parts.initial_state()
+    """Returns the state after the last epoch: initial parameters and all epochs in one program."""
     train_epoch = program.create_train_epoch(
         parts.model, parts.optimizer, parts.config, parts.steps, None, parts.mesh
     )
-    for epoch in range(parts.config.training.epochs):
-        key = program.replicate(jax.random.fold_in(parts.keys()[1], epoch), parts.mesh)
-        state, _ = train_epoch(state, data, key)
-    return state
+
+    def train_all(data: program.Examples, init_key: jax.Array, keys: jax.Array) -> TrainState:
+        return jax.lax.scan(
+            lambda state, key: (train_epoch(state, data, key)[0], None),
+            parts.create_state(init_key),
+            keys,
+        )[0]
+
+    init_key, epochs_key = parts.keys()
+    keys = jax.random.split(epochs_key, parts.config.training.epochs)
+    data = program.Examples(train.images, train.labels)
+    return jax.jit(train_all)(*program.replicate((data, init_key, keys), parts.mesh))
 
 
 def _exact_match(parts: Run, state: TrainState, split: Split) -> float:

@@ -3,6 +3,9 @@
 import os
 import pathlib
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import hypothesis
 import jaxtyping
 import pytest

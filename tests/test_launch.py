@@ -104,8 +104,21 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
     assert list(rows[0])[:4] == ["index", "label", "prediction", "confidence"]
     share = np.mean([row["label"] == row["prediction"] for row in rows])
     assert share == pytest.approx(metrics["test"]["exact_match"])
-    assert (workdir / "report.html").read_text().count("data:image/png") >= 3
-    assert list((workdir / "figures").glob("*.png"))
+    figures = {path.stem for path in (workdir / "figures").glob("*.png")}
+    assert figures == {
+        "learning_curves",
+        "position_accuracy",
+        "misread",
+        "confusion",
+        "reliability",
+        "examples",
+        "class_balance",
+        "augmented",
+        "filters",
+        "feature_maps",
+        "saliency",
+    }
+    assert (workdir / "report.html").read_text().count("data:image/png") == len(figures)
     assert "source digits" in done.stdout
     assert str(workdir) in done.stdout
 

@@ -24,8 +24,7 @@
 
 # %%
 from mnist3.data import augmentation
-from mnist3.estimators.flax_estimator import as_ink
-from mnist3.evaluation import inspection, selection
+from mnist3.evaluation import selection
 from mnist3.jobs import audit, notebook
 from mnist3.reporting import figures, image_figures, study_figures, tables
 
@@ -143,7 +142,7 @@ best.draw("learning_curves")
 # strokes in one direction.
 
 # %%
-image_figures.filters(inspection.first_filters(best.params), best.about)
+best.draw("filters")
 
 # %% [markdown]
 # A *feature map* shows where in the image a pattern was found. Deeper layers see larger pieces of
@@ -151,10 +150,7 @@ image_figures.filters(inspection.first_filters(best.params), best.about)
 # these are the maps of the first one.
 
 # %%
-ink = as_ink(val.images[some][:4])
-image_figures.feature_maps(
-    ink[0], inspection.feature_maps(best.model, best.params, ink[0]), best.about
-)
+best.draw("feature_maps")
 
 # %% [markdown]
 # And backwards: which pixels would change the answer? Orange and purple show where more ink would
@@ -162,12 +158,7 @@ image_figures.feature_maps(
 # that looks at the margin.
 
 # %%
-image_figures.saliency(
-    ink,
-    inspection.input_gradients(best.logits, ink),
-    best.texts("val")[some][: len(ink)],
-    best.about,
-)
+best.draw("saliency")
 
 # %% [markdown]
 # ## Results

@@ -15,7 +15,8 @@ from mnist3.errors import UserError
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
-from mnist3.reporting import report
+from mnist3.jobs.reader import Reader
+from mnist3.reporting import drawing, report
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
@@ -87,16 +88,18 @@ def evaluate_run(
             os.path.join(folder, f"predictions_{name}.csv"), labels, scores.prediction
         )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
+    params = jax.device_get(state.inference_params)
+    reader = Reader(parts.config, dataset, parts.model, params, history, scored, metrics)
     report.write(
         os.path.join(folder, "report.html"),
         config=parts.config.to_dict(),
         metrics=metrics,
         history=history,
-        figures=output.draw_figures(dataset, scored, metrics, history, folder),
+        figures=drawing.save_all({name: draw() for name, draw in reader.drawers().items()}, folder),
         command=command,
     )
     if tracker is not None:
-        tracker.log_misread(*output.misreadings(dataset, scored))
+        tracker.log_misread(*reader.misreadings)
         tracker.summary(metrics)
     return metrics
 

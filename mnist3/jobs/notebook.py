@@ -11,10 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 from absl import logging
-from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -24,15 +22,15 @@ from mnist3.data import dataset as datasets
 from mnist3.data.dataset import Dataset
 from mnist3.data.sources import has_mnist
 from mnist3.data.triple_mnist import has_triple_mnist
-from mnist3.errors import UserError
 from mnist3.evaluation import curves
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.cached import Inputs
-from mnist3.jobs import evaluate, experiments, fit_figures, output, study, train
+from mnist3.jobs import evaluate, experiments, fit_figures, study, train
+from mnist3.jobs.reader import Reader
+from mnist3.reporting import drawing
 from mnist3.reporting.report import SOURCE_WORDS
-from mnist3.tasks import Task, number_text
+from mnist3.tasks import Task
 from mnist3.tracking import Tracker
-from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.run import assemble
 
@@ -123,64 +121,13 @@ class Fitted(NamedTuple):
             self.answers["val"],
             self.candidate.search_results,
         )
-        return _drawn(
+        return drawing.draw(
             name, {key: functools.partial(draw, view) for key, draw in fit_figures.DRAWERS.items()}
         )
 
     def _detector(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         said, targets = self.answers[split], self.examples[split].targets
         return next(iter(fit_figures.detector_scores(self.task, said, targets).values()))
-
-
-class Reader(NamedTuple):
-    """A model trained to read numbers, and what it makes of val and, if there is one, of test.
-
-    Attributes:
-        config: of the experiment.
-        dataset: with val and, if it has one, test.
-        model: from images to logits.
-        params: those of the best epoch on val.
-        history: a line an epoch.
-        scored: by split.
-        metrics: as in metrics.json, without times.
-    """
-
-    config: ConfigDict
-    dataset: Dataset
-    model: nn.Module
-    params: optax.Params
-    history: list[dict[str, Any]]
-    scored: dict[str, program.Scores]
-    metrics: dict[str, Any]
-
-    @property
-    def about(self) -> str:
-        """What it read, for a title."""
-        return f"{self.config.model.name} on {self.dataset.name} from {self.dataset.source}, val"
-
-    @property
-    def right(self) -> Bool[np.ndarray, "n"]:
-        """Which numbers of val it reads right."""
-        return (self.scored["val"].prediction.digits == self.dataset.splits["val"].labels).all(
-            axis=1
-        )
-
-    def texts(self, split: str) -> list[str]:
-        """Returns the numbers that it reads from the images of a split."""
-        return [number_text(digits) for digits in self.scored[split].prediction.digits]
-
-    def logits(self, images: Float[Array, "n height width"]) -> Float[Array, "n *outputs"]:
-        """Returns the model's logits of images with ink from 0 to 1."""
-        return self.model.apply({"params": self.params}, images)
-
-    def draw(self, name: str) -> Figure:
-        """Returns one of the figures that a run has, by its name in `output.drawers`.
-
-        Raises:
-            UserError: if there is no such figure.
-        """
-        drawers = output.drawers(self.dataset, self.scored, self.metrics, self.history)
-        return _drawn(name, drawers)
 
 
 def begin() -> AtHand:
@@ -269,15 +216,3 @@ def train_reader(experiment: str, at_hand: AtHand) -> Reader:
         metrics[name] = evaluate.measure(dataset.splits[name].labels, scores)
     params = jax.device_get(state.inference_params)
     return Reader(config, dataset, parts.model, params, history, scored, metrics)
-
-
-def _drawn(name: str, drawers: dict[str, Any]) -> Figure:
-    if name not in drawers:
-        raise UserError(
-            f"there is no figure {name!r}; did you mean {configs.nearest(name, list(drawers))!r}? "
-            f"There are {', '.join(drawers)}."
-        )
-    figure = drawers[name]()
-    if figure is None:
-        raise UserError(f"the figure {name} does not go with this task and estimator.")
-    return figure

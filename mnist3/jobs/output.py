@@ -3,14 +3,13 @@
 import contextlib
 import csv
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
-from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import models
@@ -18,10 +17,9 @@ from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
 from mnist3.files import replacing
 from mnist3.jobs.workdir import MODEL_FILE
-from mnist3.reporting import drawing, figures, report
+from mnist3.reporting import report
 from mnist3.tasks import Prediction, number_text
 from mnist3.tracking import Tracker
-from mnist3.training import program
 from mnist3.training.run import Run
 
 FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
@@ -72,64 +70,6 @@ def log_model(parts: Run) -> None:
     )
     parameters = models.parameter_count(parts.state_shapes().params)
     logging.info("%s: %d parameters%s", config.model.name, parameters, table)
-
-
-def misreadings(
-    dataset: datasets.Dataset, scored: dict[str, program.Scores]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns images, labels, predictions and confidences to find mistakes in.
-
-    They are those of val where there is a val: who looks for mistakes in order to mend them must
-    not look at test.
-    """
-    name = next(iter(scored))
-    prediction = scored[name].prediction
-    split = dataset.splits[name]
-    return split.images, split.labels, prediction.digits, prediction.confidence
-
-
-def drawers(
-    dataset: datasets.Dataset,
-    scored: dict[str, program.Scores],
-    metrics: dict[str, Any],
-    history: list[dict[str, Any]],
-) -> dict[str, Callable[[], Figure]]:
-    """Returns what draws each figure of a run, by the figure's name, in reading order."""
-    name = next(iter(scored))
-    data = f"{dataset.name} from {dataset.source}"
-    model = f"{metrics['model']['name']} on {data}"
-    images, labels, predictions, confidences = misreadings(dataset, scored)
-    return {
-        "learning_curves": lambda: figures.learning_curves(history, model),
-        "position_accuracy": lambda: figures.position_accuracy(
-            {split: metrics[split]["position_accuracy"] for split in scored},
-            {split: metrics[split]["n"] for split in scored},
-            model,
-        ),
-        "misread": lambda: figures.misread(
-            images, labels, predictions, confidences, f"{model}, {name}"
-        ),
-        "confusion": lambda: figures.position_confusion(labels, predictions, f"{model}, {name}"),
-        "reliability": lambda: figures.reliability(
-            confidences, labels, predictions, f"{model}, {name}"
-        ),
-        "examples": lambda: figures.examples(images, labels, f"{data}, {name}"),
-        "class_balance": lambda: figures.class_balance(
-            {split: held.labels for split, held in dataset.splits.items()}, data
-        ),
-    }
-
-
-def draw_figures(
-    dataset: datasets.Dataset,
-    scored: dict[str, program.Scores],
-    metrics: dict[str, Any],
-    history: list[dict[str, Any]],
-    folder: str,
-) -> list[str]:
-    """Draws the figures of a run into its folder and returns their files in reading order."""
-    found = drawers(dataset, scored, metrics, history)
-    return drawing.save_all({name: draw() for name, draw in found.items()}, folder)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,15 @@ import io
 import math
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mnist3.config import nearest
+from mnist3.errors import UserError
 from mnist3.files import replacing
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -48,17 +50,41 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, facecolor="white")
 
 
-def save_all(figures: Mapping[str, Figure], folder: str | os.PathLike) -> list[str]:
+def draw(name: str, drawers: Mapping[str, Callable[[], Figure | None]]) -> Figure:
+    """Returns one of several figures.
+
+    Args:
+        name: of the figure.
+        drawers: what draws each, by name.
+
+    Raises:
+        UserError: if there is none of the name, or it has nothing to show.
+    """
+    if name not in drawers:
+        raise UserError(
+            f"there is no figure {name!r}; did you mean {nearest(name, list(drawers))!r}? "
+            f"There are {', '.join(drawers)}."
+        )
+    figure = drawers[name]()
+    if figure is None:
+        raise UserError(f"the figure {name} does not go with this task and estimator.")
+    return figure
+
+
+def save_all(figures: Mapping[str, Figure | None], folder: str | os.PathLike) -> list[str]:
     """Writes figures as `figures/NAME.png` into the folder of a run and returns their files.
+
+    Those that are None are left out.
 
     Raises:
         OSError: if one cannot be written.
     """
     place = os.path.join(folder, "figures")
     os.makedirs(place, exist_ok=True)
-    paths = {name: os.path.join(place, f"{name}.png") for name in figures}
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    paths = {name: os.path.join(place, f"{name}.png") for name in drawn}
     for name, path in paths.items():
-        save(figures[name], path)
+        save(drawn[name], path)
     return list(paths.values())
 
 

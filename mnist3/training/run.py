@@ -38,17 +38,18 @@ class Run:
 
     def initial_state(self) -> TrainState:
         """Returns the state before the first step, on every device."""
-        return program.replicate(jax.jit(self._create)(self.keys()[0]), self.mesh)
+        return program.replicate(jax.jit(self.create_state)(self.keys()[0]), self.mesh)
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
-            jax.eval_shape(self._create, self.keys()[0]),
+            jax.eval_shape(self.create_state, self.keys()[0]),
         )
 
-    def _create(self, key: jax.Array) -> TrainState:
+    def create_state(self, key: jax.Array) -> TrainState:
+        """Returns the state before the first step, with initial parameters drawn with the key."""
         size = (self.config.data.height, self.config.data.width)
         averaged = self.config.training.ema_decay > 0
         return create_state(key, self.model, self.optimizer, size, averaged)

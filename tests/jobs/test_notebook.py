@@ -81,5 +81,13 @@ def test_a_reader_keeps_its_results_in_memory():
     assert found.logits(ink).shape == (3, 2, 10)
     assert len(found.history) == 1
     assert isinstance(found.draw("misread"), Figure)
-    with pytest.raises(UserError, match="no figure"):
-        found.draw("filters")
+    with pytest.raises(UserError, match="no figure 'missread'; did you mean 'misread'"):
+        found.draw("missread")
+
+
+def test_a_reader_without_convolutions_has_no_figures_of_them():
+    found = notebook.train_reader(TINY.format("logistic"), DIGITS)
+    assert isinstance(found.draw("saliency"), Figure)
+    for name in ("filters", "feature_maps", "augmented"):
+        with pytest.raises(UserError, match="does not go with"):
+            found.draw(name)
