@@ -26,6 +26,6 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.rotation = 15.0
     config.augmentation.scale = 0.15
     config.augmentation.shear = 15.0
-    config.training.epochs = 30
-    config.evaluation.shift = 2
+    config.training.epochs = 36
+    config.evaluation.shift = 1
     return config

@@ -15,7 +15,7 @@ from mnist3.config import base, parse_variants
 def get_config(argument: str = "") -> ConfigDict:
     """Variants: `model`, `epochs`, and the protocol, `numbers` and `digit_images`."""
     variants = parse_variants(
-        argument, model="multihead", epochs=10, numbers="disjoint", digit_images="shared"
+        argument, model="multihead", epochs=8, numbers="disjoint", digit_images="shared"
     )
     config = base()
     config.data.name = "triple_mnist"

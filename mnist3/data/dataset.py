@@ -5,7 +5,6 @@ import functools
 import hashlib
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
@@ -23,7 +22,7 @@ from mnist3.data.composition import (
 )
 from mnist3.data.resplit import resplit
 from mnist3.data.sources import DigitSource, load_source
-from mnist3.data.splits import Split
+from mnist3.data.splits import Split, data_key
 from mnist3.data.triple_mnist import load_triple_mnist
 from mnist3.errors import UserError
 
@@ -160,7 +159,7 @@ def _load_composed(config: ConfigDict, data_dir: str | None, cache_dir: str) -> 
     splits, drawn = {}, {"train": indices["train"][:, None]}
     examples = {"val": config.val_examples, "test": config.test_examples}
     for position, (name, count) in enumerate(examples.items()):
-        key = jax.random.fold_in(jax.random.key(config.seed), position)
+        key = data_key(config.seed, position)
         images, labels, used = compose_split(key, pools[name], numbers[name], layout, count)
         splits[name] = Split(np.asarray(images), np.asarray(labels))
         drawn[name] = np.asarray(used)

@@ -332,17 +332,17 @@ def _test_accuracy(study: Study, parameters: dict[str, Any]) -> float:
 
 
 STEPS = (
-    Step("binary", "dummy detector", 1, _dummy),
-    Step("binary", "SGD detector, 3 folds and all images", 35, _detector),
-    Step("binary", "random forest detector, 3 folds", 30, _forest),
+    Step("binary", "dummy detector", 2, _dummy),
+    Step("binary", "SGD detector, 3 folds and all images", 26, _detector),
+    Step("binary", "random forest detector, 3 folds", 27, _forest),
     Step("multiclass", "SVC on the first images", 2, _svc),
-    Step("multiclass", "SGD on ten classes, 3 folds and all images", 250, _ten_classes),
-    Step("multiclass", "SGD on ten classes, scaled, 3 folds", 400, _ten_classes_scaled),
-    Step("multilabel", "nearest neighbours, large and odd, 3 folds", 45, _labels),
+    Step("multiclass", "SGD on ten classes, 3 folds and all images", 207, _ten_classes),
+    Step("multiclass", "SGD on ten classes, scaled, 3 folds", 448, _ten_classes_scaled),
+    Step("multilabel", "nearest neighbours, large and odd, 3 folds", 43, _labels),
     Step("multilabel", "chain of SVCs, large and odd", 1, _chain),
-    Step("noise", "nearest neighbours cleaning noise", 5, _noise),
-    Step("neighbours", "nearest neighbours, test", 15, _neighbours),
-    Step("neighbours", "nearest neighbours, grid search", 30, _grid),
-    Step("neighbours", "nearest neighbours tuned, test", 20, _tuned),
-    Step("neighbours", "nearest neighbours with shifted copies, test", 90, _shifted),
+    Step("noise", "nearest neighbours cleaning noise", 4, _noise),
+    Step("neighbours", "nearest neighbours, test", 11, _neighbours),
+    Step("neighbours", "nearest neighbours, grid search", 12, _grid),
+    Step("neighbours", "nearest neighbours tuned, test", 12, _tuned),
+    Step("neighbours", "nearest neighbours with shifted copies, test", 57, _shifted),
 )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import joblib
 import numpy as np
 from absl import logging
@@ -19,6 +18,7 @@ from mnist3 import runtime, tasks
 from mnist3.data import variants
 from mnist3.data.dataset import Dataset
 from mnist3.data.noise import integer_noise
+from mnist3.data.splits import data_key
 from mnist3.errors import UserError
 from mnist3.estimators import registry
 from mnist3.evaluation import answers, search
@@ -120,7 +120,7 @@ def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str
         images, digits = split.images[chosen], split.labels[chosen, 0]
         pixels = features = images.reshape(len(images), -1)
         if task.kind == "denoise":
-            key = jax.random.fold_in(jax.random.key(config.data.seed), position)
+            key = data_key(config.data.seed, position)
             features = features + np.asarray(integer_noise(key, features.shape, task.noise))
             features, targets = features.astype(np.float32), pixels
         else:
