@@ -1,5 +1,7 @@
 """Our contenders: experiments of this project, timed as the peers are."""
 
+import functools
+
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -12,7 +14,7 @@ from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
 from mnist3.data.splits import Split
 from mnist3.training import program
-from mnist3.training.run import Run, assemble
+from mnist3.training.run import Run, assemble, keys_of
 from mnist3.training.state import TrainState
 
 
@@ -49,17 +51,18 @@ def _train(parts: Run, train: Split) -> TrainState:
         parts.model, parts.optimizer, parts.config, parts.steps, None, parts.mesh
     )
 
-    def train_all(data: program.Examples, init_key: jax.Array, keys: jax.Array) -> TrainState:
+    def train_all(data: program.Examples, seed: jax.Array) -> TrainState:
+        init_key, epochs_key = keys_of(seed)
+        epochs = jax.numpy.arange(parts.config.training.epochs)
         return jax.lax.scan(
             lambda state, key: (train_epoch(state, data, key)[0], None),
             parts.create_state(init_key),
-            keys,
+            jax.vmap(functools.partial(jax.random.fold_in, epochs_key))(epochs),
         )[0]
 
-    init_key, epochs_key = parts.keys()
-    keys = jax.random.split(epochs_key, parts.config.training.epochs)
     data = program.Examples(train.images, train.labels)
-    return jax.jit(train_all)(*program.replicate((data, init_key, keys), parts.mesh))
+    seed = np.asarray(parts.config.seed, np.int32)
+    return jax.jit(train_all)(*program.replicate((data, seed), parts.mesh))
 
 
 def _exact_match(parts: Run, state: TrainState, split: Split) -> float:

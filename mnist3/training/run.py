@@ -6,6 +6,7 @@ import jax
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
 from mnist3 import models
@@ -34,7 +35,7 @@ class Run:
 
     def keys(self) -> tuple[jax.Array, jax.Array]:
         """Returns the keys of the initial parameters and of the epochs."""
-        return tuple(jax.random.split(jax.random.key(self.config.seed)))
+        return keys_of(self.config.seed)
 
     def initial_state(self) -> TrainState:
         """Returns the state before the first step, on every device."""
@@ -53,6 +54,11 @@ class Run:
         size = (self.config.data.height, self.config.data.width)
         averaged = self.config.training.ema_decay > 0
         return create_state(key, self.model, self.optimizer, size, averaged)
+
+
+def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
+    """Returns the keys of the initial parameters and of the epochs of a run with this seed."""
+    return tuple(jax.random.split(jax.random.key(seed)))
 
 
 def assemble(config: ConfigDict, train_examples: int) -> Run:

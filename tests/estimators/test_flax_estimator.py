@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -46,6 +47,17 @@ def test_square_images_are_seen_as_images(fitted, digits):
     assert fitted.model_ == "cnn"
     assert fitted.score(*digits) > 0.95
     assert fitted.predict_proba(digits[0]).shape == (240, 10)
+
+
+def test_on_mnist_it_reads_more_than_a_random_forest(data_dir):
+    source = load_source("mnist", data_dir)
+    images, labels = source.images.reshape(-1, 784), source.labels
+    train, test = slice(0, 10_000), slice(-source.official_test, None)
+    network, forest = (
+        each.fit(images[train], labels[train]).score(images[test], labels[test])
+        for each in (FlaxClassifier(random_state=0), RandomForestClassifier(random_state=0))
+    )
+    assert network > forest + 0.01
 
 
 def test_the_same_seed_gives_the_same_parameters(fitted, digits):

@@ -87,6 +87,17 @@ def test_a_run_leaves_its_files_and_reads_the_animals(finished):
     assert (finished / "report.html").read_text().count("data:image/png") == len(figures)
 
 
+def test_census_income_is_read_as_well_as_promised(data_dir, tmp_path):
+    path = pathlib.Path(data_dir) / "adult" / "adult.csv"
+    if not path.exists():
+        pytest.skip("put the census table into MNIST3_DATA_DIR as adult/adult.csv to run this")
+    config = config_of(path, "income", **{"search.method": "none"})
+    config.tabular.estimators = ("gradient_boosting",)
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["test"]["accuracy"] >= 0.865
+
+
 def test_the_winner_is_the_best_of_the_cross_validation(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     lines = metrics["estimators"]

@@ -3,6 +3,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
@@ -16,7 +17,9 @@ from mnist3.config import one_digit, validate
 from mnist3.data import variants
 from mnist3.data.sources import load_source
 from mnist3.errors import UserError
+from mnist3.evaluation import published
 from mnist3.evaluation.published import DIFFERS, MATCH, PUBLISHED
+from mnist3.evaluation.textbook_steps import STEPS
 from mnist3.jobs import textbook
 from mnist3.jobs.arguments import Arguments
 
@@ -118,6 +121,26 @@ def test_leaving_out_pixels_without_ink_gives_the_same_weights():
     np.testing.assert_array_equal(some.coef_, every.coef_[:, ink])
     np.testing.assert_array_equal(every.coef_[:, ~ink], 0)
     np.testing.assert_array_equal(some.intercept_, every.intercept_)
+
+
+def test_on_mnist_the_quick_steps_give_the_published_figures(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path))
+    config = one_digit("mnist")
+    config.seed = 42
+    study = textbook.create_study(config, load_source("mnist", data_dir))
+    figures = {}
+    for step in STEPS:
+        if step.weight < 12:
+            figures |= step.run(study).figures
+    found = [*published.compare(figures, 0.0, sklearn.__version__)]
+    assert {row.verdict for row in found} == {MATCH, published.OURS_ALONE}
+    names = {row.name for row in found if row.verdict == MATCH}
+    assert names >= {
+        "dummy: accuracy of 3 folds",
+        "SVC one-vs-one: scores of the 45 pairs",
+        "chain of SVCs, large and odd: labels of the first image",
+        "KNN: test accuracy",
+    }
 
 
 def test_a_part_can_be_run_alone_and_what_it_has_in_common_is_not_fitted_again(
