@@ -281,5 +281,13 @@ def create(config: ConfigDict) -> Task:
         figures = ("cleaned", *_DATA_FIGURES)
         return Task("denoise", "denoise", ("ink",), ("rmse", "psnr"), figures, noise=config.noise)
     metrics = ("exact_match", "digit_accuracy", "position_accuracy", "macro_f1", "nll", "ece")
-    figures = ("confusion", "calibration", "worst_images")
+    figures = (
+        "learning_curves",
+        "position_accuracy",
+        "misread",
+        "confusion",
+        "reliability",
+        "examples",
+        "class_balance",
+    )
     return Task("number", "number", tuple(map(str, digits)), metrics, figures)

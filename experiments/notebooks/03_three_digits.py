@@ -51,7 +51,7 @@ figures.examples(val.images[some], val.labels[some], f"{about}, val", limit=18)
 # of the 1,000 numbers:
 
 # %%
-figures.class_balance({name: each.labels for name, each in dataset.splits.items()}, about)
+figures.class_balance(dataset.numbers, about, composed=dataset.stream is not None)
 
 # %% [markdown]
 # ## Preparing the images

@@ -62,11 +62,11 @@ class Dataset:
     @property
     def numbers(self) -> dict[str, np.ndarray]:
         """By split, the numbers that its images show or, where composed, may show: int32 [m, K]."""
-        labels = {name: split.labels for name, split in self.splits.items()}
+        found = {}
         if self.stream is not None and self.stream.numbers is not None:
             digits = self.composition.digits
-            labels["train"] = np.asarray(tasks.digits_of(jnp.asarray(self.stream.numbers), digits))
-        return labels
+            found["train"] = np.asarray(tasks.digits_of(jnp.asarray(self.stream.numbers), digits))
+        return found | {name: split.labels for name, split in self.splits.items()}
 
     def describe(self) -> dict[str, Any]:
         """Returns the entry `dataset` of metrics.json.

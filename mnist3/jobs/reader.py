@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from mnist3 import tasks
 from mnist3.data.augmentation import augmented_copies
 from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
@@ -25,6 +26,7 @@ from mnist3.training.program import Scores, as_ink
 
 COPIES = 6  # of an image that is augmented
 LOOKED_AT = 4  # images with the pixels that speak for what was read
+_OF_NETWORKS = ("augmented", "filters", "feature_maps", "saliency")
 
 
 class Reader(NamedTuple):
@@ -91,7 +93,7 @@ class Reader(NamedTuple):
         """
         model = f"{self.config.model.name} on {self.data}"
         images, labels, predictions, confidences = self.misreadings
-        return {
+        found = {
             "learning_curves": lambda: figures.learning_curves(self.history, model),
             "position_accuracy": lambda: figures.position_accuracy(
                 {name: self.metrics[name]["position_accuracy"] for name in self.scored},
@@ -107,12 +109,15 @@ class Reader(NamedTuple):
             ),
             "examples": lambda: figures.examples(images, labels, f"{self.data}, {self.split}"),
             "class_balance": lambda: figures.class_balance(
-                {name: held.labels for name, held in self.dataset.splits.items()}, self.data
+                self.dataset.numbers, self.data, composed=self.dataset.stream is not None
             ),
             "augmented": self._augmented,
             "filters": self._filters,
             "feature_maps": self._feature_maps,
             "saliency": self._saliency,
+        }
+        return {
+            name: found[name] for name in (*tasks.create(self.config.task).figures, *_OF_NETWORKS)
         }
 
     def draw(self, name: str) -> Figure:

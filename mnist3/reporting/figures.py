@@ -261,12 +261,15 @@ def reliability(
     return figure
 
 
-def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: str) -> Figure:
+def class_balance(
+    labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: str, composed: bool = False
+) -> Figure:
     """Draws how often each digit stands at each position of each split.
 
     Args:
         labels: the labels by split, [n, K] each.
         description: what the images are, for the title.
+        composed: whether train's are the numbers that its images may show, each as often.
     """
     positions = next(iter(labels.values())).shape[1]
     rows, columns = grid_shape(positions, most_columns=3)
@@ -287,8 +290,11 @@ def class_balance(labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: s
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     for axes in panels[:, 0]:
         axes.set_ylabel("share of the split's images")
+    counted = {split: "images" for split in labels}
+    if composed:
+        counted["train"] = "numbers to compose"
     handles = [
-        Patch(color=SPLIT_COLOURS[split], label=f"{split} ({len(digits):,} images)")
+        Patch(color=SPLIT_COLOURS[split], label=f"{split} ({len(digits):,} {counted[split]})")
         for split, digits in labels.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)

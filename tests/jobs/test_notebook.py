@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from mnist3 import tasks
 from mnist3.errors import UserError
 from mnist3.jobs import notebook, study
 from mnist3.jobs.notebook import AtHand
@@ -81,8 +82,12 @@ def test_a_reader_keeps_its_results_in_memory():
     assert found.logits(ink).shape == (3, 2, 10)
     assert len(found.history) == 1
     assert isinstance(found.draw("misread"), Figure)
+    [legend] = found.draw("class_balance").legends
+    assert legend.get_texts()[0].get_text() == "train (64 numbers to compose)"
     with pytest.raises(UserError, match="no figure 'missread'; did you mean 'misread'"):
         found.draw("missread")
+    measured = tasks.create(found.config.task).metrics
+    assert {*measured} <= {*found.metrics["val"]} and {*measured} <= {*found.metrics["test"]}
 
 
 def test_a_reader_without_convolutions_has_no_figures_of_them():
