@@ -89,8 +89,10 @@ comparison = selection.compare({name: each.right for name, each in candidates.it
 study_figures.comparison(comparison, f"{table.target} of {table.name}, cross-validation", "rows")
 
 # %% [markdown]
-# With some hundred rows intervals are wide. An estimator that cannot be told apart from the winner
-# may well be the better one; then take the one that is easier to explain, or quicker.
+# The parameters were chosen by the same folds, so these scores flatter a little, most where many
+# values were tried. And with some hundred rows intervals are wide: an estimator that cannot be told
+# apart from the winner may well be the better one. Then take the one that is easier to explain, or
+# quicker.
 
 # %%
 winner = candidates[comparison.winner]

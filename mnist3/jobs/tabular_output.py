@@ -20,6 +20,10 @@ from mnist3.reporting import classification_figures, report, study_figures
 
 METRIC_WORDS = {"n": "rows", "positives": "rows of the positive class"}
 
+FLATTERED = (
+    "parameters were chosen by the same folds, so cross-validation flatters a little; test does not"
+)
+
 
 def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
     """Logs what the table holds and what kind each column is taken for."""
@@ -153,6 +157,7 @@ def write_report(
             ("columns", ", ".join(f"{name} ({kind})" for name, kind in data["columns"].items())),
             ("fingerprint", data["fingerprint"]),
             ("tied with the winner", _tied(lines)),
+            *([("mind", FLATTERED)] if _tuned(lines) else []),
         ],
         table_title="Estimators, best first by cross-validation (in brackets 95 % intervals)",
         columns=[name.replace("_", " ") for name in lines],
@@ -187,9 +192,11 @@ def print_table(metrics: Mapping[str, Any], folder: str) -> None:
         )
     print(
         f"{output.aligned(rows)}\n"
-        "* chosen by cross-validation; = cannot be told apart from it there (McNemar's test)\n"
-        f"files in {folder}"
+        "* chosen by cross-validation; = cannot be told apart from it there (McNemar's test)"
     )
+    if _tuned(metrics["estimators"]):
+        print(FLATTERED)
+    print(f"files in {folder}")
 
 
 def _roc(
@@ -212,6 +219,10 @@ def _roc(
     return classification_figures.roc_curves(
         drawn, f"{winner} on {data}, each class against the rest, test", "rows"
     )
+
+
+def _tuned(lines: Mapping[str, Any]) -> bool:
+    return any(line["parameters"] for line in lines.values())
 
 
 def _tied(lines: Mapping[str, Any]) -> str:
