@@ -21,6 +21,8 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.rotation = 10.0
     config.augmentation.scale = 0.1
     config.augmentation.shear = 10.0
-    config.training.epochs = 2
+    config.model.crop_height = 28
+    config.training.epochs = 3
+    config.training.label_smoothing = 0.1
     config.data.numbers = variants.numbers
     return config
