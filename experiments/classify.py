@@ -39,6 +39,9 @@ def get_config(argument: str = "") -> ConfigDict:
         estimator="flax",
         source="digits",  # digits | mnist
         digit=5,  # of the task binary
+        pair=(3, 5),  # of the task pair, as in pair=3+8
+        large=7,  # of the task multilabel: the smallest digit that counts as large
+        noise=99,  # of the task denoise: the largest integer added to a pixel of 0-255
         search="none",  # none | grid | random | halving
         scale=0,  # 1 = StandardScaler first
         train_limit=-1,  # training images, 0 = all; -1 = as many as the estimator can do
@@ -47,7 +50,8 @@ def get_config(argument: str = "") -> ConfigDict:
     config = one_digit(variants.source)
     config.data.val_fraction = variants.val_fraction
     config.task.name = variants.task
-    config.task.digit = variants.digit
+    for name in ("digit", "pair", "large", "noise"):
+        config.task[name] = variants[name]
     config.estimator.name = variants.estimator
     config.estimator.scale = bool(variants.scale)
     config.search.method = variants.search

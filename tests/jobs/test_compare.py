@@ -102,6 +102,21 @@ def test_what_cannot_be_compared_is_refused(config_of, experiments, said):
         compare.resolve(config_of(*experiments))
 
 
+@pytest.mark.parametrize(
+    ("variants", "field", "value"),
+    [
+        ("task=binary,digit=3", "digit", 3),
+        ("task=pair,pair=8+1", "pair", (8, 1)),
+        ("task=multilabel,large=3", "large", 3),
+        ("task=denoise,noise=20", "noise", 20),
+    ],
+)
+@pytest.mark.usefixtures("own_cache")
+def test_variants_of_the_task_reach_what_is_compared(variants, field, value, load):
+    found = compare.resolve(load(f"experiments/compare.py:{variants},estimators=dummy+knn"))
+    assert [each.task[field] for each in found.values()] == [value, value]
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_train_limit_may_differ_where_val_chooses(config_of):
     mixed = (*experiments_of("pair", "knn"), *experiments_of("pair", "sgd", limit=100))
