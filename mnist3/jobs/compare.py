@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from ml_collections import ConfigDict
 from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
@@ -35,13 +35,13 @@ class Contender(NamedTuple):
     Attributes:
         candidate: the estimator with its parameters.
         answers: what it says, by split.
-        right: which of the images to choose by it has right.
+        outcomes: of each of the images to choose by: whether it is right, or its squared error.
         train_images: that it was fitted to.
     """
 
     candidate: study.Candidate
     answers: dict[str, Answer]
-    right: Bool[np.ndarray, "n"]
+    outcomes: Bool[np.ndarray, "n"] | Float64[np.ndarray, "n"]
     train_images: int
 
 
@@ -160,14 +160,8 @@ def compare(
             contenders[name], examples = enter(
                 each, task, loaded[each.data.train_limit], config.compare.by, config.search.folds
             )
-            logging.info(
-                "%s: %d of %d right",
-                name,
-                contenders[name].right.sum(),
-                len(contenders[name].right),
-            )
     comparison = selection.compare(
-        {name: each.right for name, each in contenders.items()}, config.seed
+        {name: each.outcomes for name, each in contenders.items()}, config.seed
     )
     lines = {
         rival.name: _line(rival, contenders[rival.name], task, examples, config)
@@ -183,6 +177,7 @@ def compare(
         "val": best["val"],
         "test": best["test"],
         "chosen_by": config.compare.by,
+        "metric": comparison.metric,
         "tied": list(comparison.tied),
         "estimators": lines,
     }
@@ -198,8 +193,9 @@ def compare(
         {
             "winner": comparison.winner,
             "chosen_by": config.compare.by,
+            "metric": comparison.metric,
             "tied": list(comparison.tied),
-            "rivals": [rival._asdict() for rival in comparison.rivals],
+            "rivals": [{"name": rival.name, **rival.measures()} for rival in comparison.rivals],
         },
     )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
@@ -235,15 +231,15 @@ def enter(
     candidate = study.choose(config, train, targets, memory)
     if by == "val":
         answers = study.answer(config, task, candidate, train, examples, memory)
-        right = study.right(task, examples["val"].targets, answers["val"].predictions)
+        outcomes = study.outcomes(task, examples["val"].targets, answers["val"].predictions)
     else:
         cached = CachedEstimator(candidate.estimator, train, memory)
         name = config.estimator.name
         with study.working(name, f"{name} in {folds} folds"):
             predictions = cross_val_predict(cached, train.rows, targets, cv=folds)
-        right = study.right(task, targets, predictions)
+        outcomes = study.outcomes(task, targets, predictions)
         answers = study.answer(config, task, candidate, train, examples, memory)
-    return Contender(candidate, answers, right, len(train)), examples
+    return Contender(candidate, answers, outcomes, len(train)), examples
 
 
 def _line(

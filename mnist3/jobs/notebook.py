@@ -92,7 +92,7 @@ class Fitted(NamedTuple):
     @property
     def right(self) -> Bool[np.ndarray, "n"]:
         """Which images of val it has right."""
-        return study.right(self.task, self.examples["val"].targets, self.answers["val"].predictions)
+        return study.right(self.examples["val"].targets, self.answers["val"].predictions)
 
     def measure(self, split: str = "val") -> dict[str, Any]:
         """Returns the metrics of a split."""

@@ -10,7 +10,7 @@ import jax
 import joblib
 import numpy as np
 from absl import logging
-from jaxtyping import Bool, Int32, Num, UInt8
+from jaxtyping import Bool, Float64, Int32, Num, UInt8
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, clone
 
@@ -224,13 +224,22 @@ def measure(task: Task, targets: np.ndarray, said: answers.Answer, seed: int) ->
     )
 
 
-def right(task: Task, targets: np.ndarray, predictions: np.ndarray) -> Bool[np.ndarray, "n"]:
-    """Tells which images an estimator has right: cleaned up to `tasks.CLEAN`, or all labels."""
-    if task.kind == "denoise":
-        errors = squared_errors(as_images(targets), as_images(predictions))
-        return errors <= (255 * tasks.CLEAN) ** 2
+def right(targets: np.ndarray, predictions: np.ndarray) -> Bool[np.ndarray, "n"]:
+    """Tells which images an estimator has right: the class, or all labels or pixels."""
     hits = targets == predictions
     return hits if hits.ndim == 1 else hits.all(axis=1)
+
+
+def outcomes(
+    task: Task, targets: np.ndarray, predictions: np.ndarray
+) -> Bool[np.ndarray, "n"] | Float64[np.ndarray, "n"]:
+    """Returns what estimators are compared by: which images are right.
+
+    Of denoise it is the squared error of each, squared grey levels.
+    """
+    if task.kind == "denoise":
+        return squared_errors(as_images(targets), as_images(predictions))
+    return right(targets, predictions)
 
 
 def as_images(pixels: Num[np.ndarray, "n pixels"]) -> Num[np.ndarray, "n height width"]:

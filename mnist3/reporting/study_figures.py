@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from mnist3.evaluation.selection import Comparison
+from mnist3.evaluation.selection import TESTS, Comparison
 from mnist3.reporting.drawing import (
     BLUE,
     GREY,
@@ -159,20 +159,34 @@ def feature_importance(
 
 
 def comparison(result: Comparison, description: str, examples: str = "images") -> Figure:
-    """Draws how often each candidate was right, and by how much it lies behind the winner.
+    """Draws how good each candidate is, and by how much it lies behind the winner.
 
     Args:
-        result: of comparing the candidates.
+        result: of comparing the candidates; squared errors are those of grey levels.
         description: what was read, for the title.
         examples: what was right or wrong.
     """
+    title, value_label, behind_label, ticks = {
+        "accuracy": (
+            "Right",
+            f"share of the {examples} that are right",
+            "difference of the shares",
+            "{x:.2%}",
+        ),
+        "mse": (
+            "Error",
+            "mean squared error, squared grey levels",
+            "difference of the errors, squared grey levels",
+            "{x:g}",
+        ),
+    }[result.metric]
     figure = new_figure(11, 0.42 * len(result.rivals) + 2)
-    accuracy, behind = figure.subplots(1, 2, sharey=True)
+    values, behind = figure.subplots(1, 2, sharey=True)
     for place, rival in enumerate(result.rivals):
         winner = rival.name == result.winner
         colour, marker = (VERMILLION, "*") if winner else (BLUE, "o") if rival.tied else (GREY, "s")
         for axes, value, ends in (
-            (accuracy, rival.accuracy, rival.accuracy_ci95),
+            (values, rival.value, rival.value_ci95),
             (behind, rival.behind, rival.behind_ci95),
         ):
             axes.plot(ends, (place, place), color=colour, linewidth=2)
@@ -187,22 +201,22 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
         ("cannot be told apart from it", BLUE, "o"),
         ("worse", GREY, "s"),
     ):
-        accuracy.plot([], [], marker, color=colour, label=label, ms=8)
-    accuracy.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
-    accuracy.set_ylim(len(result.rivals) - 0.5, -0.6)
-    accuracy.set(title="Right", xlabel=f"share of the {examples} that are right")
-    behind.set(title="Behind the winner", xlabel="difference of the shares")
+        values.plot([], [], marker, color=colour, label=label, ms=8)
+    values.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
+    values.set_ylim(len(result.rivals) - 0.5, -0.6)
+    values.set(title=title, xlabel=value_label)
+    behind.set(title="Behind the winner", xlabel=behind_label)
     behind.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
-    for axes in (accuracy, behind):
+    for axes in (values, behind):
         plain_axes(axes, grid="x")
-        axes.xaxis.set_major_formatter("{x:.2%}")
+        axes.xaxis.set_major_formatter(ticks)
         axes.locator_params(axis="x", nbins=6)
-    handles, names = accuracy.get_legend_handles_labels()
+    handles, names = values.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     write_title(
         figure,
         f"Comparison: {description}\n"
-        "(lines: 95 % intervals; p: McNemar's exact test, Holm's correction)",
+        f"(lines: 95 % intervals; p: {TESTS[result.metric]}, Holm's correction)",
     )
     return figure
 

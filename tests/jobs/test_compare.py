@@ -61,7 +61,10 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     assert chosen["winner"] == first["model"]["name"]
     other = ({"knn n_neighbors=1", "knn n_neighbors=3"} - {chosen["winner"]}).pop()
     assert chosen["tied"] == [other]
-    assert f"Cannot be told apart from it (McNemar's test, 5 %): {other}" in printed
+    assert (
+        f"Cannot be told apart from it (McNemar's exact test, 5 %, Holm's correction): {other}"
+        in (printed)
+    )
     dummy = first["estimators"]["dummy"]["chosen_by"]
     assert dummy["p_value"] < 0.05 and dummy["behind_ci95"][0] > 0
     assert first["test"] == first["estimators"][chosen["winner"]]["test"]
@@ -80,8 +83,29 @@ def test_cross_validation_chooses_on_train(task, config_of, tmp_path):
     metrics = read(tmp_path / "run")
     if task == "multilabel":
         assert metrics["model"]["name"] == "knn n_neighbors=1"
+    else:
+        errors = {name: each["chosen_by"]["mse"] for name, each in metrics["estimators"].items()}
+        assert errors[metrics["model"]["name"]] == min(errors.values()) > 25.5**2
+        page = (tmp_path / "run/report.html").read_text()
+        assert "mean squared error (squared grey levels), cross-validation on train" in page
+        assert "McNemar" not in page
     assert metrics["chosen_by"] == "cross_validation"
     assert set(metrics["estimators"]) == {"dummy", "knn n_neighbors=1"}
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.usefixtures("own_cache")
+def test_the_cleaner_with_the_lower_error_wins_whatever_the_order(order, config_of, tmp_path):
+    experiments = experiments_of("denoise", "dummy", f"{K}15", limit=60)[::order]
+    assert compare.run(config_of(*experiments), Arguments(workdir=str(tmp_path / "run"))) == 0
+    metrics = read(tmp_path / "run")
+    lines = metrics["estimators"]
+    rmse = {name: line["val"]["rmse"] for name, line in lines.items()}
+    assert min(rmse.values()) > 25.5
+    assert metrics["model"]["name"] == min(rmse, key=rmse.get)
+    for name, line in lines.items():
+        assert line["chosen_by"]["mse"] == pytest.approx(rmse[name] ** 2)
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,16 @@ def test_a_comparison_marks_winner_tied_and_beaten(texts, drawn_whole):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["winner", "close", "far"]
     assert "p < 0.0001" in texts(figure)
+    assert "McNemar" in figure.get_suptitle()
+    drawn_whole(figure, WORDS)
+
+
+def test_a_comparison_of_errors_says_their_unit(texts, drawn_whole):
+    errors = np.random.default_rng(0).exponential(700.0, 300)
+    result = compare({"far": errors + 90 + np.arange(300) % 7, "winner": errors})
+    figure = study_figures.comparison(result, WORDS)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["winner", "far"]
+    assert figure.axes[0].get_xlabel() == "mean squared error, squared grey levels"
+    assert "permutation test" in figure.get_suptitle().replace("\n", " ")
     drawn_whole(figure, WORDS)
