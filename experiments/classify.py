@@ -45,10 +45,12 @@ def get_config(argument: str = "") -> ConfigDict:
         search="none",  # none | grid | random | halving
         scale=0,  # 1 = StandardScaler first
         train_limit=-1,  # training images, 0 = all; -1 = as many as the estimator can do
+        shifted=0,  # 1 = also train on copies moved by a pixel, five times the images
         val_fraction=1 / 12,  # of the images that are not test: 5,000 of MNIST
     )
     config = one_digit(variants.source)
     config.data.val_fraction = variants.val_fraction
+    config.data.shifted_copies = bool(variants.shifted)
     config.task.name = variants.task
     for name in ("digit", "pair", "large", "noise"):
         config.task[name] = variants[name]

@@ -40,6 +40,7 @@ def base() -> ConfigDict:
     config.data.val_fraction = 0.1  # share of the training digit images kept for val
     config.data.train_examples = 20_000  # composed number images an epoch
     config.data.train_limit = 0  # images kept of a fixed train split, drawn by the seed; 0 = all
+    config.data.shifted_copies = False  # of one digit: also train on images moved by a pixel
     config.data.val_examples = 2_000  # composed number images, fixed by the seed
     config.data.test_examples = 5_000  # composed number images, fixed by the seed
 
@@ -300,6 +301,8 @@ def validate(config: ConfigDict) -> None:
             )
     _require_tabular(config)
     _require_task(config)
+    if config.data.shifted_copies:
+        _require_shifted_copies(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
     height, width = config.data.height, config.data.width
     if config.model.name == "multihead" and config.model.crop_height:
@@ -335,6 +338,18 @@ def _require_compare(config: ConfigDict) -> None:
                 "variant of experiments/compare.py or a flag in each text of "
                 "config.compare.experiments."
             )
+
+
+def _require_shifted_copies(config: ConfigDict) -> None:
+    if config.task.name == "number":
+        raise UserError(
+            "config.data.shifted_copies is of tasks of one digit; set config.augmentation.shift."
+        )
+    if config.search.method != "none":
+        raise UserError(
+            f"config.data.shifted_copies would put copies of one image into several folds of "
+            f"config.search.method={config.search.method}; search without copies."
+        )
 
 
 def _require_task(config: ConfigDict) -> None:

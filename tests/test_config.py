@@ -33,6 +33,7 @@ def test_base_is_valid_and_survives_json():
         ("estimator.name", "random_forrest", "did you mean 'random_forest'"),
         ("estimator.name", "knn", "does not fit the task number"),
         ("model.name", "denoiser", "does not fit the task number"),
+        ("data.shifted_copies", True, "config.augmentation.shift"),
         ("estimator.parameters.n_jobs", 2, "which the task number has not"),
     ],
 )
@@ -79,6 +80,15 @@ def test_parameters_of_an_estimator_are_open():
     config.estimator.parameters.n_jobs = -1
     configs.validate(config)
     assert configs.from_json(configs.to_json(config)) == config
+
+
+def test_copies_of_one_image_do_not_meet_in_several_folds():
+    config = configs.one_digit("digits")
+    config.task.name, config.data.shifted_copies = "binary", True
+    configs.validate(config)
+    config.search.method = "grid"
+    with pytest.raises(UserError, match="several folds"):
+        configs.validate(config)
 
 
 @pytest.mark.parametrize(

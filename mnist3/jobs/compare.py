@@ -72,7 +72,8 @@ def resolve(config: ConfigDict) -> dict[str, ConfigDict]:
 
     Raises:
         UserError: if there is none, one cannot be read, two are the same, or they differ in data
-            or task. How many training images each gets may differ where val chooses.
+            or task. How many training images each gets, and whether with shifted copies, may
+            differ where val chooses; cross-validation takes no copies.
     """
     texts = config.compare.experiments
     if not texts:
@@ -94,6 +95,11 @@ def resolve(config: ConfigDict) -> dict[str, ConfigDict]:
             raise UserError(
                 f"config.compare.experiments has {text!r}, whose task is number; compare tasks of "
                 "one digit, as in experiments/classify.py."
+            )
+        if each.data.shifted_copies and config.compare.by == "cross_validation":
+            raise UserError(
+                f"config.compare.experiments has {text!r}, whose shifted copies of one image would "
+                "be in several folds; leave them out or set config.compare.by=val."
             )
         study.create(each)
         name = name_of(each)
@@ -118,6 +124,7 @@ def name_of(config: ConfigDict) -> str:
     words = [config.estimator.name]
     words += [f"{name}={value}" for name, value in study.changed_parameters(config).items()]
     words += ["scaled"] * config.estimator.scale
+    words += ["shifted copies"] * config.data.shifted_copies
     words += [f"{config.search.method} search"] * (config.search.method != "none")
     return " ".join(words)
 
@@ -126,7 +133,7 @@ def _difference(one: ConfigDict, other: ConfigDict, by: str) -> str | None:
     """Returns the first field of data or task that differs, if it matters."""
     values = dict(configs.fields(other))
     for name, value in configs.fields(one):
-        free = name == "data.train_limit" and by == "val"
+        free = name in ("data.train_limit", "data.shifted_copies") and by == "val"
         if name.startswith(("data.", "task.")) and value != values[name] and not free:
             return f"config.{name} ({value!r} and {values[name]!r})"
     return None

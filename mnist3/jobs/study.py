@@ -102,8 +102,9 @@ def changed_parameters(config: ConfigDict) -> dict[str, Any]:
 def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str, Examples]:
     """Returns what takes part in a task, by split.
 
-    Noise is drawn by the seed of the data, once. Flax models take bytes; for scikit-learn's, which
-    would copy bytes again and again, grey levels are float32.
+    Training images come with their shifted copies if the config says so. Noise is drawn by the seed
+    of the data, once. Flax models take bytes; for scikit-learn's, which would copy bytes again and
+    again, grey levels are float32.
 
     Raises:
         UserError: if a split is not there, or train has one class alone.
@@ -118,6 +119,9 @@ def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str
         split = dataset.splits[name]
         chosen = task.select(split.labels[:, 0])
         images, digits = split.images[chosen], split.labels[chosen, 0]
+        if name == "train" and config.data.shifted_copies:
+            images = variants.with_shifted_copies(images, len(images))
+            digits = np.tile(digits, len(variants.SHIFTS))
         pixels = features = images.reshape(len(images), -1)
         if task.kind == "denoise":
             key = jax.random.fold_in(jax.random.key(config.data.seed), position)
@@ -134,21 +138,6 @@ def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str
             "config.data.train_limit."
         )
     return found
-
-
-def with_shifted_copies(train: Examples) -> Examples:
-    """Returns examples and copies of them shifted by one pixel in four directions, five times more.
-
-    Args:
-        train: whose features are pixels without noise.
-    """
-    images = np.concatenate([variants.shift(train.images, *by) for by in variants.SHIFTS.values()])
-    return Examples(
-        images,
-        np.concatenate([train.digits] * len(variants.SHIFTS)),
-        images.reshape(len(images), -1).astype(train.features.dtype),
-        np.concatenate([train.targets] * len(variants.SHIFTS)),
-    )
 
 
 def choose(

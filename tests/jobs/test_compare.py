@@ -147,3 +147,11 @@ def test_train_limit_may_differ_where_val_chooses(config_of):
     assert set(compare.resolve(config_of(*mixed))) == {"knn", "sgd"}
     with pytest.raises(UserError, match=r"config\.data\.train_limit"):
         compare.resolve(config_of(*mixed, compare__by="cross_validation"))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_shifted_copies_are_compared_on_val_alone(config_of):
+    mixed = experiments_of("pair", "knn", "knn,shifted=1")
+    assert set(compare.resolve(config_of(*mixed))) == {"knn", "knn shifted copies"}
+    with pytest.raises(UserError, match="in several folds"):
+        compare.resolve(config_of(*mixed, compare__by="cross_validation"))
