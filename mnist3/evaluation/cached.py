@@ -15,6 +15,7 @@ missing, and `cross_val_predict`, `GridSearchCV` and the others work alike.
 
 import functools
 import hashlib
+import importlib.metadata
 import inspect
 import pathlib
 import warnings
@@ -23,8 +24,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import scipy
-import sklearn
 from jaxtyping import Int, Shaped
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
@@ -32,6 +31,8 @@ from sklearn.utils.metaestimators import available_if
 
 METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
+_LIBRARIES = ("scikit-learn", "numpy", "scipy")
+_OWN_LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # besides, of this package's estimators
 _ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks.py", "training")
 
 
@@ -102,7 +103,7 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     `fit` remembers rows and targets; whoever asks then has the answer from the cache, or the
     estimator is fitted. Parameters are those of the estimator inside. What was remembered is
     forgotten when the estimator's parameters, the inputs, the targets, scikit-learn, NumPy or
-    SciPy change, and for estimators of this package also when its code does.
+    SciPy change, and for estimators of this package also when its code, JAX, Flax or Optax do.
 
     Args:
         estimator: the estimator inside, not fitted.
@@ -229,8 +230,9 @@ def estimator_key(estimator: BaseEstimator) -> str:
             if name.split("__")[-1] == ending
         }
     )
-    versions = [(module.__name__, module.__version__) for module in (sklearn, np, scipy)]
     own = any(type(part).__module__.startswith("mnist3.") for part in parts.values())
+    libraries = _LIBRARIES + _OWN_LIBRARIES * own
+    versions = [(name, importlib.metadata.version(name)) for name in libraries]
     return joblib.hash((alike, versions, _code_fingerprint() if own else ""))
 
 

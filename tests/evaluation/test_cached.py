@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mnist3.estimators import FlaxClassifier
 from mnist3.evaluation import cached
 from mnist3.evaluation.cached import (
     CachedEstimator,
@@ -198,6 +200,28 @@ def test_estimators_of_this_package_are_forgotten_when_its_code_changes(monkeypa
     assert estimator_key(SGDClassifier()) == ""
     monkeypatch.setattr(cached, "_ESTIMATORS_REST_ON", ("config.py",))
     assert estimator_key(Ours()) != key
+
+
+@pytest.mark.parametrize(
+    ("library", "forgotten"),
+    [
+        ("jax", "ours"),
+        ("jaxlib", "ours"),
+        ("flax", "ours"),
+        ("optax", "ours"),
+        ("scikit-learn", "both"),
+        ("numpy", "both"),
+    ],
+)
+def test_a_library_s_new_version_forgets_what_rests_on_it(library, forgotten, monkeypatch):
+    ours, theirs = make_pipeline(StandardScaler(), FlaxClassifier()), SGDClassifier()
+    keys = estimator_key(ours), estimator_key(theirs)
+    installed = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0" if name == library else installed(name)
+    )
+    assert estimator_key(ours) != keys[0]
+    assert (estimator_key(theirs) != keys[1]) is (forgotten == "both")
 
 
 def test_inputs_that_are_made_are_not_made_where_the_answer_is_known(memory, data):
