@@ -88,7 +88,7 @@ def write_report(
     ]
     rows += [
         ("training images", [f"{line['train_images']:,}" for line in lines.values()]),
-        ("seconds to fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
+        ("seconds of the first fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
         ("parameters", [report.settings_text(line["parameters"]) for line in lines.values()]),
     ]
     page = report.Page(
