@@ -17,6 +17,7 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
+import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from jaxtyping import Int, Shaped
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
+
+from mnist3 import runtime
 
 METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
@@ -86,6 +89,11 @@ class MadeInputs(Inputs):
 
     def __len__(self) -> int:
         return self._length
+
+
+def fits_cache() -> joblib.Memory:
+    """Returns where jobs keep what fitted estimators say: in the user's cache folder."""
+    return joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
 
 
 def fingerprint(values: Any) -> str:
@@ -193,28 +201,6 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         return answer.astype(self.targets_.dtype) if whole and method == "predict" else answer
 
 
-def cached_fit(
-    memory: joblib.Memory,
-    estimator: BaseEstimator,
-    inputs: Inputs,
-    targets: Shaped[np.ndarray, "n *outputs"],
-) -> BaseEstimator:
-    """Returns a copy of the estimator fitted to all inputs, from the cache if it is there.
-
-    The whole fitted estimator is kept on the disk: for one whose parameters are wanted. Where
-    answers are enough, use `CachedEstimator`.
-    """
-    fit = memory.cache(_fit, ignore=["estimator", "inputs", "targets"])
-    return fit(
-        estimator_key(estimator),
-        inputs.fingerprint,
-        fingerprint(targets),
-        estimator=estimator,
-        inputs=inputs,
-        targets=targets,
-    )
-
-
 def estimator_key(estimator: BaseEstimator) -> str:
     """Returns a hash of all that decides what an estimator learns from given data, in hex.
 
@@ -261,15 +247,3 @@ def _answers(
     fitted = clone(estimator).fit(inputs[train], targets)
     held_out = inputs[asked]
     return {method: getattr(fitted, method)(held_out) for method in methods}
-
-
-def _fit(
-    estimator_key: str,
-    inputs_key: str,
-    targets_key: str,
-    *,
-    estimator: BaseEstimator,
-    inputs: Inputs,
-    targets: np.ndarray,
-) -> BaseEstimator:
-    return clone(estimator).fit(inputs.values, targets)

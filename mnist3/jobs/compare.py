@@ -23,7 +23,7 @@ from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation import selection
 from mnist3.evaluation.answers import Answer
-from mnist3.evaluation.cached import CachedEstimator, Inputs
+from mnist3.evaluation.cached import CachedEstimator, Inputs, fits_cache
 from mnist3.jobs import compare_output, experiments, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tasks import Task
@@ -231,7 +231,7 @@ def enter(
         by: `val` or `cross_validation`.
         folds: of the cross-validation.
     """
-    memory = study.fits_cache()
+    memory = fits_cache()
     examples = study.split_examples(config, dataset, task)
     train = Inputs(examples["train"].features)
     targets = examples["train"].targets

@@ -24,7 +24,7 @@ from mnist3.data.sources import has_mnist
 from mnist3.data.triple_mnist import has_triple_mnist
 from mnist3.evaluation import curves
 from mnist3.evaluation.answers import Answer
-from mnist3.evaluation.cached import Inputs
+from mnist3.evaluation.cached import Inputs, fits_cache
 from mnist3.jobs import evaluate, experiments, fit_figures, study, train
 from mnist3.jobs.reader import Reader
 from mnist3.reporting import drawing
@@ -178,7 +178,7 @@ def fit(experiment: str, at_hand: AtHand) -> Fitted:
     """
     config, dataset = load(experiment, at_hand)
     task, _ = study.create(config)
-    memory = study.fits_cache()
+    memory = fits_cache()
     examples = study.split_examples(config, dataset, task)
     train_inputs = Inputs(examples["train"].features)
     candidate = study.choose(config, train_inputs, examples["train"].targets, memory)

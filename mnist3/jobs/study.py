@@ -1,7 +1,6 @@
 """What fitting and comparing share: from a config and a dataset to what an estimator says of it."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, clone
 
 from mnist3 import config as configs
-from mnist3 import runtime, tasks
+from mnist3 import tasks
 from mnist3.data import variants
 from mnist3.data.dataset import Dataset
 from mnist3.data.noise import integer_noise
@@ -64,11 +63,6 @@ class Candidate(NamedTuple):
     parameters: dict[str, Any]
     search_results: dict[str, Any] | None
     search_seconds: float
-
-
-def fits_cache() -> joblib.Memory:
-    """Returns where studies keep what fitted estimators say."""
-    return joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
 
 
 def create(config: ConfigDict) -> tuple[Task, BaseEstimator]:

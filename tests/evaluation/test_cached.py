@@ -20,7 +20,6 @@ from mnist3.evaluation.cached import (
     CachedEstimator,
     Inputs,
     MadeInputs,
-    cached_fit,
     estimator_key,
 )
 
@@ -144,15 +143,6 @@ def test_only_methods_of_the_estimator_are_there_and_cloning_copies_no_inputs(me
     copy = clone(estimator.set_params(alpha=0.5))
     assert copy.get_params()["alpha"] == 0.5
     assert copy.inputs is inputs
-
-
-def test_a_fitted_estimator_is_kept_whole(memory, data):
-    values, targets = data
-    inputs = Inputs(values)
-    first = cached_fit(memory, Nearest(), inputs, targets)
-    second = cached_fit(memory, Nearest(), inputs, targets)
-    assert len(FITS) == 1
-    np.testing.assert_array_equal(first.predict(values), second.predict(values))
 
 
 def test_without_a_folder_nothing_is_remembered(data):
