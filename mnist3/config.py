@@ -437,9 +437,10 @@ def parse_variants(argument: str, **defaults: Any) -> ConfigDict:
             else:
                 variants[name] = type(default)(text)
         except ValueError:
+            example = "+".join(map(str, default)) if isinstance(default, tuple) else repr(default)
             raise UserError(
                 f"variant {name}={text!r} of the experiment is not of type "
-                f"{type(default).__name__}; its default is {default!r}."
+                f"{type(default).__name__}; its default is {example}."
             ) from None
     return variants
 
