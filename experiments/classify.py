@@ -39,15 +39,21 @@ def get_config(argument: str = "") -> ConfigDict:
         estimator="flax",
         source="digits",  # digits | mnist
         digit=5,  # of the task binary
+        pair=(3, 5),  # of the task pair, as in pair=3+8
+        large=7,  # of the task multilabel: the smallest digit that counts as large
+        noise=99,  # of the task denoise: the largest integer added to a pixel of 0-255
         search="none",  # none | grid | random | halving
         scale=0,  # 1 = StandardScaler first
         train_limit=-1,  # training images, 0 = all; -1 = as many as the estimator can do
+        shifted=0,  # 1 = also train on copies moved by a pixel, five times the images
         val_fraction=1 / 12,  # of the images that are not test: 5,000 of MNIST
     )
     config = one_digit(variants.source)
     config.data.val_fraction = variants.val_fraction
+    config.data.shifted_copies = bool(variants.shifted)
     config.task.name = variants.task
-    config.task.digit = variants.digit
+    for name in ("digit", "pair", "large", "noise"):
+        config.task[name] = variants[name]
     config.estimator.name = variants.estimator
     config.estimator.scale = bool(variants.scale)
     config.search.method = variants.search

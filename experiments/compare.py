@@ -2,6 +2,7 @@
 
     python launch.py --mode=compare --config=experiments/compare.py
     python launch.py --mode=compare --config=experiments/compare.py:task=binary,source=mnist
+    python launch.py --mode=compare --config=experiments/compare.py:task=pair,pair=3+8
     python launch.py --mode=compare --config=experiments/compare.py:estimators=knn+svc+flax
     python launch.py --mode=compare --config=experiments/compare.py:estimators=all,train_limit=5000
     python launch.py --mode=compare \
@@ -36,6 +37,10 @@ def get_config(argument: str = "") -> ConfigDict:
         argument,
         task="multiclass",
         source="digits",
+        digit=5,  # of the task binary
+        pair=(3, 5),  # of the task pair, as in pair=3+8
+        large=7,  # of the task multilabel: the smallest digit that counts as large
+        noise=99,  # of the task denoise: the largest integer added to a pixel of 0-255
         estimators="typical",  # typical of the task | all that fit it | names joined by +
         by="val",  # val | cross_validation
         train_limit=-1,  # most training images, 0 = all; -1 = as many as each estimator can do
@@ -49,6 +54,12 @@ def get_config(argument: str = "") -> ConfigDict:
         "typical": TYPICAL.get(variants.task, "flax"),
         "all": "+".join(name for name in names() if fits(name, kind)),
     }.get(variants.estimators, variants.estimators)
+    own = {  # what each task looks at besides the digit
+        "binary": f",digit={variants.digit}",
+        "pair": f",pair={'+'.join(map(str, variants.pair))}",
+        "multilabel": f",large={variants.large}",
+        "denoise": f",noise={variants.noise}",
+    }.get(variants.task, "")
     limit = variants.train_limit
     if limit < 0 and variants.by == "cross_validation":
         limit = 10_000  # the same training images for all
@@ -63,7 +74,7 @@ def get_config(argument: str = "") -> ConfigDict:
             else:
                 most = min(filter(None, (limit, able)), default=0)
             text = f"experiments/classify.py:task={variants.task},estimator={name}"
-            text += f",source={variants.source},train_limit={most}"
+            text += f"{own},source={variants.source},train_limit={most}"
             if variants.seeds > 1:
                 text += f" --config.estimator.parameters.random_state={seed}"
             experiments.append(text)

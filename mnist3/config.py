@@ -40,6 +40,7 @@ def base() -> ConfigDict:
     config.data.val_fraction = 0.1  # share of the training digit images kept for val
     config.data.train_examples = 20_000  # composed number images an epoch
     config.data.train_limit = 0  # images kept of a fixed train split, drawn by the seed; 0 = all
+    config.data.shifted_copies = False  # of one digit: also train on images moved by a pixel
     config.data.val_examples = 2_000  # composed number images, fixed by the seed
     config.data.test_examples = 5_000  # composed number images, fixed by the seed
 
@@ -185,6 +186,7 @@ CHOICES = {
 }
 TEXTBOOK_PARTS = ("binary", "multiclass", "multilabel", "noise", "neighbours")
 OPEN = ("estimator.parameters.", "search.grid.")  # take any field, checked by what they are for
+OF_COMPARISONS = ("compare.", "wandb.", "search.folds", "seed")  # all that they look at
 POSITIVE = (
     "data.digits",
     "data.height",
@@ -288,6 +290,7 @@ def validate(config: ConfigDict) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and value < 0 and not name.startswith(OPEN):
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
+    _require_compare(config)
     if config.search.folds < 2:
         raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
     for part in config.textbook.parts:
@@ -296,8 +299,10 @@ def validate(config: ConfigDict) -> None:
                 f"config.textbook.parts has {part!r}; did you mean "
                 f"{nearest(part, TEXTBOOK_PARTS)!r}? It may have {', '.join(TEXTBOOK_PARTS)}."
             )
-    _require_task(config)
     _require_tabular(config)
+    _require_task(config)
+    if config.data.shifted_copies:
+        _require_shifted_copies(config)
     smallest = config.model.stem_stride * 2 ** len(config.model.channels)
     height, width = config.data.height, config.data.width
     if config.model.name == "multihead" and config.model.crop_height:
@@ -321,8 +326,40 @@ def validate(config: ConfigDict) -> None:
         )
 
 
+def _require_compare(config: ConfigDict) -> None:
+    if not config.compare.experiments:
+        return
+    defaults = dict(fields(base()))
+    for name, value in fields(config):
+        own = name.startswith(OF_COMPARISONS)
+        if not own and (name not in defaults or value != defaults[name]):
+            raise UserError(
+                f"config.{name} is of the experiments that are compared; set it there, by a "
+                "variant of experiments/compare.py or a flag in each text of "
+                "config.compare.experiments."
+            )
+
+
+def _require_shifted_copies(config: ConfigDict) -> None:
+    if config.task.name == "number":
+        raise UserError(
+            "config.data.shifted_copies is of tasks of one digit; set config.augmentation.shift."
+        )
+    if config.search.method != "none":
+        raise UserError(
+            f"config.data.shifted_copies would put copies of one image into several folds of "
+            f"config.search.method={config.search.method}; search without copies."
+        )
+
+
 def _require_task(config: ConfigDict) -> None:
     task, digits = config.task, range(10)
+    changed = next((name for name, _ in fields(config.estimator.parameters)), None)
+    if changed and task.name == "number" and config.data.name != "tabular":
+        raise UserError(
+            f"config.estimator.parameters.{changed} is of estimators, which the task number has "
+            "not; set a field of config.model, config.optimizer or config.training."
+        )
     for name, value in (("digit", task.digit), ("large", task.large)):
         if value not in digits:
             raise UserError(f"config.task.{name} is {value}; give a digit from 0 to 9.")
@@ -351,6 +388,17 @@ def _require_task(config: ConfigDict) -> None:
 
 
 def _require_tabular(config: ConfigDict) -> None:
+    remedies = {
+        "estimator.name": "name the estimators in config.tabular.estimators",
+        "estimator.scale": "leave it, for every estimator of a table gets scaled columns",
+        "task.": "leave it, for config.data.target says what is predicted",
+    }
+    if config.data.name == "tabular":
+        defaults = dict(fields(base()))
+        for name, value in fields(config):
+            for prefix, remedy in remedies.items():
+                if name.startswith(prefix) and value != defaults[name]:
+                    raise UserError(f"config.{name} is not for tables; {remedy}.")
     for name in config.tabular.estimators:
         if name not in TABULAR_ESTIMATORS:
             raise UserError(
@@ -368,7 +416,8 @@ def parse_variants(argument: str, **defaults: Any) -> ConfigDict:
 
     Args:
         argument: comma-separated `name=value`.
-        **defaults: the variants that the experiment knows; a value takes its default's type.
+        **defaults: the variants that the experiment knows; a value takes its default's type, the
+            items of a tuple that of its first one, as in `pair=3+8`.
 
     Raises:
         UserError: for a variant that the experiment does not know or a value of the wrong type.
@@ -381,12 +430,17 @@ def parse_variants(argument: str, **defaults: Any) -> ConfigDict:
                 f"unknown variant {item!r} of the experiment; did you mean "
                 f"{nearest(name, tuple(defaults))}=...? It knows {', '.join(defaults)}."
             )
+        default = defaults[name]
         try:
-            variants[name] = type(defaults[name])(text)
+            if isinstance(default, tuple):
+                variants[name] = tuple(type(default[0])(part) for part in text.split("+"))
+            else:
+                variants[name] = type(default)(text)
         except ValueError:
+            example = "+".join(map(str, default)) if isinstance(default, tuple) else repr(default)
             raise UserError(
                 f"variant {name}={text!r} of the experiment is not of type "
-                f"{type(defaults[name]).__name__}; its default is {defaults[name]!r}."
+                f"{type(default).__name__}; its default is {example}."
             ) from None
     return variants
 

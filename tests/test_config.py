@@ -33,6 +33,8 @@ def test_base_is_valid_and_survives_json():
         ("estimator.name", "random_forrest", "did you mean 'random_forest'"),
         ("estimator.name", "knn", "does not fit the task number"),
         ("model.name", "denoiser", "does not fit the task number"),
+        ("data.shifted_copies", True, "config.augmentation.shift"),
+        ("estimator.parameters.n_jobs", 2, "which the task number has not"),
     ],
 )
 def test_a_value_out_of_range_is_named(field, value, said):
@@ -55,16 +57,77 @@ def test_variants_take_the_type_of_their_default():
     assert variants == ConfigDict({"spacing": 14, "model": "cnn"})
 
 
+def test_a_variant_of_several_values_has_them_joined():
+    assert configs.parse_variants("pair=8+1", pair=(3, 5)).pair == (8, 1)
+
+
 @pytest.mark.parametrize(
-    ("argument", "said"), [("modle=cnn", "did you mean model="), ("spacing=x", "of type int")]
+    ("argument", "said"),
+    [
+        ("modle=cnn", "did you mean model="),
+        ("spacing=x", "of type int"),
+        ("pair=3-8", r"of type tuple; its default is 3\+5"),
+    ],
 )
 def test_a_wrong_variant_is_named(argument, said):
     with pytest.raises(UserError, match=said):
-        configs.parse_variants(argument, spacing=28, model="logistic")
+        configs.parse_variants(argument, spacing=28, model="logistic", pair=(3, 5))
 
 
 def test_parameters_of_an_estimator_are_open():
-    config = configs.base()
+    config = configs.one_digit("digits")
+    config.task.name = "binary"
     config.estimator.parameters.n_jobs = -1
     configs.validate(config)
     assert configs.from_json(configs.to_json(config)) == config
+
+
+def test_copies_of_one_image_do_not_meet_in_several_folds():
+    config = configs.one_digit("digits")
+    config.task.name, config.data.shifted_copies = "binary", True
+    configs.validate(config)
+    config.search.method = "grid"
+    with pytest.raises(UserError, match="several folds"):
+        configs.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("task.digit", 3),
+        ("task.name", "binary"),
+        ("estimator.name", "knn"),
+        ("estimator.parameters.n_neighbors", 3),
+        ("data.train_limit", 100),
+        ("search.method", "grid"),
+    ],
+)
+def test_a_comparison_refuses_what_its_experiments_say(field, value):
+    config = configs.base()
+    config.compare.experiments = ("experiments/classify.py",)
+    config.update_from_flattened_dict(
+        {"compare.by": "cross_validation", "search.folds": 2, "seed": 1, "wandb.group": "a"}
+    )
+    configs.validate(config)
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=f"config.{field} is of the experiments"):
+        configs.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("estimator.name", "knn", "config.tabular.estimators"),
+        ("estimator.scale", True, "scaled columns"),
+        ("task.name", "binary", "config.data.target"),
+        ("task.digit", 3, "config.data.target"),
+    ],
+)
+def test_a_table_refuses_what_it_does_not_look_at(field, value, said):
+    config = configs.base()
+    config.data.name = "tabular"
+    config.estimator.parameters.random_state = 1
+    configs.validate(config)
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=f"config.{field} is not for tables.*{said}"):
+        configs.validate(config)

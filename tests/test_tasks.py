@@ -55,9 +55,9 @@ def test_loss_is_the_cross_entropy_by_softmax():
 DIGITS = np.arange(10, dtype=np.int32)
 
 
-def task(name):
+def task(name, **changes):
     config = base().task
-    config.name = name
+    config.update(name=name, **changes)
     return tasks.create(config)
 
 
@@ -75,25 +75,45 @@ def test_the_config_knows_the_tasks():
 
 
 @pytest.mark.parametrize(
-    ("name", "digits", "targets"),
+    ("name", "changes", "digits", "targets"),
     [
-        ("multiclass", DIGITS.tolist(), DIGITS.tolist()),
-        ("binary", DIGITS.tolist(), [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
-        ("pair", [3, 5], [0, 1]),
+        ("multiclass", {}, DIGITS.tolist(), DIGITS.tolist()),
+        ("binary", {}, DIGITS.tolist(), [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+        ("binary", {"digit": 0}, DIGITS.tolist(), [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("pair", {}, [3, 5], [0, 1]),
+        ("pair", {"pair": (8, 1)}, [1, 8], [1, 0]),
         (
             "multilabel",
+            {},
             DIGITS.tolist(),
             [[0, 0], [0, 1], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0], [1, 1], [1, 0], [1, 1]],
         ),
+        (
+            "multilabel",
+            {"large": 3},
+            DIGITS.tolist(),
+            [[0, 0], [0, 1], [0, 0], [1, 1], [1, 0], [1, 1], [1, 0], [1, 1], [1, 0], [1, 1]],
+        ),
     ],
 )
-def test_targets_follow_from_the_digit(name, digits, targets):
-    made = task(name)
+def test_targets_follow_from_the_digit(name, changes, digits, targets):
+    made = task(name, **changes)
     taking_part = DIGITS[made.select(DIGITS)]
     assert taking_part.tolist() == digits
     assert made.targets(taking_part).tolist() == targets
     assert made.targets(taking_part).dtype == np.int32
     assert made.outputs == (len(targets[0]) if name == "multilabel" else len(set(targets)))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "classes"),
+    [
+        ("binary", {"digit": 0}, ("not 0", "0")),
+        ("pair", {"pair": (8, 1)}, ("8", "1")),
+    ],
+)
+def test_classes_are_named_by_the_digits_of_the_config(name, changes, classes):
+    assert task(name, **changes).classes == classes
 
 
 def test_targets_that_are_images_do_not_follow_from_a_digit():

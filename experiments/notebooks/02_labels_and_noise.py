@@ -116,11 +116,12 @@ image_figures.augmented(
     train.images[:4],
     variants.shifted_copies(train.images[:4]),
     f"moved by one pixel (source {data.source}, train)",
+    variants.COPIES,
 )
 
 # %%
 plain = notebook.fit(f"{classify},estimator=knn", data)
-moved = notebook.fit(f"{classify},estimator=knn", data, shifted=True)
+moved = notebook.fit(f"{classify},estimator=knn,shifted=1", data)
 
 # %% [markdown]
 # A network can have fresh distortions at every step instead, never the same twice: moved, turned

@@ -14,6 +14,7 @@ SHIFTS = {  # px down and to the right
     "down": (1, 0),
     "up": (-1, 0),
 }
+COPIES = tuple(name for name, by in SHIFTS.items() if any(by))  # those that move
 
 
 def pixels(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n pixels"]:
@@ -46,13 +47,13 @@ def shift(
 def shifted_copies(
     images: UInt8[np.ndarray, "n height width"],
 ) -> UInt8[np.ndarray, "n copies height width"]:
-    """Returns each image as those of `SHIFTS` move it that do."""
-    return np.stack([shift(images, *by) for by in SHIFTS.values() if any(by)], axis=1)
+    """Returns each image as those of `COPIES` move it."""
+    return np.stack([shift(images, *SHIFTS[name]) for name in COPIES], axis=1)
 
 
 def with_shifted_copies(
     images: UInt8[np.ndarray, "n height width"], train: int
-) -> Float32[np.ndarray, "more pixels"]:
+) -> UInt8[np.ndarray, "more height width"]:
     """Returns the first so many images as `SHIFTS` move them, then the others as they are.
 
     Args:
@@ -60,7 +61,15 @@ def with_shifted_copies(
         train: how many they are.
     """
     sets = [shift(images[:train], down, right) for down, right in SHIFTS.values()]
-    return np.concatenate([*sets, images[train:]]).reshape(-1, images[0].size).astype(np.float32)
+    return np.concatenate([*sets, images[train:]])
+
+
+def moved_pixels(
+    images: UInt8[np.ndarray, "n height width"], train: int
+) -> Float32[np.ndarray, "more pixels"]:
+    """Returns the images of `with_shifted_copies` as rows of grey levels."""
+    moved = with_shifted_copies(images, train)
+    return moved.reshape(len(moved), -1).astype(np.float32)
 
 
 def noisy(

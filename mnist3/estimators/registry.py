@@ -185,7 +185,7 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     except ValueError as error:
         raise UserError(f"config.estimator.parameters cannot be used: {error}") from error
     if task.kind == "multilabel" and config.name in _ONE_A_LABEL:
-        estimator = multioutput.MultiOutputClassifier(estimator)
+        estimator = multioutput.MultiOutputClassifier(estimator, n_jobs=-1)
     if config.scale:
         estimator = Pipeline([("scale", StandardScaler()), ("estimator", estimator)])
     return estimator

@@ -91,7 +91,6 @@ def create(
             "name": name,
             "parameters": {**FIXED.get(name, {}), **parameters},
             "scale": False,
-            "subset": 0,
         }
     )
     estimator = registry.create(config, task, seed)

@@ -15,7 +15,9 @@ missing, and `cross_val_predict`, `GridSearchCV` and the others work alike.
 
 import functools
 import hashlib
+import importlib.metadata
 import inspect
+import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,15 +25,17 @@ from typing import Any
 
 import joblib
 import numpy as np
-import scipy
-import sklearn
 from jaxtyping import Int, Shaped
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
+from mnist3 import runtime
+
 METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
+_LIBRARIES = ("scikit-learn", "numpy", "scipy")
+_OWN_LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # besides, of this package's estimators
 _ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks.py", "training")
 
 
@@ -87,6 +91,11 @@ class MadeInputs(Inputs):
         return self._length
 
 
+def fits_cache() -> joblib.Memory:
+    """Returns where jobs keep what fitted estimators say: in the user's cache folder."""
+    return joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
+
+
 def fingerprint(values: Any) -> str:
     """Returns a hash of an array's or a table's values, in hex; a gigabyte takes about a second."""
     if not isinstance(values, np.ndarray) or values.dtype.hasobject:
@@ -102,7 +111,7 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     `fit` remembers rows and targets; whoever asks then has the answer from the cache, or the
     estimator is fitted. Parameters are those of the estimator inside. What was remembered is
     forgotten when the estimator's parameters, the inputs, the targets, scikit-learn, NumPy or
-    SciPy change, and for estimators of this package also when its code does.
+    SciPy change, and for estimators of this package also when its code, JAX, Flax or Optax do.
 
     Args:
         estimator: the estimator inside, not fitted.
@@ -192,28 +201,6 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         return answer.astype(self.targets_.dtype) if whole and method == "predict" else answer
 
 
-def cached_fit(
-    memory: joblib.Memory,
-    estimator: BaseEstimator,
-    inputs: Inputs,
-    targets: Shaped[np.ndarray, "n *outputs"],
-) -> BaseEstimator:
-    """Returns a copy of the estimator fitted to all inputs, from the cache if it is there.
-
-    The whole fitted estimator is kept on the disk: for one whose parameters are wanted. Where
-    answers are enough, use `CachedEstimator`.
-    """
-    fit = memory.cache(_fit, ignore=["estimator", "inputs", "targets"])
-    return fit(
-        estimator_key(estimator),
-        inputs.fingerprint,
-        fingerprint(targets),
-        estimator=estimator,
-        inputs=inputs,
-        targets=targets,
-    )
-
-
 def estimator_key(estimator: BaseEstimator) -> str:
     """Returns a hash of all that decides what an estimator learns from given data, in hex.
 
@@ -229,8 +216,9 @@ def estimator_key(estimator: BaseEstimator) -> str:
             if name.split("__")[-1] == ending
         }
     )
-    versions = [(module.__name__, module.__version__) for module in (sklearn, np, scipy)]
     own = any(type(part).__module__.startswith("mnist3.") for part in parts.values())
+    libraries = _LIBRARIES + _OWN_LIBRARIES * own
+    versions = [(name, importlib.metadata.version(name)) for name in libraries]
     return joblib.hash((alike, versions, _code_fingerprint() if own else ""))
 
 
@@ -259,15 +247,3 @@ def _answers(
     fitted = clone(estimator).fit(inputs[train], targets)
     held_out = inputs[asked]
     return {method: getattr(fitted, method)(held_out) for method in methods}
-
-
-def _fit(
-    estimator_key: str,
-    inputs_key: str,
-    targets_key: str,
-    *,
-    estimator: BaseEstimator,
-    inputs: Inputs,
-    targets: np.ndarray,
-) -> BaseEstimator:
-    return clone(estimator).fit(inputs.values, targets)

@@ -135,7 +135,7 @@ class Study:
     def with_copies(self) -> tuple[MadeInputs, Int32[np.ndarray, "five_n"]]:
         """Returns the training images with their shifted copies, then test; and train's labels."""
         sets = len(variants.SHIFTS)
-        make = functools.partial(variants.with_shifted_copies, self.images, self.size)
+        make = functools.partial(variants.moved_pixels, self.images, self.size)
         inputs = self._inputs(make, sets * self.size + len(self.test_labels))
         return inputs, np.tile(self.train_labels, sets)
 

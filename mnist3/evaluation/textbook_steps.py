@@ -319,7 +319,7 @@ def _shifted(study: Study) -> Finding:
                 {
                     "images": examples,
                     "copies": variants.shifted_copies(examples),
-                    "names": [name for name, by in variants.SHIFTS.items() if any(by)],
+                    "names": variants.COPIES,
                 },
             ),
         ),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from ml_collections import ConfigDict
 from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
@@ -23,7 +23,7 @@ from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation import selection
 from mnist3.evaluation.answers import Answer
-from mnist3.evaluation.cached import CachedEstimator, Inputs
+from mnist3.evaluation.cached import CachedEstimator, Inputs, fits_cache
 from mnist3.jobs import compare_output, experiments, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tasks import Task
@@ -35,13 +35,13 @@ class Contender(NamedTuple):
     Attributes:
         candidate: the estimator with its parameters.
         answers: what it says, by split.
-        right: which of the images to choose by it has right.
+        outcomes: of each of the images to choose by: whether it is right, or its squared error.
         train_images: that it was fitted to.
     """
 
     candidate: study.Candidate
     answers: dict[str, Answer]
-    right: Bool[np.ndarray, "n"]
+    outcomes: Bool[np.ndarray, "n"] | Float64[np.ndarray, "n"]
     train_images: int
 
 
@@ -72,7 +72,8 @@ def resolve(config: ConfigDict) -> dict[str, ConfigDict]:
 
     Raises:
         UserError: if there is none, one cannot be read, two are the same, or they differ in data
-            or task. How many training images each gets may differ where val chooses.
+            or task. How many training images each gets, and whether with shifted copies, may
+            differ where val chooses; cross-validation takes no copies.
     """
     texts = config.compare.experiments
     if not texts:
@@ -94,6 +95,11 @@ def resolve(config: ConfigDict) -> dict[str, ConfigDict]:
             raise UserError(
                 f"config.compare.experiments has {text!r}, whose task is number; compare tasks of "
                 "one digit, as in experiments/classify.py."
+            )
+        if each.data.shifted_copies and config.compare.by == "cross_validation":
+            raise UserError(
+                f"config.compare.experiments has {text!r}, whose shifted copies of one image would "
+                "be in several folds; leave them out or set config.compare.by=val."
             )
         study.create(each)
         name = name_of(each)
@@ -118,6 +124,7 @@ def name_of(config: ConfigDict) -> str:
     words = [config.estimator.name]
     words += [f"{name}={value}" for name, value in study.changed_parameters(config).items()]
     words += ["scaled"] * config.estimator.scale
+    words += ["shifted copies"] * config.data.shifted_copies
     words += [f"{config.search.method} search"] * (config.search.method != "none")
     return " ".join(words)
 
@@ -126,7 +133,7 @@ def _difference(one: ConfigDict, other: ConfigDict, by: str) -> str | None:
     """Returns the first field of data or task that differs, if it matters."""
     values = dict(configs.fields(other))
     for name, value in configs.fields(one):
-        free = name == "data.train_limit" and by == "val"
+        free = name in ("data.train_limit", "data.shifted_copies") and by == "val"
         if name.startswith(("data.", "task.")) and value != values[name] and not free:
             return f"config.{name} ({value!r} and {values[name]!r})"
     return None
@@ -160,14 +167,8 @@ def compare(
             contenders[name], examples = enter(
                 each, task, loaded[each.data.train_limit], config.compare.by, config.search.folds
             )
-            logging.info(
-                "%s: %d of %d right",
-                name,
-                contenders[name].right.sum(),
-                len(contenders[name].right),
-            )
     comparison = selection.compare(
-        {name: each.right for name, each in contenders.items()}, config.seed
+        {name: each.outcomes for name, each in contenders.items()}, config.seed
     )
     lines = {
         rival.name: _line(rival, contenders[rival.name], task, examples, config)
@@ -183,6 +184,7 @@ def compare(
         "val": best["val"],
         "test": best["test"],
         "chosen_by": config.compare.by,
+        "metric": comparison.metric,
         "tied": list(comparison.tied),
         "estimators": lines,
     }
@@ -198,8 +200,9 @@ def compare(
         {
             "winner": comparison.winner,
             "chosen_by": config.compare.by,
+            "metric": comparison.metric,
             "tied": list(comparison.tied),
-            "rivals": [rival._asdict() for rival in comparison.rivals],
+            "rivals": [{"name": rival.name, **rival.measures()} for rival in comparison.rivals],
         },
     )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
@@ -228,22 +231,22 @@ def enter(
         by: `val` or `cross_validation`.
         folds: of the cross-validation.
     """
-    memory = study.fits_cache()
+    memory = fits_cache()
     examples = study.split_examples(config, dataset, task)
     train = Inputs(examples["train"].features)
     targets = examples["train"].targets
     candidate = study.choose(config, train, targets, memory)
     if by == "val":
         answers = study.answer(config, task, candidate, train, examples, memory)
-        right = study.right(task, examples["val"].targets, answers["val"].predictions)
+        outcomes = study.outcomes(task, examples["val"].targets, answers["val"].predictions)
     else:
         cached = CachedEstimator(candidate.estimator, train, memory)
         name = config.estimator.name
         with study.working(name, f"{name} in {folds} folds"):
             predictions = cross_val_predict(cached, train.rows, targets, cv=folds)
-        right = study.right(task, targets, predictions)
+        outcomes = study.outcomes(task, targets, predictions)
         answers = study.answer(config, task, candidate, train, examples, memory)
-    return Contender(candidate, answers, right, len(train)), examples
+    return Contender(candidate, answers, outcomes, len(train)), examples
 
 
 def _line(

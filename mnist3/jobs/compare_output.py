@@ -8,12 +8,13 @@ from ml_collections import ConfigDict
 from mnist3.evaluation import curves
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.classification import confusion
-from mnist3.evaluation.selection import Comparison
+from mnist3.evaluation.selection import TESTS, Comparison
 from mnist3.jobs import fit_figures, fit_output, output, study
 from mnist3.reporting import classification_figures, drawing, report, study_figures
 from mnist3.tasks import Task
 
 WHERE = {"val": "val", "cross_validation": "cross-validation on train"}
+COMPARED = {"accuracy": "right", "mse": "mean squared error (squared grey levels)"}
 
 
 def draw_figures(
@@ -69,12 +70,12 @@ def write_report(
     command: str,
 ) -> None:
     """Writes the run's page, report.html."""
-    lines, by = metrics["estimators"], WHERE[metrics["chosen_by"]]
+    lines, by, metric = metrics["estimators"], WHERE[metrics["chosen_by"]], metrics["metric"]
     chosen = [line["chosen_by"] for line in lines.values()]
     rows = [
-        (f"right, {by}", [report.value_text(each, "accuracy") for each in chosen]),
+        (f"{COMPARED[metric]}, {by}", [report.value_text(each, metric) for each in chosen]),
         ("behind the winner", [report.value_text(each, "behind") for each in chosen]),
-        ("p-value (McNemar, Holm)", [f"{each['p_value']:.2g}" for each in chosen]),
+        (f"p-value ({TESTS[metric]}, Holm)", [f"{each['p_value']:.2g}" for each in chosen]),
     ]
     rows += [
         (
@@ -87,7 +88,7 @@ def write_report(
     ]
     rows += [
         ("training images", [f"{line['train_images']:,}" for line in lines.values()]),
-        ("seconds to fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
+        ("seconds of the first fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
         ("parameters", [report.settings_text(line["parameters"]) for line in lines.values()]),
     ]
     page = report.Page(
@@ -111,21 +112,20 @@ def write_report(
 
 def ties_text(metrics: Mapping[str, Any]) -> str:
     """Returns a sentence on who cannot be told apart from the winner."""
-    tied = metrics["tied"]
+    tied, test = metrics["tied"], TESTS[metrics["metric"]]
     if not tied:
-        return "Each of the others is worse (McNemar's test, 5 %, Holm's correction)."
-    return f"Cannot be told apart from it (McNemar's test, 5 %): {', '.join(tied)}."
+        return f"Each of the others is worse ({test}, 5 %, Holm's correction)."
+    return f"Cannot be told apart from it ({test}, 5 %, Holm's correction): {', '.join(tied)}."
 
 
 def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
     """Prints what each candidate reaches, and where the files of the run are."""
-    by = WHERE[metrics["chosen_by"]]
+    by, metric = WHERE[metrics["chosen_by"]], metrics["metric"]
     headline = task.metrics[0]
     lines = metrics["estimators"]
-    what = "cleaned" if task.kind == "denoise" else "right"
     print(
-        f"\ntask {task.name}, source {metrics['dataset']['source']}: images {what} by {by}; in "
-        "brackets 95 % intervals"
+        f"\ntask {task.name}, source {metrics['dataset']['source']}: {COMPARED[metric]} by {by}; "
+        "in brackets 95 % intervals"
     )
     rows = [("  estimator", by[:16], "behind the winner", "p", f"test {headline}", "train", "fit")]
     for name, line in lines.items():
@@ -134,7 +134,7 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
         rows.append(
             (
                 f"{mark} {name}",
-                report.value_text(chosen, "accuracy"),
+                report.value_text(chosen, metric),
                 report.value_text(chosen, "behind"),
                 "" if mark == "*" else f"{chosen['p_value']:.2g}",
                 report.value_text(line["test"], headline),

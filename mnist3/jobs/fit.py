@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from mnist3 import runtime
 from mnist3.data import dataset as datasets
 from mnist3.data.dataset import Dataset
-from mnist3.evaluation.cached import Inputs
+from mnist3.evaluation.cached import Inputs, fits_cache
 from mnist3.jobs import fit_figures, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
 
@@ -52,7 +52,7 @@ def fit(
         The content of metrics.json.
     """
     task, _ = study.create(config)
-    memory = study.fits_cache()
+    memory = fits_cache()
     examples = study.split_examples(config, dataset, task)
     train = Inputs(examples["train"].features)
     candidate = study.choose(config, train, examples["train"].targets, memory)

@@ -135,27 +135,29 @@ def _detectors(view: View) -> dict[str, tuple]:
     return dict(zip((view.name,), found.values(), strict=False))
 
 
-def _chosen(curve: curves.PrecisionRecall) -> curves.OperatingPoint:
+def _chosen(curve: curves.PrecisionRecall) -> curves.OperatingPoint | None:
+    """Returns the point of the wanted precision, None where no threshold has it."""
+    if curve.precision.max() < WANTED_PRECISION:
+        return None
     return curves.threshold_for_precision(curve, WANTED_PRECISION)
 
 
 def _thresholds(view: View) -> Figure | None:
     for targets, scores in _detectors(view).values():
         curve = curves.precision_recall(targets, scores)
+        chosen = _chosen(curve)
+        wish = "wanted" if chosen else "is out of reach"
         return classification_figures.thresholds(
-            curve, _chosen(curve), f"{view.about}; a precision of 90 % wanted"
+            curve, chosen, f"{view.about}; a precision of 90 % {wish}"
         )
     return None
 
 
 def _precision_recall(view: View) -> Figure | None:
     found = {name: curves.precision_recall(*each) for name, each in _detectors(view).items()}
-    chosen = {}
-    for name, curve in found.items():
-        if curve.precision.max() >= WANTED_PRECISION:
-            chosen[name] = _chosen(curve)
     if not found:
         return None
+    chosen = {name: point for name, curve in found.items() if (point := _chosen(curve))}
     return classification_figures.precision_recall_curves(found, view.about, chosen)
 
 

@@ -24,7 +24,7 @@ from mnist3.data.sources import has_mnist
 from mnist3.data.triple_mnist import has_triple_mnist
 from mnist3.evaluation import curves
 from mnist3.evaluation.answers import Answer
-from mnist3.evaluation.cached import Inputs
+from mnist3.evaluation.cached import Inputs, fits_cache
 from mnist3.jobs import evaluate, experiments, fit_figures, study, train
 from mnist3.jobs.reader import Reader
 from mnist3.reporting import drawing
@@ -92,7 +92,7 @@ class Fitted(NamedTuple):
     @property
     def right(self) -> Bool[np.ndarray, "n"]:
         """Which images of val it has right."""
-        return study.right(self.task, self.examples["val"].targets, self.answers["val"].predictions)
+        return study.right(self.examples["val"].targets, self.answers["val"].predictions)
 
     def measure(self, split: str = "val") -> dict[str, Any]:
         """Returns the metrics of a split."""
@@ -169,20 +169,17 @@ def _load_dataset(section: str, folder: str | None) -> Dataset:
     return datasets.load(configs.from_json(section).data, folder, runtime.cache_dir())
 
 
-def fit(experiment: str, at_hand: AtHand, shifted: bool = False) -> Fitted:
+def fit(experiment: str, at_hand: AtHand) -> Fitted:
     """Fits the estimator of an experiment, and asks it about val and test.
 
     Args:
         experiment: of one digit an image; what stands behind --config= on a command line.
         at_hand: where the data are.
-        shifted: whether to train on shifted copies of the training images too.
     """
     config, dataset = load(experiment, at_hand)
     task, _ = study.create(config)
-    memory = study.fits_cache()
+    memory = fits_cache()
     examples = study.split_examples(config, dataset, task)
-    if shifted:
-        examples["train"] = study.with_shifted_copies(examples["train"])
     train_inputs = Inputs(examples["train"].features)
     candidate = study.choose(config, train_inputs, examples["train"].targets, memory)
     answers = study.answer(config, task, candidate, train_inputs, examples, memory)

@@ -1,7 +1,6 @@
 """What fitting and comparing share: from a config and a dataset to what an estimator says of it."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -9,12 +8,12 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 from absl import logging
-from jaxtyping import Bool, Int32, Num, UInt8
+from jaxtyping import Bool, Float64, Int32, Num, UInt8
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, clone
 
 from mnist3 import config as configs
-from mnist3 import runtime, tasks
+from mnist3 import tasks
 from mnist3.data import variants
 from mnist3.data.dataset import Dataset
 from mnist3.data.noise import integer_noise
@@ -66,11 +65,6 @@ class Candidate(NamedTuple):
     search_seconds: float
 
 
-def fits_cache() -> joblib.Memory:
-    """Returns where studies keep what fitted estimators say."""
-    return joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
-
-
 def create(config: ConfigDict) -> tuple[Task, BaseEstimator]:
     """Returns the task of a config and its estimator, not fitted.
 
@@ -102,8 +96,9 @@ def changed_parameters(config: ConfigDict) -> dict[str, Any]:
 def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str, Examples]:
     """Returns what takes part in a task, by split.
 
-    Noise is drawn by the seed of the data, once. Flax models take bytes; for scikit-learn's, which
-    would copy bytes again and again, grey levels are float32.
+    Training images come with their shifted copies if the config says so. Noise is drawn by the seed
+    of the data, once. Flax models take bytes; for scikit-learn's, which would copy bytes again and
+    again, grey levels are float32.
 
     Raises:
         UserError: if a split is not there, or train has one class alone.
@@ -118,6 +113,9 @@ def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str
         split = dataset.splits[name]
         chosen = task.select(split.labels[:, 0])
         images, digits = split.images[chosen], split.labels[chosen, 0]
+        if name == "train" and config.data.shifted_copies:
+            images = variants.with_shifted_copies(images, len(images))
+            digits = np.tile(digits, len(variants.SHIFTS))
         pixels = features = images.reshape(len(images), -1)
         if task.kind == "denoise":
             key = data_key(config.data.seed, position)
@@ -134,21 +132,6 @@ def split_examples(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str
             "config.data.train_limit."
         )
     return found
-
-
-def with_shifted_copies(train: Examples) -> Examples:
-    """Returns examples and copies of them shifted by one pixel in four directions, five times more.
-
-    Args:
-        train: whose features are pixels without noise.
-    """
-    images = np.concatenate([variants.shift(train.images, *by) for by in variants.SHIFTS.values()])
-    return Examples(
-        images,
-        np.concatenate([train.digits] * len(variants.SHIFTS)),
-        images.reshape(len(images), -1).astype(train.features.dtype),
-        np.concatenate([train.targets] * len(variants.SHIFTS)),
-    )
 
 
 def choose(
@@ -224,13 +207,22 @@ def measure(task: Task, targets: np.ndarray, said: answers.Answer, seed: int) ->
     )
 
 
-def right(task: Task, targets: np.ndarray, predictions: np.ndarray) -> Bool[np.ndarray, "n"]:
-    """Tells which images an estimator has right: cleaned up to `tasks.CLEAN`, or all labels."""
-    if task.kind == "denoise":
-        errors = squared_errors(as_images(targets), as_images(predictions))
-        return errors <= (255 * tasks.CLEAN) ** 2
+def right(targets: np.ndarray, predictions: np.ndarray) -> Bool[np.ndarray, "n"]:
+    """Tells which images an estimator has right: the class, or all labels or pixels."""
     hits = targets == predictions
     return hits if hits.ndim == 1 else hits.all(axis=1)
+
+
+def outcomes(
+    task: Task, targets: np.ndarray, predictions: np.ndarray
+) -> Bool[np.ndarray, "n"] | Float64[np.ndarray, "n"]:
+    """Returns what estimators are compared by: which images are right.
+
+    Of denoise it is the squared error of each, squared grey levels.
+    """
+    if task.kind == "denoise":
+        return squared_errors(as_images(targets), as_images(predictions))
+    return right(targets, predictions)
 
 
 def as_images(pixels: Num[np.ndarray, "n pixels"]) -> Num[np.ndarray, "n height width"]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import pandas as pd
 from absl import logging
@@ -21,12 +20,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from mnist3 import runtime, tasks
+from mnist3 import tasks
 from mnist3.data import tabular
 from mnist3.data.tabular import Table
 from mnist3.estimators import tabular as estimators
 from mnist3.evaluation import selection
-from mnist3.evaluation.cached import CachedEstimator, Inputs
+from mnist3.evaluation.cached import CachedEstimator, Inputs, fits_cache
 from mnist3.evaluation.classification import classification_metrics
 from mnist3.evaluation.search import search
 from mnist3.jobs import output, tabular_output, workdir
@@ -196,7 +195,7 @@ def tune(
     pipeline = estimators.create(
         name, table.kinds, task, config.estimator.parameters.to_dict(), config.seed
     )
-    memory = joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
+    memory = fits_cache()
     inputs = Inputs(train.features)
     parameters, results = {}, None
     if config.search.method != "none":

@@ -17,10 +17,10 @@ from ml_collections import ConfigDict
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
-from mnist3 import runtime
 from mnist3.data.sources import DigitSource, load_source
 from mnist3.errors import UserError
 from mnist3.evaluation import published, textbook, textbook_steps
+from mnist3.evaluation.cached import fits_cache
 from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.progress import moving
@@ -99,8 +99,7 @@ def create_study(config: ConfigDict, source: DigitSource) -> textbook.Study:
         each if kept == train else numpy.concatenate([each[:kept], each[train:]])
         for each in (source.images, source.labels)
     )
-    memory = joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
-    return textbook.Study(images, labels, test, source.fingerprint, config.seed, memory)
+    return textbook.Study(images, labels, test, source.fingerprint, config.seed, fits_cache())
 
 
 def other_data(config: ConfigDict) -> str:

@@ -124,12 +124,12 @@ def _confusion_panels(
     )
 
 
-def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str) -> Figure:
+def thresholds(curve: PrecisionRecall, chosen: OperatingPoint | None, description: str) -> Figure:
     """Draws precision and recall against the threshold, and marks the chosen one.
 
     Args:
         curve: precision and recall of a detector.
-        chosen: its threshold, and what it gives.
+        chosen: its threshold, and what it gives; None if none is marked.
         description: which detector of what, for the title.
     """
     figure = new_figure(8, 4.4)
@@ -139,24 +139,12 @@ def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str)
         (curve.recall, "recall", VERMILLION, "--"),
     ):
         axes.plot(curve.thresholds, values, style, color=colour, label=name, linewidth=2)
-    axes.axvline(chosen.threshold, color=GREY, linestyle=":")
-    # Precision mostly rises with the threshold and recall falls: each text stands off its curve.
-    for value, name, colour, side in (
-        (chosen.precision, "precision", BLUE, "top"),
-        (chosen.recall, "recall", VERMILLION, "bottom"),
-    ):
-        axes.plot(chosen.threshold, value, "o", color=colour, ms=8)
-        axes.annotate(
-            f"{name} {value:.2%}",
-            (chosen.threshold, value),
-            xytext=(8, -5 if side == "top" else 5),
-            textcoords="offset points",
-            va=side,
-        )
     # Beyond these the curves are flat, and a score far out would squeeze what matters.
-    inside = curve.thresholds[(curve.recall < 0.999) & (curve.recall > 0.001)]
-    ends = np.append(inside, chosen.threshold)
-    if ends.max() > ends.min():
+    ends = curve.thresholds[(curve.recall < 0.999) & (curve.recall > 0.001)]
+    if chosen is not None:
+        _mark_threshold(axes, chosen)
+        ends = np.append(ends, chosen.threshold)
+    if len(ends) and ends.max() > ends.min():
         reach = 0.03 * (ends.max() - ends.min())
         axes.set_xlim(ends.min() - reach, ends.max() + reach)
     plain_axes(axes, grid="both")
@@ -171,9 +159,27 @@ def thresholds(curve: PrecisionRecall, chosen: OperatingPoint, description: str)
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
     write_title(
         figure,
-        f"Precision and recall by threshold: {description}\nchosen (dotted): {_threshold(chosen)}",
+        f"Precision and recall by threshold: {description}"
+        + (f"\nchosen (dotted): {_threshold(chosen)}" if chosen else ""),
     )
     return figure
+
+
+def _mark_threshold(axes: Axes, chosen: OperatingPoint) -> None:
+    axes.axvline(chosen.threshold, color=GREY, linestyle=":")
+    # Precision mostly rises with the threshold and recall falls: each text stands off its curve.
+    for value, name, colour, side in (
+        (chosen.precision, "precision", BLUE, "top"),
+        (chosen.recall, "recall", VERMILLION, "bottom"),
+    ):
+        axes.plot(chosen.threshold, value, "o", color=colour, ms=8)
+        axes.annotate(
+            f"{name} {value:.2%}",
+            (chosen.threshold, value),
+            xytext=(8, -5 if side == "top" else 5),
+            textcoords="offset points",
+            va=side,
+        )
 
 
 def precision_recall_curves(

@@ -13,6 +13,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
+from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting.drawing import (
     BLUE,
     GREY,
@@ -223,6 +224,9 @@ def reliability(
     binned = calibration(confidences, right)
     used = binned.counts > 0
     share = binned.right[used]
+    counts = binned.counts[used].tolist()
+    hits = [round(each * count) for each, count in zip(share, counts, strict=True)]
+    low, high = np.transpose(list(map(wilson_interval, hits, counts)))
 
     figure = new_figure(5.5, 6.9)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -230,12 +234,12 @@ def reliability(
     curve.errorbar(
         binned.confidence[used],
         share,
-        np.sqrt(share * (1 - share) / binned.counts[used]),
+        np.maximum([share - low, high - share], 0),  # rounding may step over an end
         marker="o",
         color=BLUE,
         ecolor=GREY,
         capsize=3,
-        label="this model (line: one standard error)",
+        label="this model (line: 95 % interval)",
     )
     curve.set(
         ylabel="share of the bin's images read right",

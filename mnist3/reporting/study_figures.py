@@ -1,7 +1,7 @@
 """Pictures of a study: what a search tried, which features matter, which candidate is best."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from mnist3.evaluation.selection import Comparison
+from mnist3.evaluation.selection import TESTS, Comparison
 from mnist3.reporting.drawing import (
     BLUE,
     GREY,
@@ -25,27 +25,27 @@ def search_heat_map(results: Mapping[str, Any], score: str, description: str) ->
     """Draws the score of each combination that a search tried.
 
     The two parameters with the most values make the axes; of several combinations that share a
-    cell, or a place, the best one is drawn.
+    cell, or a place, the best one is drawn. Of successive halving each combination has the score of
+    its last iteration, and one that got further is better.
 
     Args:
         results: the search's `cv_results_`.
         score: what was maximised, for the colour bar.
         description: of which estimator on what, for the title.
     """
-    scores = np.asarray(results["mean_test_score"], np.float64)
-    deviations = np.asarray(results["std_test_score"], np.float64)
+    trials = _last_trials(results)
+    chosen = max(trials, key=_goodness)
     tried = {name: _values(results["params"], name) for name in results["params"][0]}
     tried = {name: values for name, values in tried.items() if len(values) > 1}
     names = sorted(tried, key=lambda name: -len(tried[name]))[:2]
     if len(names) < 2:
-        return _search_line(results, names, scores, deviations, score, description)
+        return _search_line(trials, chosen, tried, score, description)
     across, down = names
     cells = np.full((len(tried[down]), len(tried[across])), np.nan)
     spread = cells.copy()
-    for parameters, value, deviation in zip(results["params"], scores, deviations, strict=True):
-        place = tried[down].index(parameters[down]), tried[across].index(parameters[across])
-        if not value <= cells[place]:
-            cells[place], spread[place] = value, deviation
+    for trial in sorted(reversed(trials), key=_goodness):  # the best of a cell comes last
+        place = _place(trial, tried, names)
+        cells[place], spread[place] = trial.score, trial.deviation
     figure = new_figure(max(1.25 * cells.shape[1] + 2.6, 6), max(0.9 * cells.shape[0] + 1.8, 3.6))
     axes = figure.subplots()
     picture = axes.imshow(cells, "cividis", aspect="auto")
@@ -54,7 +54,7 @@ def search_heat_map(results: Mapping[str, Any], score: str, description: str) ->
             colour = "white" if picture.norm(value) < 0.55 else "black"
             text = f"{value:.4f}\n± {spread[row, column]:.4f}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    row, column = np.unravel_index(np.nanargmax(cells), cells.shape)
+    row, column = _place(chosen, tried, names)
     frame = Rectangle(
         (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=VERMILLION, linewidth=3
     )
@@ -65,33 +65,70 @@ def search_heat_map(results: Mapping[str, Any], score: str, description: str) ->
     figure.colorbar(picture, label=f"{score}, mean of the folds", format="{x:.4f}")
     others = len(tried) - 2
     best_of = f"; best over {others} more parameter{'s' * (others > 1)}" if others else ""
+    best_of += "; each at its last iteration" * ("iter" in results)
     write_title(
         figure,
         f"Search: {description}\n"
-        f"± standard deviation of the folds; framed: the best, {np.nanmax(cells):.4f}{best_of}",
+        f"± standard deviation of the folds; framed: the chosen, {chosen.score:.4f}{best_of}",
     )
     return figure
 
 
+class _Trial(NamedTuple):
+    parameters: Mapping[str, Any]
+    score: float
+    deviation: float
+    iteration: int  # of successive halving, else 0
+
+
+def _last_trials(results: Mapping[str, Any]) -> list[_Trial]:
+    """Returns the last trial of each combination, in the order of these trials."""
+    iterations = results.get("iter", np.zeros(len(results["params"]), int))
+    columns = (results["mean_test_score"], results["std_test_score"], iterations)
+    trials = map(_Trial, results["params"], *(np.asarray(each).tolist() for each in columns))
+    last = {}
+    for trial in reversed(list(trials)):
+        last.setdefault(str(trial.parameters), trial)
+    return list(reversed(last.values()))
+
+
+def _goodness(trial: _Trial) -> tuple[int, float]:
+    """Returns what a search chooses by: it takes the highest, of several the first."""
+    return trial.iteration, trial.score
+
+
+def _place(trial: _Trial, tried: Mapping[str, Sequence], names: Sequence[str]) -> tuple[int, int]:
+    """Returns row and column of a trial, where `names` are of the columns and of the rows."""
+    across, down = (tried[name].index(trial.parameters[name]) for name in names)
+    return down, across
+
+
 def _search_line(
-    results: Mapping[str, Any],
-    names: Sequence[str],
-    scores: np.ndarray,
-    deviations: np.ndarray,
+    trials: Sequence[_Trial],
+    chosen: _Trial,
+    tried: Mapping[str, Sequence],
     score: str,
     description: str,
 ) -> Figure:
     """Draws the scores of a search over one parameter, or over none."""
-    labels = [str(parameters[names[0]]) if names else "" for parameters in results["params"]]
-    figure = new_figure(max(6, 0.7 * len(labels) + 2), 4)
+    [(name, values)] = tried.items() or [("", [None])]
+    places = [values.index(trial.parameters.get(name)) for trial in trials]
+    figure = new_figure(max(6, 0.7 * len(values) + 2), 4)
     axes = figure.subplots()
-    places = np.arange(len(labels))
+    _, scores, deviations, _ = zip(*trials, strict=True)
     axes.errorbar(places, scores, deviations, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
-    best = int(np.argmax(scores))
-    label = f"best: {scores[best]:.4f}"
-    axes.plot(best, scores[best], "*", color=VERMILLION, ms=15, label=label, zorder=5)
-    axes.set_xticks(places, labels)
-    axes.set(xlabel=_short(names[0]) if names else "", ylabel=f"{score}, mean of the folds")
+    label = f"chosen: {chosen.score:.4f}"
+    axes.plot(
+        places[trials.index(chosen)],
+        chosen.score,
+        "*",
+        color=VERMILLION,
+        ms=15,
+        label=label,
+        zorder=5,
+    )
+    axes.set_xticks(range(len(values)), map(str, values) if name else [""])
+    axes.set(xlabel=_short(name), ylabel=f"{score}, mean of the folds")
     plain_axes(axes, grid="y")
     axes.legend(frameon=False)
     write_title(figure, f"Search: {description}\n(line: one standard deviation of the folds)")
@@ -137,14 +174,21 @@ def feature_importance(
     """
     means = importances.mean(axis=1)
     order = np.argsort(-means, kind="stable")[:limit]
-    low, high = np.percentile(importances[order], (2.5, 97.5), axis=1)
+    low, high = importances[order].min(axis=1), importances[order].max(axis=1)
     figure = new_figure(8, 0.32 * len(order) + 1.8)
     axes = figure.subplots()
     places = np.arange(len(order))
     shown = means[order]
     axes.barh(places, shown, color=BLUE, height=0.7)
-    reach = np.maximum([shown - low, high - shown], 0)
-    axes.errorbar(shown, places, xerr=reach, fmt="none", ecolor=ORANGE, elinewidth=2, capsize=3)
+    axes.errorbar(
+        shown,
+        places,
+        xerr=np.maximum([shown - low, high - shown], 0),
+        fmt="none",
+        ecolor=ORANGE,
+        elinewidth=2,
+        capsize=3,
+    )
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(places, [names[index] for index in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
@@ -153,26 +197,41 @@ def feature_importance(
     few = f"the {len(order)} most important of {len(names)} features; " * (len(order) < len(names))
     write_title(
         figure,
-        f"Feature importance: {description}\n({few}line: 95 % of {importances.shape[1]} shuffles)",
+        f"Feature importance: {description}\n"
+        f"({few}line: lowest to highest of {importances.shape[1]} shuffles)",
     )
     return figure
 
 
 def comparison(result: Comparison, description: str, examples: str = "images") -> Figure:
-    """Draws how often each candidate was right, and by how much it lies behind the winner.
+    """Draws how good each candidate is, and by how much it lies behind the winner.
 
     Args:
-        result: of comparing the candidates.
+        result: of comparing the candidates; squared errors are those of grey levels.
         description: what was read, for the title.
         examples: what was right or wrong.
     """
+    title, value_label, behind_label, ticks = {
+        "accuracy": (
+            "Right",
+            f"share of the {examples} that are right",
+            "difference of the shares",
+            "{x:.2%}",
+        ),
+        "mse": (
+            "Error",
+            "mean squared error, squared grey levels",
+            "difference of the errors, squared grey levels",
+            "{x:g}",
+        ),
+    }[result.metric]
     figure = new_figure(11, 0.42 * len(result.rivals) + 2)
-    accuracy, behind = figure.subplots(1, 2, sharey=True)
+    values, behind = figure.subplots(1, 2, sharey=True)
     for place, rival in enumerate(result.rivals):
         winner = rival.name == result.winner
         colour, marker = (VERMILLION, "*") if winner else (BLUE, "o") if rival.tied else (GREY, "s")
         for axes, value, ends in (
-            (accuracy, rival.accuracy, rival.accuracy_ci95),
+            (values, rival.value, rival.value_ci95),
             (behind, rival.behind, rival.behind_ci95),
         ):
             axes.plot(ends, (place, place), color=colour, linewidth=2)
@@ -187,22 +246,22 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
         ("cannot be told apart from it", BLUE, "o"),
         ("worse", GREY, "s"),
     ):
-        accuracy.plot([], [], marker, color=colour, label=label, ms=8)
-    accuracy.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
-    accuracy.set_ylim(len(result.rivals) - 0.5, -0.6)
-    accuracy.set(title="Right", xlabel=f"share of the {examples} that are right")
-    behind.set(title="Behind the winner", xlabel="difference of the shares")
+        values.plot([], [], marker, color=colour, label=label, ms=8)
+    values.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
+    values.set_ylim(len(result.rivals) - 0.5, -0.6)
+    values.set(title=title, xlabel=value_label)
+    behind.set(title="Behind the winner", xlabel=behind_label)
     behind.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
-    for axes in (accuracy, behind):
+    for axes in (values, behind):
         plain_axes(axes, grid="x")
-        axes.xaxis.set_major_formatter("{x:.2%}")
+        axes.xaxis.set_major_formatter(ticks)
         axes.locator_params(axis="x", nbins=6)
-    handles, names = accuracy.get_legend_handles_labels()
+    handles, names = values.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     write_title(
         figure,
         f"Comparison: {description}\n"
-        "(lines: 95 % intervals; p: McNemar's exact test, Holm's correction)",
+        f"(lines: 95 % intervals; p: {TESTS[result.metric]}, Holm's correction)",
     )
     return figure
 

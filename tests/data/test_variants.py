@@ -20,7 +20,8 @@ def test_a_shift_is_that_of_scipy(down, right):
 
 def test_shifted_copies_come_before_the_other_images():
     images = some_images(5)
-    rows = variants.with_shifted_copies(images, 3)
+    rows = variants.moved_pixels(images, 3)
+    assert (rows == variants.with_shifted_copies(images, 3).reshape(17, 784)).all()
     assert rows.shape == (5 * 3 + 2, 784)
     np.testing.assert_array_equal(rows[:3], variants.pixels(images[:3]))
     left = rows[3].reshape(28, 28)
@@ -51,5 +52,10 @@ def test_shifted_copies_leave_the_image_itself_out():
     images[:, 1, 1] = 9
     copies = variants.shifted_copies(images)
     assert copies.shape == (2, 4, 3, 3)
-    places = {tuple(int(place[0]) for place in np.nonzero(copy)) for copy in copies[1]}
-    assert places == {(0, 1), (2, 1), (1, 0), (1, 2)}
+    places = [tuple(int(place[0]) for place in np.nonzero(copy)) for copy in copies[1]]
+    assert dict(zip(variants.COPIES, places, strict=True)) == {
+        "to the left": (1, 0),
+        "to the right": (1, 2),
+        "down": (2, 1),
+        "up": (0, 1),
+    }

@@ -1,6 +1,7 @@
 """Estimators by name: parameters and scores; all pairs with tasks are in tests/jobs/test_fit.py."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from mnist3 import tasks
 from mnist3.config import CHOICES, base
@@ -45,14 +46,23 @@ def test_the_number_is_for_the_main_job():
         registry.create(config("flax"), task("number"), seed=0)
 
 
-@pytest.mark.parametrize("name", registry.names())
-def test_seed_cores_and_own_parameters(name):
-    kind = "multilabel" if name == "classifier_chain" else "multiclass"
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, kind)
+        for name in registry.names()
+        for kind in ("multiclass", "multilabel", "denoise")
+        if registry.fits(name, kind)
+    ],
+)
+def test_seed_cores_and_own_parameters(name, kind):
     estimator = registry.create(config(name), task(kind), seed=7)
     for path, value in estimator.get_params().items():
-        if path.rpartition("__")[2] == "random_state":
+        inner, _, parameter = path.rpartition("__")
+        if parameter == "random_state":
             assert value == 7
-        if path.rpartition("__")[2] == "n_jobs" and name != "logistic_regression":
+        deprecated = type(estimator.get_params().get(inner, estimator)) is LogisticRegression
+        if parameter == "n_jobs" and not deprecated:
             assert value == -1
     for parameter in registry.defaults(name, kind):
         assert registry.parameter_name(estimator, parameter) in estimator.get_params()

@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -13,12 +14,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mnist3.estimators import FlaxClassifier
 from mnist3.evaluation import cached
 from mnist3.evaluation.cached import (
     CachedEstimator,
     Inputs,
     MadeInputs,
-    cached_fit,
     estimator_key,
 )
 
@@ -144,15 +145,6 @@ def test_only_methods_of_the_estimator_are_there_and_cloning_copies_no_inputs(me
     assert copy.inputs is inputs
 
 
-def test_a_fitted_estimator_is_kept_whole(memory, data):
-    values, targets = data
-    inputs = Inputs(values)
-    first = cached_fit(memory, Nearest(), inputs, targets)
-    second = cached_fit(memory, Nearest(), inputs, targets)
-    assert len(FITS) == 1
-    np.testing.assert_array_equal(first.predict(values), second.predict(values))
-
-
 def test_without_a_folder_nothing_is_remembered(data):
     FITS.clear()
     inputs = Inputs(data[0])
@@ -198,6 +190,28 @@ def test_estimators_of_this_package_are_forgotten_when_its_code_changes(monkeypa
     assert estimator_key(SGDClassifier()) == ""
     monkeypatch.setattr(cached, "_ESTIMATORS_REST_ON", ("config.py",))
     assert estimator_key(Ours()) != key
+
+
+@pytest.mark.parametrize(
+    ("library", "forgotten"),
+    [
+        ("jax", "ours"),
+        ("jaxlib", "ours"),
+        ("flax", "ours"),
+        ("optax", "ours"),
+        ("scikit-learn", "both"),
+        ("numpy", "both"),
+    ],
+)
+def test_a_library_s_new_version_forgets_what_rests_on_it(library, forgotten, monkeypatch):
+    ours, theirs = make_pipeline(StandardScaler(), FlaxClassifier()), SGDClassifier()
+    keys = estimator_key(ours), estimator_key(theirs)
+    installed = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0" if name == library else installed(name)
+    )
+    assert estimator_key(ours) != keys[0]
+    assert (estimator_key(theirs) != keys[1]) is (forgotten == "both")
 
 
 def test_inputs_that_are_made_are_not_made_where_the_answer_is_known(memory, data):

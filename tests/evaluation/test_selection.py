@@ -1,3 +1,5 @@
+import itertools
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -64,11 +66,51 @@ def test_the_winner_the_tied_and_the_beaten():
     best, close, worse = comparison.rivals
     assert (best.behind, best.p_value, best.tied) == (0, 1, False)
     assert close.p_value >= 0.05 > worse.p_value
-    assert worse.behind == pytest.approx(best.accuracy - worse.accuracy)
+    assert worse.behind == pytest.approx(best.value - worse.value)
     for rival in comparison.rivals:
         assert rival.behind_ci95[0] <= rival.behind <= rival.behind_ci95[1]
-        assert rival.accuracy_ci95[0] <= rival.accuracy <= rival.accuracy_ci95[1]
+        assert rival.value_ci95[0] <= rival.value <= rival.value_ci95[1]
     assert worse.behind_ci95[0] > 0
+
+
+@pytest.mark.parametrize("names", [("coarse", "fine", "same"), ("same", "fine", "coarse")])
+def test_the_lowest_error_wins_whatever_the_order(names):
+    random = np.random.default_rng(0)
+    squares = random.exponential(900.0, 500)  # squared grey levels, mostly above 25.5 of them
+    errors = {
+        "coarse": squares + 60 + random.normal(0, 20, 500),
+        "fine": squares + 1,
+        "same": squares + 1.1 + random.normal(0, 20, 500),
+    }
+    errors["same"] += errors["fine"].mean() - errors["same"].mean() + 0.1
+    comparison = selection.compare({name: errors[name] for name in names})
+    assert comparison.metric == "mse"
+    assert [rival.name for rival in comparison.rivals] == ["fine", "same", "coarse"]
+    assert comparison.tied == ("same",)
+    fine, same, coarse = comparison.rivals
+    assert (fine.behind, fine.behind_ci95, fine.p_value) == (0, (0, 0), 1)
+    assert same.p_value > 0.05 > coarse.p_value
+    assert coarse.behind == pytest.approx(coarse.value - fine.value)
+    for rival in (same, coarse):
+        assert rival.behind_ci95[0] <= rival.behind <= rival.behind_ci95[1]
+    assert coarse.behind_ci95[0] > 0
+    assert coarse.measures()["mse"] == coarse.value == errors["coarse"].mean()
+
+
+def test_sign_flips_of_every_assignment():
+    differences = np.array([3.0, 1.0, 2.0, -1.0, 4.0])
+    flips = np.array(list(itertools.product((-1, 1), repeat=5)))
+    exact = (np.abs(flips @ differences) >= differences.sum()).mean()
+    columns = np.stack([differences, -differences, np.zeros(5)], axis=1)
+    estimated = selection.sign_flips(columns, seed=1)
+    assert estimated == pytest.approx([exact, exact, 1], abs=0.015)
+    np.testing.assert_array_equal(estimated, selection.sign_flips(columns, seed=1))
+
+
+def test_errors_without_a_difference_are_almost_never_told_apart():
+    differences = np.random.default_rng(3).exponential(size=(80, 400, 2))
+    p_values = selection.sign_flips((differences[..., 0] - differences[..., 1]).T)
+    assert 0.01 <= (p_values < 0.05).mean() <= 0.09
 
 
 def test_equal_candidates_are_almost_never_told_apart():

@@ -13,7 +13,8 @@ from mnist3.data import dataset as datasets
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.jobs import command_line, experiments, fit, study
+from mnist3.evaluation.answers import Answer
+from mnist3.jobs import command_line, experiments, fit, fit_figures, study
 from mnist3.jobs.arguments import Arguments
 
 TASKS = [name for name in tasks.NAMES if name != "number"]
@@ -150,6 +151,37 @@ def test_a_run_leaves_the_files_of_the_contract(task, name, drawn, config_of, tm
     page = (tmp_path / "run/report.html").read_text()
     assert page.count("data:image/png") == len(figures)
     assert f"task {task}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_precision_out_of_reach_is_not_marked(config_of, dataset):
+    config = config_of("binary", "sgd")
+    task = tasks.create(config.task)
+    examples = study.split_examples(config, dataset, task)
+    targets = examples["val"].targets
+    said = Answer(np.zeros_like(targets), None, -targets.astype(float), 0.0, (), None)
+    view = fit_figures.view_of(config, dataset, task, examples, said, None)
+    figure = fit_figures.DRAWERS["thresholds"](view)
+    assert "out of reach" in figure.get_suptitle().replace("\n", " ")
+    assert len(figure.axes[0].lines) == 2  # precision and recall
+
+
+@pytest.mark.parametrize("task", ["binary", "denoise"])
+@pytest.mark.usefixtures("shared_cache")
+def test_shifted_copies_keep_their_targets(task, config_of, dataset):
+    config = config_of(task, "knn", "train_limit=60,shifted=1")
+    images, digits, features, targets = study.split_examples(
+        config, dataset, tasks.create(config.task)
+    )["train"]
+    assert len(images) == len(digits) == len(features) == len(targets) == 5 * 60
+    np.testing.assert_array_equal(images[240:, :-1], images[:60, 1:])  # up, the last
+    if task == "binary":
+        np.testing.assert_array_equal(targets, digits == config.task.digit)
+    else:
+        np.testing.assert_array_equal(targets, images.reshape(300, -1))
+        noise = features - targets
+        assert noise.min() == 0 and noise.max() == 99
+        assert (noise[:60] != noise[60:120]).any()
 
 
 def without_times(metrics):

@@ -52,7 +52,7 @@ def test_a_detector_has_curves_of_both_splits():
 
 def test_shifted_copies_follow_the_images():
     plain = notebook.fit(CLASSIFY, DIGITS)
-    moved = notebook.fit(CLASSIFY, DIGITS, shifted=True)
+    moved = notebook.fit(f"{CLASSIFY},shifted=1", DIGITS)
     images, digits, features, targets = moved.examples["train"]
     assert len(images) == len(digits) == len(targets) == 300
     assert (images[:60] == plain.examples["train"].images).all()
@@ -61,6 +61,8 @@ def test_shifted_copies_follow_the_images():
     ).all()
     assert (study.as_images(features) == images).all() and features.dtype == np.float32
     assert (targets == digits).all()
+    for split in ("val", "test"):
+        assert len(moved.examples[split].images) == len(plain.examples[split].images)
 
 
 def test_figures_go_by_the_names_that_a_run_has():

@@ -69,6 +69,14 @@ def test_the_chosen_threshold_is_marked(detectors, texts, drawn_whole):
     drawn_whole(figure, WORDS)
 
 
+def test_without_a_chosen_threshold_the_curves_are_drawn_alone(detectors, drawn_whole):
+    curve = curves.precision_recall(*detectors["good"])
+    figure = classification_figures.thresholds(curve, None, WORDS)
+    assert len(figure.axes[0].lines) == 2
+    assert "chosen" not in figure.get_suptitle()
+    drawn_whole(figure, WORDS)
+
+
 def test_curves_of_several_estimators_share_their_axes(detectors, texts, drawn_whole):
     precision_recall = {n: curves.precision_recall(*each) for n, each in detectors.items()}
     chosen = {"good": curves.threshold_for_recall(precision_recall["good"], 0.8)}

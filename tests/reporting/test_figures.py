@@ -101,6 +101,7 @@ def test_position_accuracy_has_a_bar_a_split_and_position():
 
 def test_reliability_draws_each_bin_and_the_metric_of_the_table():
     from mnist3.evaluation.curves import calibration
+    from mnist3.evaluation.intervals import wilson_interval
 
     _, labels, predictions, confidences = fake(500, 1, wrong_share=0.4)
     confidences[:4] = [0, 1 / 15, 1, 0.5]
@@ -112,6 +113,9 @@ def test_reliability_draws_each_bin_and_the_metric_of_the_table():
     np.testing.assert_allclose(
         curve.lines[1].get_xydata()[-1], [confidences[top].mean(), right[top].mean()], rtol=1e-6
     )
+    low, high = wilson_interval(int(right[top].sum()), int(top.sum()))
+    assert curve.collections[0].get_segments()[-1][:, 1] == pytest.approx([low, high])
+    assert any("95 % interval" in text.get_text() for text in figure.legends[0].get_texts())
     error = calibration(confidences, right).error
     assert f"expected calibration error {error:.4f}, 500 images" in figure.get_suptitle()
 
