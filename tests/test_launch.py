@@ -31,6 +31,7 @@ TINY = (
     "--config.model.dropout=0.1",
     "--config.wandb.mode=disabled",
 )
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
 
 @pytest.fixture(scope="session")
@@ -237,13 +238,14 @@ def refusal(done, *said):
         (("--config=experiments/mnist.py", "--data_dir=/nonexistent"), ("/nonexistent",)),
         ((*TINY, "--workdir=/proc/run"), ("/proc/run", "--workdir")),
         ((*TINY, "--config.training.batch_size=1000"), ("batch_size",)),
+        ((*TINY, "--config.training.batch_size=65"), ("batch_size is 65", "multiple of 2")),
         (("--mode=evaluate", "--workdir=/nonexistent"), ("/nonexistent", "no run")),
         ((*TINY, "surplus"), ("surplus",)),
     ],
 )
 def test_a_mistake_gets_one_sentence(launch, tmp_path, arguments, said):
     workdir = () if any("--workdir" in word for word in arguments) else (f"--workdir={tmp_path}/w",)
-    refusal(launch(*arguments, *workdir), *said)
+    refusal(launch(*arguments, *workdir, env=TWO_DEVICES), *said)
     assert not (tmp_path / "w").exists()
 
 

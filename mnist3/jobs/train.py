@@ -54,7 +54,7 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
     """Loads the data and puts the parts of the run together.
 
     Raises:
-        UserError: if the data lack what training needs.
+        UserError: if the data lack what training needs, or the devices cannot share a batch.
     """
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
@@ -70,7 +70,9 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
             f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
             f"{examples} images; give a batch size of at most that."
         )
-    return dataset, assemble(config, examples)
+    parts = assemble(config, examples)
+    program.require_even_shares(config.training.batch_size, parts.mesh)
+    return dataset, parts
 
 
 def finished(config: ConfigDict, history: list[dict]) -> bool:
