@@ -239,6 +239,7 @@ def refusal(done, *said):
         ((*TINY, "--workdir=/proc/run"), ("/proc/run", "--workdir")),
         ((*TINY, "--config.training.batch_size=1000"), ("batch_size",)),
         ((*TINY, "--config.training.batch_size=65"), ("batch_size is 65", "multiple of 2")),
+        ((*TINY, "--mode=audit", "--output=/nonexistent/a.json"), ("--output=/nonexistent/a",)),
         (("--mode=evaluate", "--workdir=/nonexistent"), ("/nonexistent", "no run")),
         ((*TINY, "surplus"), ("surplus",)),
     ],

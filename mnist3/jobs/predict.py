@@ -2,7 +2,6 @@
 
 import csv
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from mnist3.data.images import find_images, read_images
 from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.workdir import require_writable, unwritable
 from mnist3.tasks import Prediction, number_text
 from mnist3.training.inference import load_reader
 
@@ -30,28 +30,6 @@ def require(value: str | None, flag: str, example: str) -> str:
     if not value:
         raise UserError(f"--mode=predict needs --{flag}; add --{flag}={example}.")
     return value
-
-
-def _unwritable(output: str, error: OSError) -> UserError:
-    return UserError(
-        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
-        "exists, can be written to and has space left."
-    )
-
-
-def require_writable(output: str) -> None:
-    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
-
-    Raises:
-        UserError: if it cannot.
-    """
-    if os.path.exists(output) and not os.path.isfile(output):
-        raise UserError(f"--output={output} is not a file; name the CSV file to write.")
-    try:
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
-            pass
-    except OSError as error:
-        raise _unwritable(output, error) from error
 
 
 def _filled(images: UInt8[np.ndarray, "n height width"]) -> UInt8[np.ndarray, "batch height width"]:
@@ -114,7 +92,7 @@ def predict_files(
                 inverted += int(batch.inverted.sum())
                 progress.update(len(batch.errors))
     except OSError as error:
-        raise _unwritable(output, error) from error
+        raise unwritable(output, error) from error
     logging.info(
         "wrote %s: %d of %d images read, %d of them dark on light and therefore inverted",
         output,

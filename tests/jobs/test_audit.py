@@ -7,6 +7,7 @@ from PIL import Image
 from mnist3 import runtime
 from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
+from mnist3.errors import UserError
 from mnist3.jobs import audit
 from mnist3.jobs.arguments import Arguments
 
@@ -41,6 +42,14 @@ def test_number_images_of_another_source_are_looked_up_in_it(
     assert [split["found"] for split in report["splits"].values()] == [1, 1]
     assert report["splits"]["val"]["digit_images_in_train"] == 0.5
     assert "source digits" in capsys.readouterr().out
+
+
+def test_an_output_that_cannot_be_written_stops_before_the_data_are_loaded(
+    load, own_cache, monkeypatch
+):
+    monkeypatch.setattr(datasets, "load", None)
+    with pytest.raises(UserError, match="cannot write --output=absent/a"):
+        audit.run(load("experiments/quickstart.py"), Arguments(output="absent/a.json"))
 
 
 def test_number_images_of_another_source_are_split_by_its_digit_images(

@@ -10,7 +10,7 @@ from mnist3 import config as configs
 from mnist3.errors import UserError
 from mnist3.jobs import predict as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.predict import BATCH_SIZE, predict_files, require_writable
+from mnist3.jobs.predict import BATCH_SIZE, predict_files
 from mnist3.tasks import Prediction
 
 CANVAS = (8, 12)
@@ -135,31 +135,6 @@ def test_a_disk_that_fills_up_is_told_and_leaves_nothing(save, tmp_path, monkeyp
     with pytest.raises(UserError, match=r"cannot write .*No space left on device; name a file"):
         read_all([path], tmp_path / "out.csv")
     assert [each.name for each in tmp_path.iterdir()] == ["1.png"]
-
-
-def test_a_writable_output_is_left_as_it_is(tmp_path):
-    require_writable(str(tmp_path / "new.csv"))
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "old.csv").write_text("old")
-    require_writable(str(tmp_path / "old.csv"))
-    assert (tmp_path / "old.csv").read_text() == "old"
-
-
-@pytest.mark.parametrize(
-    ("output", "reason"),
-    [
-        ("absent/out.csv", "No such file or directory; name a file in a folder that exists"),
-        ("file/out.csv", "cannot write"),
-        ("folder", "is not a file"),
-        ("pipe", "is not a file"),
-    ],
-)
-def test_an_unwritable_output_is_an_error_with_a_remedy(tmp_path, output, reason):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match=reason):
-        require_writable(str(tmp_path / output))
 
 
 @pytest.fixture
