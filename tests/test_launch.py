@@ -99,6 +99,10 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
     history = [json.loads(line) for line in (workdir / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == [1, 2, 3]
     assert [line["step"] for line in history] == [8, 16, 24]
+    trained = [line["train_seconds"] for line in history]
+    assert trained == sorted(set(trained))
+    assert 0.2 < trained[-1] / history[-1]["seconds"] < 1  # the rest is reading val
+    assert metrics["train"]["examples_per_second"] == pytest.approx(24 * 64 / trained[-1])
     with open(workdir / "predictions_test.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 100
