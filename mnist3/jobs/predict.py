@@ -19,6 +19,7 @@ from mnist3.tasks import Prediction, number_text
 from mnist3.training.inference import load_reader
 
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
+LOGGED_PATHS = 10  # of the inverted images
 
 
 def require(value: str | None, flag: str, example: str) -> str:
@@ -73,7 +74,7 @@ def predict_files(
     """
     columns = [f"{name}_{k + 1}" for name in ("digit", "confidence") for k in range(digits)]
     unread = [""] * (2 + len(columns))
-    unreadable = inverted = 0
+    unreadable, inverted = 0, []
     remaining = iter(paths)
     try:
         with (
@@ -86,10 +87,12 @@ def predict_files(
             for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
                 prediction = predict(_filled(batch.images))
                 for row, error in enumerate(batch.errors):
+                    path = next(remaining)
                     cells = unread if error else _cells(prediction, row)
-                    writer.writerow([next(remaining), *cells, error])
+                    writer.writerow([path, *cells, error])
+                    if batch.inverted[row]:
+                        inverted.append(path)
                 unreadable += sum(map(bool, batch.errors))
-                inverted += int(batch.inverted.sum())
                 progress.update(len(batch.errors))
     except OSError as error:
         raise unwritable(output, error) from error
@@ -98,8 +101,12 @@ def predict_files(
         output,
         len(paths) - unreadable,
         len(paths),
-        inverted,
+        len(inverted),
     )
+    for path in inverted[:LOGGED_PATHS]:
+        logging.info("  inverted: %s", path)
+    if len(inverted) > LOGGED_PATHS:
+        logging.info("  and %d more", len(inverted) - LOGGED_PATHS)
     if unreadable:
         logging.warning(
             "%d images could not be read; the column error of %s says why", unreadable, output
@@ -127,5 +134,11 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     require_writable(output)
     paths = find_images(images)
     predict = load_reader(config, folder, arguments.checkpoint)
+    logging.info(
+        "reading %d images with %s, whose digit images are from source %s",
+        len(paths),
+        folder,
+        config.data.source,
+    )
     canvas = (config.data.height, config.data.width)
     return 2 if predict_files(paths, canvas, config.data.digits, predict, output) else 0

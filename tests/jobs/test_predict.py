@@ -111,6 +111,14 @@ def test_the_log_tells_polarity_and_errors(save, tmp_path, caplog):
     assert "1 images could not be read" in caplog.text
 
 
+def test_the_log_names_the_first_inverted_images(save, tmp_path, caplog):
+    paths = [save(index, f"{index}.png", negative=index > 0) for index in range(14)]
+    with caplog.at_level("INFO"):
+        read_all(paths, tmp_path / "out.csv")
+    named = [line.strip() for line in caplog.messages if line.startswith("  ")]
+    assert named == [*(f"inverted: {path}" for path in paths[1:11]), "and 3 more"]
+
+
 def test_a_failure_leaves_the_output_that_was_there(save, tmp_path):
     output = tmp_path / "out.csv"
     output.write_text("before")
@@ -164,6 +172,16 @@ def loaded(monkeypatch):
     asked = []
     monkeypatch.setattr(job, "load_reader", lambda *given: asked.append(given) or read_bars)
     return asked
+
+
+def test_the_log_names_the_digit_source_of_the_run(arguments, loaded, caplog):
+    config, flags = arguments
+    config.data.source = "mnist"
+    with caplog.at_level("INFO"):
+        job.run(config, Arguments(**flags))
+    assert f"reading 1 images with {flags['workdir']}" in caplog.text
+    assert "source mnist" in caplog.text
+    assert "inverted:" not in caplog.text
 
 
 def test_the_exit_status_is_2_when_an_image_could_not_be_read(arguments, loaded, tmp_path):
