@@ -333,8 +333,9 @@ def test_audit_finds_nothing_shared_in_a_disjoint_dataset(launch, tmp_path):
     assert "0.00 %" in done.stdout
 
 
-def test_audit_of_the_published_triple_mnist(launch, data_dir):
-    done = launch("--mode=audit", "--config=experiments/triple_mnist.py", f"--data_dir={data_dir}")
+def test_audit_of_the_published_triple_mnist(launch, triple_mnist_dir):
+    experiment = "--config=experiments/triple_mnist.py"
+    done = launch("--mode=audit", experiment, f"--data_dir={triple_mnist_dir}")
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("val"))
     assert "93.55 %" in line
