@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import remove_partial, replacing
 
 MODEL_FILE = "model.joblib"  # in the folder of a run on a table
 
@@ -101,12 +101,14 @@ def require_same(workdir: str, config: ConfigDict) -> None:
 def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     """Makes the folder of a run, or checks that the run in it has the same config.
 
-    A folder that is still empty when the block fails is removed again.
+    Half files that a killed run left in it are removed. A folder that is still empty when the block
+    fails is removed again.
 
     Raises:
         UserError: if the folder cannot be written or its run had another config.
     """
-    if os.path.exists(os.path.join(workdir, "config.json")):
+    goes_on = os.path.exists(os.path.join(workdir, "config.json"))
+    if goes_on:
         require_same(workdir, config)
     try:
         os.makedirs(workdir, exist_ok=True)
@@ -116,6 +118,9 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
         raise UserError(
             f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
         ) from error
+    if goes_on:
+        remove_partial(workdir)
+        remove_partial(os.path.join(workdir, "figures"))
     try:
         yield
     except BaseException:
