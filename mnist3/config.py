@@ -6,6 +6,7 @@ returns it. The flags `--config.section.field=value` then change single values f
 
 import difflib
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -303,17 +304,7 @@ def validate(config: ConfigDict) -> None:
     _require_task(config)
     if config.data.shifted_copies:
         _require_shifted_copies(config)
-    smallest = config.model.stem_stride * 2 ** len(config.model.channels)
-    height, width = config.data.height, config.data.width
-    if config.model.name == "multihead" and config.model.crop_height:
-        height = config.model.crop_height
-    if config.model.name == "cnn" and config.model.stem_padding == "VALID":
-        height, width = height - 4, width - 4  # the stem is 5x5
-    if config.model.name in ("cnn", "multihead") and min(height, width) < smallest:
-        raise UserError(
-            f"config.model.channels has {len(config.model.channels)} stages, which leave nothing "
-            f"of {height}x{width} px; take fewer channels or a smaller stem_stride."
-        )
+    _require_size(config)
     if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
         raise UserError(
             f"config.model.name=cnn needs one output a number, 10^{config.data.digits} here; "
@@ -349,6 +340,22 @@ def _require_shifted_copies(config: ConfigDict) -> None:
         raise UserError(
             f"config.data.shifted_copies would put copies of one image into several folds of "
             f"config.search.method={config.search.method}; search without copies."
+        )
+
+
+def _require_size(config: ConfigDict) -> None:
+    """Checks that the stem's stride and the max-pools leave a feature of what the trunk sees."""
+    model, height, width = config.model, config.data.height, config.data.width
+    if model.name not in ("cnn", "multihead"):
+        return
+    if model.name == "multihead" and model.crop_height:
+        height, width = model.crop_height, math.ceil(width / config.data.digits)
+    border = 4 if model.name == "cnn" and model.stem_padding == "VALID" else 0  # the stem is 5x5
+    pools = len(model.channels) + (model.name == "cnn")  # which pools once more after the trunk
+    if math.ceil((min(height, width) - border) / model.stem_stride) < 2**pools:
+        raise UserError(
+            f"config.model.channels has {len(model.channels)} stages, which leave {model.name} "
+            f"nothing of {height}x{width} px; take fewer channels or a smaller stem_stride."
         )
 
 

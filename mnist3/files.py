@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -18,3 +19,10 @@ def replacing(path: str | os.PathLike, mode: str = "w", **options: Any) -> Itera
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial)
+
+
+def remove_partial(folder: str | os.PathLike) -> None:
+    """Removes what `replacing` had not ended in a folder when its process was killed."""
+    for path in pathlib.Path(folder).glob("*.[0-9]*.partial"):
+        if path.is_file():
+            path.unlink(missing_ok=True)

@@ -23,10 +23,35 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("mnist3")
 
 
+@pytest.fixture
+def mnist_names(tmp_path) -> str:
+    """A folder with empty files of MNIST's names."""
+    from mnist3.data.idx import MNIST_FILES
+
+    (tmp_path / "named").mkdir()
+    for name in MNIST_FILES:
+        (tmp_path / "named" / name).touch()
+    return str(tmp_path / "named")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> str:
-    """The folder with the real data; the test is skipped without one."""
+    """The folder with MNIST; the test is skipped without its files."""
+    from mnist3.data.sources import has_mnist
+
     folder = os.environ.get("MNIST3_DATA_DIR")
-    if not folder or not pathlib.Path(folder).is_dir():
-        pytest.skip("set MNIST3_DATA_DIR to a folder with mnist/ and triple_mnist.zip to run this")
+    if not folder:
+        pytest.skip("set MNIST3_DATA_DIR to a folder with mnist/ to run this")
+    if not has_mnist(folder):
+        pytest.skip(f"MNIST3_DATA_DIR={folder} lacks MNIST's four files")
     return str(pathlib.Path(folder).resolve())
+
+
+@pytest.fixture(scope="session")
+def triple_mnist_dir(data_dir) -> str:
+    """The folder with MNIST and triple MNIST; the test is skipped without either."""
+    from mnist3.data.triple_mnist import has_triple_mnist
+
+    if not has_triple_mnist(data_dir):
+        pytest.skip(f"MNIST3_DATA_DIR={data_dir} lacks triple_mnist.zip")
+    return data_dir

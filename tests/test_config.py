@@ -1,7 +1,10 @@
+import jax
+import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
+from mnist3 import models
 from mnist3.errors import UserError
 
 
@@ -20,7 +23,7 @@ def test_base_is_valid_and_survives_json():
         ("training.ema_decay", 1.0, "from 0 to below 1"),
         ("optimizer.warmup", 1.0, "from 0 to below 1"),
         ("model.channels", ("a",), "give a tuple"),
-        ("model.channels", (8, 8, 8, 8, 8, 8), "leave nothing"),
+        ("model.channels", (8, 8, 8, 8, 8, 8), "nothing of"),
         ("tabular.estimators", ("random_forrest",), "did you mean 'random_forest'"),
         ("tabular.estimators", (), "is empty"),
         ("wandb.tags", ("a", 1), "give a tuple"),
@@ -43,6 +46,28 @@ def test_a_value_out_of_range_is_named(field, value, said):
     with pytest.raises(UserError, match=said) as raised:
         configs.validate(config)
     assert f"config.{field}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "fits", "leaves_nothing"),
+    [
+        ({"name": "multihead"}, (31, 32), (30, 32)),  # a stride of 2 rounds up
+        ({"name": "multihead", "crop_height": 31}, (1, 91), (84, 90)),  # a third of the columns
+        ({"name": "cnn"}, (63, 63), (62, 63)),  # pools once more
+        ({"name": "cnn", "stem_padding": "VALID"}, (67, 67), (67, 66)),  # without a border
+    ],
+)
+def test_the_smallest_images_are_those_that_leave_a_feature(model, fits, leaves_nothing):
+    config = configs.base()
+    config.model.update(model, channels=(4,) * 4, stem=4)
+    config.data.digits = 3
+    config.data.height, config.data.width = fits
+    configs.validate(config)
+    model = models.create(config.model, config.data.digits, config.training.dtype)
+    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *fits)))
+    config.data.height, config.data.width = leaves_nothing
+    with pytest.raises(UserError, match=r"config.model.channels .* leave .* nothing of"):
+        configs.validate(config)
 
 
 def test_the_cnn_refuses_numbers_it_cannot_enumerate():

@@ -1,17 +1,25 @@
 """The command line as a user meets it: real processes, real files, real exit statuses."""
 
+import contextlib
 import csv
 import json
 import os
 import pathlib
+import pty
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from mnist3 import config as configs
+from mnist3.jobs import experiments
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = (
@@ -31,6 +39,7 @@ TINY = (
     "--config.model.dropout=0.1",
     "--config.wandb.mode=disabled",
 )
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +73,31 @@ def finished_run(launch, tmp_path_factory):
     return workdir, done
 
 
+@pytest.fixture(scope="session")
+def run_on_a_terminal(environment, tmp_path_factory):
+    """The same run once more, shown on a terminal, in the folder that it chooses itself."""
+    folder = tmp_path_factory.mktemp("terminal")
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 120))
+    experiment = f"--config={ROOT}/experiments/quickstart.py"
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "launch.py", experiment, *TINY[1:]],
+        cwd=folder,
+        env=environment,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # which Linux raises once the other side is closed
+        while part := os.read(screen, 4096):
+            shown += part
+    os.close(screen)
+    assert process.wait() == 0, shown.decode()
+    (workdir,) = (folder / "runs").iterdir()
+    return workdir, shown.decode()
+
+
 def without_times(metrics):
     return metrics | {
         "train": {
@@ -81,8 +115,20 @@ def read_metrics(workdir):
 def test_a_run_leaves_the_files_of_the_contract(finished_run):
     workdir, done = finished_run
     metrics = read_metrics(workdir)
+    assert set(metrics) == {"dataset", "model", "train", "val", "test"}
+    assert set(metrics["dataset"]) == {"name", "source", "fingerprint", "protocol", "overlap"}
     assert metrics["dataset"]["source"] == "digits"
     assert metrics["dataset"]["protocol"] == {"numbers": "disjoint", "digit_images": "disjoint"}
+    assert set(metrics["model"]) == {"name", "parameters"}
+    assert set(metrics["train"]) == {
+        "seconds",
+        "compile_seconds",
+        "examples_per_second",
+        "epochs",
+        "steps",
+        "checkpoint_epoch",
+    }
+    assert set(metrics["val"]) == set(metrics["test"])
     assert set(metrics["test"]) == {
         "n",
         "exact_match",
@@ -98,6 +144,10 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
     history = [json.loads(line) for line in (workdir / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == [1, 2, 3]
     assert [line["step"] for line in history] == [8, 16, 24]
+    trained = [line["train_seconds"] for line in history]
+    assert trained == sorted(set(trained))
+    assert 0.2 < trained[-1] / history[-1]["seconds"] < 1  # the rest is reading val
+    assert metrics["train"]["examples_per_second"] == pytest.approx(24 * 64 / trained[-1])
     with open(workdir / "predictions_test.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 100
@@ -123,13 +173,41 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
     assert str(workdir) in done.stdout
 
 
-def test_the_same_command_gives_the_same_metrics(launch, finished_run, tmp_path):
-    done = launch(*TINY, f"--workdir={tmp_path}/again")
-    assert done.returncode == 0, done.stderr
-    first, second = read_metrics(finished_run[0]), read_metrics(tmp_path / "again")
-    assert without_times(first) == without_times(second)
+def test_the_config_of_a_run_is_the_resolved_one(finished_run, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = experiments.load(shlex.join([TINY[0].removeprefix("--config="), *TINY[1:]]))
+    assert (finished_run[0] / "config.json").read_text() == configs.to_json(config)
+    assert config.training.epochs == 3
+
+
+def test_a_log_has_the_layers_and_a_line_an_epoch(finished_run):
+    workdir, done = finished_run
+    parameters = read_metrics(workdir)["model"]["parameters"]
+    assert f"multihead: {parameters} parameters" in done.stderr
+    for layer in ("trunk", "heads"):
+        assert re.search(rf"│ {layer} +│", done.stderr)
+    for epoch in (1, 2, 3):
+        line = rf"^epoch {epoch}/3  loss \d\.\d{{4}}  val exact match 0\.\d{{4}}  .* s, \d+ s left$"
+        assert re.search(line, done.stderr, re.MULTILINE)
+
+
+def test_a_terminal_has_a_bar_in_place_of_lines(run_on_a_terminal):
+    _, shown = run_on_a_terminal
+    assert re.search(r"training: 100%.* 3/3 .*loss=\d\.\d{4}, val exact match=0\.\d{4}", shown)
+    assert "epoch 3/3" not in shown
+
+
+def test_a_run_without_a_workdir_takes_a_fresh_one(run_on_a_terminal):
+    workdir, shown = run_on_a_terminal
+    assert re.fullmatch(r"quickstart-\d{8}-\d{6}-\d+", workdir.name)
+    assert f"files in runs/{workdir.name}" in shown
+
+
+def test_the_same_command_gives_the_same_metrics(finished_run, run_on_a_terminal):
+    first, second = finished_run[0], run_on_a_terminal[0]
+    assert without_times(read_metrics(first)) == without_times(read_metrics(second))
     for name in ("predictions_val.csv", "predictions_test.csv"):
-        assert (finished_run[0] / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(environment, launch, finished_run, tmp_path):
@@ -237,13 +315,15 @@ def refusal(done, *said):
         (("--config=experiments/mnist.py", "--data_dir=/nonexistent"), ("/nonexistent",)),
         ((*TINY, "--workdir=/proc/run"), ("/proc/run", "--workdir")),
         ((*TINY, "--config.training.batch_size=1000"), ("batch_size",)),
+        ((*TINY, "--config.training.batch_size=65"), ("batch_size is 65", "multiple of 2")),
+        ((*TINY, "--mode=audit", "--output=/nonexistent/a.json"), ("--output=/nonexistent/a",)),
         (("--mode=evaluate", "--workdir=/nonexistent"), ("/nonexistent", "no run")),
         ((*TINY, "surplus"), ("surplus",)),
     ],
 )
 def test_a_mistake_gets_one_sentence(launch, tmp_path, arguments, said):
     workdir = () if any("--workdir" in word for word in arguments) else (f"--workdir={tmp_path}/w",)
-    refusal(launch(*arguments, *workdir), *said)
+    refusal(launch(*arguments, *workdir, env=TWO_DEVICES), *said)
     assert not (tmp_path / "w").exists()
 
 
@@ -326,8 +406,9 @@ def test_audit_finds_nothing_shared_in_a_disjoint_dataset(launch, tmp_path):
     assert "0.00 %" in done.stdout
 
 
-def test_audit_of_the_published_triple_mnist(launch, data_dir):
-    done = launch("--mode=audit", "--config=experiments/triple_mnist.py", f"--data_dir={data_dir}")
+def test_audit_of_the_published_triple_mnist(launch, triple_mnist_dir):
+    experiment = "--config=experiments/triple_mnist.py"
+    done = launch("--mode=audit", experiment, f"--data_dir={triple_mnist_dir}")
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("val"))
     assert "93.55 %" in line

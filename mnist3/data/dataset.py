@@ -213,14 +213,14 @@ def _load_triple_mnist(config: ConfigDict, data_dir: str | None, cache_dir: str)
     published = files(config.height, config.width)
     matched = {}
     if config.digit_images == "disjoint":
-        source = load_source("mnist", data_dir)
+        source = load_source(config.source, data_dir)
         native = files() if (config.height, config.width) != (84, 84) else published
         matched = {
             name: match_columns(split.images, source) for name, split in native.splits.items()
         }
     return Dataset(
         name=config.name,
-        source="mnist",
+        source=config.source,
         fingerprint=_fingerprint(
             published.fingerprint, config.numbers, config.digit_images, config.seed
         ),

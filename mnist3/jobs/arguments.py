@@ -14,7 +14,7 @@ class Arguments:
         checkpoint: evaluate, predict: `best`, `latest` or the number of an epoch.
         images: predict: file, folder or glob of images to read.
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
-        output: predict: the CSV file to write.
+        output: predict: the CSV file to write; audit: the JSON file, None for none.
         mode: name of the job.
         command: the command line that repeats this one.
     """

@@ -12,7 +12,13 @@ from mnist3.jobs.arguments import Arguments
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
-    """Prints the shares of val and test that train has seen; an output gets them as JSON."""
+    """Prints the shares of val and test that train has seen; an output gets them as JSON.
+
+    Raises:
+        UserError: if the output cannot be written, or the data cannot be loaded or matched.
+    """
+    if arguments.output:
+        workdir.require_writable(arguments.output)
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
     report = audit_dataset(dataset, arguments.data_dir)

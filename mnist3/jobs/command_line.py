@@ -43,7 +43,7 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _IMAGES = flags.DEFINE_string("images", None, "For predict: an image, a folder or a glob.")
 _TABLE = flags.DEFINE_string("table", None, "For predict of a table: the CSV or Parquet file.")
-_OUTPUT = flags.DEFINE_string("output", None, "For predict: the CSV file to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "The file to write: CSV for predict, JSON for audit.")
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -74,7 +74,7 @@ def evaluate_run(
         "train": {
             "seconds": history[-1]["seconds"],
             "compile_seconds": history[-1]["compile_seconds"],
-            "examples_per_second": images_seen / history[-1]["seconds"],
+            "examples_per_second": images_seen / history[-1]["train_seconds"],
             "epochs": len(history),
             "steps": history[-1]["step"],
             "checkpoint_epoch": epoch,

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,10 +14,12 @@ from mnist3.data.images import find_images, read_images
 from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.workdir import require_writable, unwritable
 from mnist3.tasks import Prediction, number_text
 from mnist3.training.inference import load_reader
 
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
+LOGGED_PATHS = 10  # of the inverted images
 
 
 def require(value: str | None, flag: str, example: str) -> str:
@@ -30,28 +31,6 @@ def require(value: str | None, flag: str, example: str) -> str:
     if not value:
         raise UserError(f"--mode=predict needs --{flag}; add --{flag}={example}.")
     return value
-
-
-def _unwritable(output: str, error: OSError) -> UserError:
-    return UserError(
-        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
-        "exists, can be written to and has space left."
-    )
-
-
-def require_writable(output: str) -> None:
-    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
-
-    Raises:
-        UserError: if it cannot.
-    """
-    if os.path.exists(output) and not os.path.isfile(output):
-        raise UserError(f"--output={output} is not a file; name the CSV file to write.")
-    try:
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
-            pass
-    except OSError as error:
-        raise _unwritable(output, error) from error
 
 
 def _filled(images: UInt8[np.ndarray, "n height width"]) -> UInt8[np.ndarray, "batch height width"]:
@@ -95,7 +74,7 @@ def predict_files(
     """
     columns = [f"{name}_{k + 1}" for name in ("digit", "confidence") for k in range(digits)]
     unread = [""] * (2 + len(columns))
-    unreadable = inverted = 0
+    unreadable, inverted = 0, []
     remaining = iter(paths)
     try:
         with (
@@ -108,20 +87,26 @@ def predict_files(
             for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
                 prediction = predict(_filled(batch.images))
                 for row, error in enumerate(batch.errors):
+                    path = next(remaining)
                     cells = unread if error else _cells(prediction, row)
-                    writer.writerow([next(remaining), *cells, error])
+                    writer.writerow([path, *cells, error])
+                    if batch.inverted[row]:
+                        inverted.append(path)
                 unreadable += sum(map(bool, batch.errors))
-                inverted += int(batch.inverted.sum())
                 progress.update(len(batch.errors))
     except OSError as error:
-        raise _unwritable(output, error) from error
+        raise unwritable(output, error) from error
     logging.info(
         "wrote %s: %d of %d images read, %d of them dark on light and therefore inverted",
         output,
         len(paths) - unreadable,
         len(paths),
-        inverted,
+        len(inverted),
     )
+    for path in inverted[:LOGGED_PATHS]:
+        logging.info("  inverted: %s", path)
+    if len(inverted) > LOGGED_PATHS:
+        logging.info("  and %d more", len(inverted) - LOGGED_PATHS)
     if unreadable:
         logging.warning(
             "%d images could not be read; the column error of %s says why", unreadable, output
@@ -149,5 +134,11 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     require_writable(output)
     paths = find_images(images)
     predict = load_reader(config, folder, arguments.checkpoint)
+    logging.info(
+        "reading %d images with %s, whose digit images are from source %s",
+        len(paths),
+        folder,
+        config.data.source,
+    )
     canvas = (config.data.height, config.data.width)
     return 2 if predict_files(paths, canvas, config.data.digits, predict, output) else 0

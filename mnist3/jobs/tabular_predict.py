@@ -15,8 +15,8 @@ from mnist3.data.tabular import Table
 from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.predict import require, require_writable
-from mnist3.jobs.workdir import MODEL_FILE
+from mnist3.jobs.predict import require
+from mnist3.jobs.workdir import MODEL_FILE, require_writable
 
 ADDED = ("prediction", "probability")
 

@@ -54,7 +54,7 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
     """Loads the data and puts the parts of the run together.
 
     Raises:
-        UserError: if the data lack what training needs.
+        UserError: if the data lack what training needs, or the devices cannot share a batch.
     """
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
@@ -70,7 +70,9 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
             f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
             f"{examples} images; give a batch size of at most that."
         )
-    return dataset, assemble(config, examples)
+    parts = assemble(config, examples)
+    program.require_even_shares(config.training.batch_size, parts.mesh)
+    return dataset, parts
 
 
 def finished(config: ConfigDict, history: list[dict]) -> bool:
@@ -94,7 +96,7 @@ def train(
     """Trains to the last epoch, or until val exact match has stopped getting better.
 
     Appends a line an epoch to the history, each with the seconds so far of training and of reading
-    val, and those of this process's compilation.
+    val, those of training alone, and those of this process's compilation.
 
     Raises:
         UserError: if the loss is not finite.
@@ -118,7 +120,9 @@ def train(
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
 
-    seconds = history[-1]["seconds"] if history else 0.0
+    seconds, train_seconds = (
+        history[-1][name] if history else 0.0 for name in ("seconds", "train_seconds")
+    )
     total = config.training.epochs
     with tqdm(
         total=total, initial=len(history), desc="training", unit="epoch", disable=None
@@ -127,7 +131,8 @@ def train(
             key = program.replicate(jax.random.fold_in(epoch_key, len(history)), parts.mesh)
             started = time.perf_counter()
             with jax.transfer_guard("disallow"):
-                state, steps = train_epoch(state, data, key)
+                state, steps = jax.block_until_ready(train_epoch(state, data, key))
+                train_seconds += time.perf_counter() - started
                 scores = program.score_split(compute_logits, state.inference_params, val)
             steps, scores = jax.device_get((steps, scores))
             seconds += time.perf_counter() - started
@@ -141,6 +146,7 @@ def train(
                 "step": (len(history) + 1) * parts.steps,
                 "epoch": len(history) + 1,
                 "seconds": seconds,
+                "train_seconds": train_seconds,
                 "compile_seconds": compile_seconds,
                 "train": {
                     "loss": float(steps.loss.mean()),

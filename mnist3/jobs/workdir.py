@@ -1,4 +1,4 @@
-"""The folder of a run: made, checked against the config, and written without half files."""
+"""The folder of a run and the other files of a job: checked first, written without half files."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import remove_partial, replacing
 
 MODEL_FILE = "model.joblib"  # in the folder of a run on a table
 
@@ -21,6 +21,29 @@ def write_json(path: str, value: Any) -> None:
     """Writes a value as indented JSON."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=2) + "\n")
+
+
+def unwritable(output: str, error: OSError) -> UserError:
+    """Returns what to tell the user of an output that cannot be written."""
+    return UserError(
+        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
+        "exists, can be written to and has space left."
+    )
+
+
+def require_writable(output: str) -> None:
+    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    if os.path.exists(output) and not os.path.isfile(output):
+        raise UserError(f"--output={output} is not a file; name the file to write.")
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
+            pass
+    except OSError as error:
+        raise unwritable(output, error) from error
 
 
 def fresh_workdir(experiment: str) -> str:
@@ -78,12 +101,14 @@ def require_same(workdir: str, config: ConfigDict) -> None:
 def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     """Makes the folder of a run, or checks that the run in it has the same config.
 
-    A folder that is still empty when the block fails is removed again.
+    Half files that a killed run left in it are removed. A folder that is still empty when the block
+    fails is removed again.
 
     Raises:
         UserError: if the folder cannot be written or its run had another config.
     """
-    if os.path.exists(os.path.join(workdir, "config.json")):
+    goes_on = os.path.exists(os.path.join(workdir, "config.json"))
+    if goes_on:
         require_same(workdir, config)
     try:
         os.makedirs(workdir, exist_ok=True)
@@ -93,6 +118,9 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
         raise UserError(
             f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
         ) from error
+    if goes_on:
+        remove_partial(workdir)
+        remove_partial(os.path.join(workdir, "figures"))
     try:
         yield
     except BaseException:

@@ -63,8 +63,9 @@ def create_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransforma
 
     Weight decay acts on kernels alone: as an L2 penalty for sgd and adam, decoupled (Loshchilov &
     Hutter 2019, arXiv:1711.05101) for adamw and muon. Muon is that of Jordan et al. 2024
-    (https://kellerjordan.github.io/posts/muon), with adam for all that is not a kernel and for
-    kernels of more than 512 inputs and outputs.
+    (https://kellerjordan.github.io/posts/muon). All that is not a kernel, and kernels of more than
+    512 inputs and as many outputs, it leaves to adam with Nesterov momentum, without weight decay
+    and with a first-moment decay of 0.9 whatever the config's momentum.
 
     Args:
         config: the section `optimizer` of a config.

@@ -177,13 +177,22 @@ def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draw
     return (jax.random.permutation(order_key, draws) + first) % data.count
 
 
-def _micro_batch(config: ConfigDict, mesh: Mesh) -> int:
-    """Returns how many images of its share of a batch a device takes at once."""
-    if config.batch_size % mesh.size:
+def require_even_shares(batch_size: int, mesh: Mesh) -> None:
+    """Checks that the devices of a mesh can share a batch evenly.
+
+    Raises:
+        UserError: if they cannot.
+    """
+    if batch_size % mesh.size:
         raise UserError(
-            f"config.training.batch_size is {config.batch_size}, which {mesh.size} devices cannot "
+            f"config.training.batch_size is {batch_size}, which {mesh.size} devices cannot "
             f"share evenly; give a multiple of {mesh.size}."
         )
+
+
+def _micro_batch(config: ConfigDict, mesh: Mesh) -> int:
+    """Returns how many images of its share of a batch a device takes at once."""
+    require_even_shares(config.batch_size, mesh)
     share = config.batch_size // mesh.size
     on_cpu = mesh.devices.flat[0].platform == "cpu"
     return math.gcd(share, config.cpu_micro_batch) if on_cpu else share

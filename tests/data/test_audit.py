@@ -164,14 +164,14 @@ def test_the_table_has_one_line_a_split(source):
 
 
 @pytest.fixture(scope="module")
-def published(data_dir, tmp_path_factory):
+def published(triple_mnist_dir, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    yield load_triple_mnist(data_dir, str(cache)).splits
+    yield load_triple_mnist(triple_mnist_dir, str(cache)).splits
     shutil.rmtree(cache)  # 560 MB
 
 
-def test_audit_of_the_published_triple_mnist(published, data_dir):
-    source = load_source("mnist", data_dir)
+def test_audit_of_the_published_triple_mnist(published, triple_mnist_dir):
+    source = load_source("mnist", triple_mnist_dir)
     found = audit(published, source)
     assert list(found.splits) == ["train", "val"]
     train, val = found.splits.values()
@@ -182,8 +182,10 @@ def test_audit_of_the_published_triple_mnist(published, data_dir):
     assert "81.77 %" in found.to_text()
 
 
-def test_labels_of_the_published_triple_mnist_are_those_of_its_digit_images(published, data_dir):
-    source = load_source("mnist", data_dir)
+def test_labels_of_the_published_triple_mnist_are_those_of_its_digit_images(
+    published, triple_mnist_dir
+):
+    source = load_source("mnist", triple_mnist_dir)
     val = published["val"]
     np.testing.assert_array_equal(source.labels[match_columns(val.images, source)], val.labels)
     assert (np.unique(val.labels, axis=0, return_counts=True)[1] == 100).all()

@@ -79,7 +79,8 @@ def files_below(folder: pathlib.Path) -> list[str]:
 
 
 def test_the_real_files_come_through_tfds_as_they_are(server, data_dir, serve, tmp_path, caplog):
-    server.folder = pathlib.Path(data_dir, "mnist")
+    below = pathlib.Path(data_dir, "mnist")
+    server.folder = below if below.is_dir() else pathlib.Path(data_dir)
     serve("refusing", "good")
     source = sources.load_source("mnist", tfds_dir=str(tmp_path))
     direct = sources.load_source("mnist", data_dir)

@@ -29,9 +29,14 @@ def test_without_files_the_embedded_digits_are_at_hand(variable, monkeypatch):
     assert "not MNIST" in str(DIGITS)
 
 
-def test_mnist_is_at_hand_where_its_files_are(data_dir, monkeypatch):
-    monkeypatch.setenv("MNIST3_DATA_DIR", data_dir)
-    assert notebook.data_at_hand() == AtHand("mnist", "triple_mnist", data_dir)
+def test_mnist_is_at_hand_where_its_files_are(mnist_names, monkeypatch):
+    monkeypatch.setenv("MNIST3_DATA_DIR", mnist_names)
+    assert notebook.data_at_hand() == AtHand("mnist", "composed", mnist_names)
+
+
+def test_triple_mnist_is_at_hand_where_its_file_is(triple_mnist_dir, monkeypatch):
+    monkeypatch.setenv("MNIST3_DATA_DIR", triple_mnist_dir)
+    assert notebook.data_at_hand() == AtHand("mnist", "triple_mnist", triple_mnist_dir)
 
 
 def test_an_estimator_is_fitted_as_its_experiment_says():

@@ -10,7 +10,7 @@ from mnist3 import config as configs
 from mnist3.errors import UserError
 from mnist3.jobs import predict as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.predict import BATCH_SIZE, predict_files, require_writable
+from mnist3.jobs.predict import BATCH_SIZE, predict_files
 from mnist3.tasks import Prediction
 
 CANVAS = (8, 12)
@@ -111,6 +111,14 @@ def test_the_log_tells_polarity_and_errors(save, tmp_path, caplog):
     assert "1 images could not be read" in caplog.text
 
 
+def test_the_log_names_the_first_inverted_images(save, tmp_path, caplog):
+    paths = [save(index, f"{index}.png", negative=index > 0) for index in range(14)]
+    with caplog.at_level("INFO"):
+        read_all(paths, tmp_path / "out.csv")
+    named = [line.strip() for line in caplog.messages if line.startswith("  ")]
+    assert named == [*(f"inverted: {path}" for path in paths[1:11]), "and 3 more"]
+
+
 def test_a_failure_leaves_the_output_that_was_there(save, tmp_path):
     output = tmp_path / "out.csv"
     output.write_text("before")
@@ -135,31 +143,6 @@ def test_a_disk_that_fills_up_is_told_and_leaves_nothing(save, tmp_path, monkeyp
     with pytest.raises(UserError, match=r"cannot write .*No space left on device; name a file"):
         read_all([path], tmp_path / "out.csv")
     assert [each.name for each in tmp_path.iterdir()] == ["1.png"]
-
-
-def test_a_writable_output_is_left_as_it_is(tmp_path):
-    require_writable(str(tmp_path / "new.csv"))
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "old.csv").write_text("old")
-    require_writable(str(tmp_path / "old.csv"))
-    assert (tmp_path / "old.csv").read_text() == "old"
-
-
-@pytest.mark.parametrize(
-    ("output", "reason"),
-    [
-        ("absent/out.csv", "No such file or directory; name a file in a folder that exists"),
-        ("file/out.csv", "cannot write"),
-        ("folder", "is not a file"),
-        ("pipe", "is not a file"),
-    ],
-)
-def test_an_unwritable_output_is_an_error_with_a_remedy(tmp_path, output, reason):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match=reason):
-        require_writable(str(tmp_path / output))
 
 
 @pytest.fixture
@@ -189,6 +172,16 @@ def loaded(monkeypatch):
     asked = []
     monkeypatch.setattr(job, "load_reader", lambda *given: asked.append(given) or read_bars)
     return asked
+
+
+def test_the_log_names_the_digit_source_of_the_run(arguments, loaded, caplog):
+    config, flags = arguments
+    config.data.source = "mnist"
+    with caplog.at_level("INFO"):
+        job.run(config, Arguments(**flags))
+    assert f"reading 1 images with {flags['workdir']}" in caplog.text
+    assert "source mnist" in caplog.text
+    assert "inverted:" not in caplog.text
 
 
 def test_the_exit_status_is_2_when_an_image_could_not_be_read(arguments, loaded, tmp_path):

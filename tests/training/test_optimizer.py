@@ -73,6 +73,21 @@ def test_muon_orthogonalises_convolution_kernels_too():
     assert singular.max() / singular.min() < 2
 
 
+def test_what_muon_leaves_to_adam_has_neither_its_weight_decay_nor_its_momentum():
+    params = {"kernel": jnp.ones((513, 513)), "bias": jnp.ones(3)}
+    gradients = [jax.tree.map(lambda leaf, size=size: size * leaf, params) for size in (1.0, -2.0)]
+
+    def last_update(**fields):
+        optimizer = create_optimizer(options(name="muon", schedule="constant", **fields), 10)
+        state = optimizer.init(params)
+        for gradient in gradients:
+            updates, state = optimizer.update(gradient, state, params)
+        return updates
+
+    one, other = last_update(weight_decay=0.1, momentum=0.5), last_update(weight_decay=0.0)
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
 def test_muon_leaves_matrices_to_adam_that_are_too_large_to_orthogonalise():
     params = {"kernel": jax.random.normal(jax.random.key(0), (600, 520))}
     optimizer = create_optimizer(
