@@ -103,3 +103,13 @@ def test_a_reader_without_convolutions_has_no_figures_of_them():
     for name in ("filters", "feature_maps", "augmented"):
         with pytest.raises(UserError, match="does not go with"):
             found.draw(name)
+
+
+def test_on_mnist_shifted_copies_lift_nearest_neighbours(data_dir):
+    at_hand = AtHand("mnist", "composed", data_dir)
+    experiment = "experiments/classify.py:source=mnist,train_limit=2000,estimator=knn,shifted={}"
+    plain, shifted = (
+        notebook.fit(experiment.format(each), at_hand).measure("test")["accuracy"]
+        for each in (0, 1)
+    )
+    assert shifted > plain + 0.004
