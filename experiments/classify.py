@@ -12,9 +12,10 @@ images, unless `train_limit` says otherwise.
 
 from ml_collections import ConfigDict, config_dict
 
-from mnist3.config import one_digit, parse_variants, require_choices
+from mnist3.config import one_digit, parse_variants
 from mnist3.estimators import defaults, fits, train_limit
 from mnist3.tasks import create
+from mnist3.validation import require_choices
 
 GRIDS = {
     "flax": {"learning_rate": (0.003, 0.006, 0.012)},

@@ -18,9 +18,10 @@ flags that change single values.
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants, require_choices
+from mnist3.config import base, parse_variants
 from mnist3.estimators import fits, names, train_limit
 from mnist3.tasks import create
+from mnist3.validation import require_choices
 
 TYPICAL = {
     "multiclass": "dummy+sgd+logistic_regression+knn+random_forest+extra_trees+svc+flax",

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3 import config as configs
+from mnist3 import validation
 from mnist3.estimators import fitting
 
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
@@ -107,7 +108,7 @@ class FlaxEstimator(BaseEstimator):
         epochs = self._epochs()
         config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
         try:
-            configs.validate(config)
+            validation.validate(config)
         except configs.UserError as error:
             raise ValueError(str(error)) from None
         return fitting.plan(config, kind, inputs, outputs, epochs, noise)

@@ -16,7 +16,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from mnist3 import config as configs
-from mnist3 import jobs
+from mnist3 import jobs, validation
 from mnist3.errors import UserError
 from mnist3.jobs import experiments, workdir
 from mnist3.jobs.arguments import Arguments
@@ -117,7 +117,7 @@ def _parse(argv: list[str]) -> list[str]:
 def _checked_config(arguments: Arguments) -> ConfigDict:
     """Returns the config of the flags, or for a run that exists that of its workdir."""
     if _CONFIG.value is not None:
-        configs.validate(_CONFIG.value)
+        validation.validate(_CONFIG.value)
     of_a_run = arguments.mode in ("evaluate", "predict")
     if of_a_run and arguments.workdir is None:
         raise UserError(

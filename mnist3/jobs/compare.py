@@ -17,7 +17,7 @@ from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
 from mnist3 import config as configs
-from mnist3 import runtime
+from mnist3 import runtime, validation
 from mnist3.data import dataset as datasets
 from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
@@ -90,7 +90,7 @@ def resolve(config: ConfigDict) -> dict[str, ConfigDict]:
             raise UserError(
                 f"config.compare.experiments has {text!r}, which cannot be read: {reason}"
             ) from error
-        configs.validate(each)
+        validation.validate(each)
         if each.task.name == "number":
             raise UserError(
                 f"config.compare.experiments has {text!r}, whose task is number; compare tasks of "

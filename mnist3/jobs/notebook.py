@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import runtime
+from mnist3 import runtime, validation
 from mnist3.data import dataset as datasets
 from mnist3.data.dataset import Dataset
 from mnist3.data.sources import has_mnist
@@ -148,7 +148,7 @@ def data_at_hand() -> AtHand:
 def load_config(experiment: str) -> ConfigDict:
     """Returns the config of an experiment: what stands behind --config= on a command line."""
     config = experiments.load(experiment)
-    configs.validate(config)
+    validation.validate(config)
     return config
 
 

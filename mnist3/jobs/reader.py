@@ -26,6 +26,7 @@ from mnist3.training.program import Scores, as_ink
 
 COPIES = 6  # of an image that is augmented
 LOOKED_AT = 4  # images with the pixels that speak for what was read
+SHOWN = 24  # examples
 _OF_NETWORKS = ("augmented", "filters", "feature_maps", "saliency")
 
 
@@ -93,6 +94,7 @@ class Reader(NamedTuple):
         """
         model = f"{self.config.model.name} on {self.data}"
         images, labels, predictions, confidences = self.misreadings
+        spread = self._spread(SHOWN)
         found = {
             "learning_curves": lambda: figures.learning_curves(self.history, model),
             "position_accuracy": lambda: figures.position_accuracy(
@@ -107,7 +109,9 @@ class Reader(NamedTuple):
             "reliability": lambda: figures.reliability(
                 confidences, labels, predictions, self.about
             ),
-            "examples": lambda: figures.examples(images, labels, f"{self.data}, {self.split}"),
+            "examples": lambda: figures.examples(
+                images[spread], labels[spread], f"{self.data}, {self.split}"
+            ),
             "class_balance": lambda: figures.class_balance(
                 self.dataset.numbers, self.data, composed=self.dataset.stream is not None
             ),
@@ -128,6 +132,10 @@ class Reader(NamedTuple):
         """
         return drawing.draw(name, self.drawers())
 
+    def _spread(self, count: int) -> slice:
+        """Returns so many places in the split; its images may be in the order of their numbers."""
+        return slice(0, None, -(-len(self.misreadings[0]) // count))
+
     def _augmented(self) -> Figure | None:
         on = {name: value for name, value in self.config.augmentation.items() if value}
         if self.dataset.stream is not None:  # digits are augmented before they are composed
@@ -139,7 +147,7 @@ class Reader(NamedTuple):
             return None
         if not on:
             return None
-        shown = np.asarray(images[:LOOKED_AT])
+        shown = np.asarray(images[:: -(-len(images) // LOOKED_AT)])
         copies = augmented_copies(shown, self.config.augmentation, COPIES)
         return image_figures.augmented(shown, copies, f"{what}, train; {report.settings_text(on)}")
 
@@ -156,11 +164,14 @@ class Reader(NamedTuple):
         if not maps:
             return None
         text = number_text(self.misreadings[1][0])
-        return image_figures.feature_maps(np.asarray(image), maps, f"{self.about}, a {text}")
+        windows = self.config.model.name == "multihead" and self.config.model.crop_height
+        about = f"{self.about}, {'the first digit of ' if windows else ''}a {text}"
+        return image_figures.feature_maps(np.asarray(image), maps, about)
 
     def _saliency(self) -> Figure:
-        ink = as_ink(jnp.asarray(self.misreadings[0][:LOOKED_AT]))
+        spread = self._spread(LOOKED_AT)
+        ink = as_ink(jnp.asarray(self.misreadings[0][spread]))
         gradients = inspection.input_gradients(self.logits, ink)
         return image_figures.saliency(
-            np.asarray(ink), np.asarray(gradients), self.texts(self.split)[: len(ink)], self.about
+            np.asarray(ink), np.asarray(gradients), self.texts(self.split)[spread], self.about
         )

@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
+from mnist3 import validation
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
 
@@ -77,7 +78,7 @@ def read_config(workdir: str) -> ConfigDict:
             f"{path} was written by another version of mnist3, whose config.{min(known ^ held)} "
             "differs; train the run anew."
         )
-    configs.validate(config)
+    validation.validate(config)
     return config
 
 

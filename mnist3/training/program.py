@@ -82,13 +82,13 @@ def create_train_epoch(
 
     The program shuffles the fixed images or composes new ones, augments, and scans over the steps;
     each batch is split over the devices of the mesh. A CPU device takes its share in micro-batches
-    that fit its cache and sums their gradients; each has a key of its own, so that the number of
-    devices does not matter. Its arguments are the state, which it
-    consumes, the training images, and the key of the epoch. Of a stream the digit images are
-    augmented, all of them once an epoch, before they are composed: that is less work than to
-    augment the larger number images, and gives each digit a distortion of its own. Fixed examples
-    that are counted may be fewer than the steps of an epoch need; each is then taken as often as
-    any other, or once more.
+    that fit its cache and sums their gradients; each has a key of its own, so the number of devices
+    does not matter as long as a device's share holds a whole micro-batch. Its arguments are the
+    state, which it consumes, the training images, and the key of the epoch. Of a stream the digit
+    images are augmented, all of them once an epoch, before they are composed: that is less work
+    than to augment the larger number images, and gives each digit a distortion of its own. Fixed
+    examples that are counted may be fewer than the steps of an epoch need; each is then taken as
+    often as any other, or once more.
 
     Args:
         model: from images as float32 ink, or feature vectors, to logits.

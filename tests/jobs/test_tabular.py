@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from mnist3 import config as configs
+from mnist3 import validation
 from mnist3.data.table_files import read_table
 from mnist3.errors import UserError
 from mnist3.jobs import tabular as job
@@ -44,7 +45,7 @@ def config_of(path, target="animal", **changes):
     config.search.method = "grid"
     config.wandb.mode = "disabled"
     config.update_from_flattened_dict(changes)
-    configs.validate(config)
+    validation.validate(config)
     return config
 
 
@@ -210,5 +211,5 @@ def test_the_experiment_takes_all_estimators_or_one():
     get_config = runpy.run_path(str(ROOT / "experiments" / "tabular.py"))["get_config"]
     assert get_config().tabular.estimators == configs.TABULAR_ESTIMATORS
     one = get_config("estimator=random_forest")
-    configs.validate(one)
+    validation.validate(one)
     assert one.tabular.estimators == ("random_forest",)

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from mnist3 import jobs
-from mnist3.config import one_digit, validate
+from mnist3.config import one_digit
 from mnist3.data import variants
 from mnist3.data.sources import load_source
 from mnist3.errors import UserError
@@ -22,6 +22,7 @@ from mnist3.evaluation.published import DIFFERS, MATCH, PUBLISHED
 from mnist3.evaluation.textbook_steps import STEPS
 from mnist3.jobs import textbook
 from mnist3.jobs.arguments import Arguments
+from mnist3.validation import validate
 
 ESTIMATORS = (
     DummyClassifier,
