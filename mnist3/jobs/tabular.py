@@ -4,6 +4,7 @@ Each estimator is tuned by cross-validation on the training rows, which also cho
 test rows are read once, at the end, for the winner and the table.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from sklearn.base import clone
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mnist3 import tasks
@@ -34,6 +36,7 @@ from mnist3.jobs.tabular_predict import save_model
 from mnist3.reporting import drawing
 
 IMPORTANCE_REPEATS = 5
+SMALL = 10_000  # training rows; below, OpenMP's threads wait for each other longer than they work
 
 
 class Examples(NamedTuple):
@@ -201,7 +204,8 @@ def tune(
     if config.search.method != "none":
         grid = config.search.grid.to_dict() or dict(estimators.GRIDS[name])
         wanted = ConfigDict({**config.search.to_dict(), "grid": grid})
-        found = search(pipeline, wanted, inputs, train.labels, config.seed, memory)
+        with _few_threads(len(train.labels)):
+            found = search(pipeline, wanted, inputs, train.labels, config.seed, memory)
         results = found.cv_results_
         pipeline = clone(pipeline).set_params(**found.best_params_)
         parameters = {key.split("__")[-1]: value for key, value in found.best_params_.items()}
@@ -218,6 +222,10 @@ def tune(
         seconds,
     )
     return Candidate(pipeline, parameters, right, results, seconds)
+
+
+def _few_threads(rows: int) -> contextlib.AbstractContextManager:
+    return threadpool_limits(1, "openmp") if rows < SMALL else contextlib.nullcontext()
 
 
 def score(pipeline: Pipeline, task: tasks.Task, train: Examples, test: Examples) -> Scored:
