@@ -16,5 +16,5 @@ def get_config(argument: str = "") -> ConfigDict:
     """No variants."""
     parse_variants(argument)
     config = mnist()
-    config.training.epochs = 18
+    config.training.epochs = 36
     return config

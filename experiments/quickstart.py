@@ -22,7 +22,8 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.scale = 0.1
     config.augmentation.shear = 10.0
     config.model.crop_height = 28
-    config.training.epochs = 3
+    config.training.epochs = 2
+    config.data.train_examples = 16_000
     config.training.label_smoothing = 0.1
     config.data.numbers = variants.numbers
     return config

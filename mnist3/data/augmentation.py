@@ -1,5 +1,7 @@
 """Augmentation of training images on the device, each image with random values of its own."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +62,8 @@ def augmented_copies(
         seed: of all that is random.
     """
     repeated = np.repeat(images, copies, axis=0) / np.float32(255)
-    distorted = np.asarray(augment(jax.random.key(seed), jnp.asarray(repeated), config))
+    distort = jax.jit(functools.partial(augment, config=config))
+    distorted = np.asarray(distort(jax.random.key(seed), jnp.asarray(repeated)))
     return np.rint(255 * distorted).astype(np.uint8).reshape(-1, copies, *images.shape[1:])
 
 
