@@ -5,6 +5,8 @@ import pathlib
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests compile for longer than they compute.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 import hypothesis
 import jaxtyping

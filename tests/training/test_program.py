@@ -263,7 +263,11 @@ def test_eight_devices_see_the_losses_of_one():
         done = subprocess.run(
             [sys.executable, "-c", EIGHT_DEVICES],
             cwd=ROOT,
-            env=os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"},
+            env=os.environ
+            | {
+                "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} "
+                f"--xla_force_host_platform_device_count={devices}"
+            },
             capture_output=True,
             text=True,
         )
