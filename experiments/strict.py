@@ -1,7 +1,7 @@
 """Triple MNIST's layout on numbers and digit images never seen in training.
 
-Measured: exact match 0.9898 on test (10,000 images; val 0.986), 777 s of training beside other
-work (899 s with everything), two cores of an AMD EPYC (Zen 4):
+Measured: exact match 0.9898 on test (10,000 images; val 0.988), 813 s of training (870 s with
+everything), two cores of an AMD EPYC (Zen 4):
 
     python launch.py --config=experiments/strict.py
 """
