@@ -1,6 +1,7 @@
 """What a config may hold: types, choices, ranges, and what goes with what."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -108,12 +109,7 @@ def validate(config: ConfigDict) -> None:
     _require_compare(config)
     if config.search.folds < 2:
         raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
-    for part in config.textbook.parts:
-        if part not in TEXTBOOK_PARTS:
-            raise UserError(
-                f"config.textbook.parts has {part!r}; did you mean "
-                f"{nearest(part, TEXTBOOK_PARTS)!r}? It may have {', '.join(TEXTBOOK_PARTS)}."
-            )
+    _require_known("textbook.parts", config.textbook.parts, TEXTBOOK_PARTS)
     _require_tabular(config)
     _require_task(config)
     if config.data.shifted_copies:
@@ -129,6 +125,15 @@ def validate(config: ConfigDict) -> None:
             f"config.data.name=single_digit holds one digit an image but config.data.digits is "
             f"{config.data.digits}; set it to 1 or choose config.data.name=composed."
         )
+
+
+def _require_known(field: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"config.{field} has {name!r}; did you mean {nearest(name, known)!r}? It takes "
+                f"{', '.join(known)}."
+            )
 
 
 def _require_compare(config: ConfigDict) -> None:
@@ -220,12 +225,7 @@ def _require_tabular(config: ConfigDict) -> None:
             for prefix, remedy in remedies.items():
                 if name.startswith(prefix) and value != defaults[name]:
                     raise UserError(f"config.{name} is not for tables; {remedy}.")
-    for name in config.tabular.estimators:
-        if name not in TABULAR_ESTIMATORS:
-            raise UserError(
-                f"config.tabular.estimators has {name!r}; did you mean "
-                f"{nearest(name, TABULAR_ESTIMATORS)!r}? It takes {', '.join(TABULAR_ESTIMATORS)}."
-            )
+    _require_known("tabular.estimators", config.tabular.estimators, TABULAR_ESTIMATORS)
     if not config.tabular.estimators:
         raise UserError(
             f"config.tabular.estimators is empty; give some of {', '.join(TABULAR_ESTIMATORS)}."
