@@ -93,6 +93,7 @@ def base() -> ConfigDict:
     config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
     config.model.hidden = ()  # units of the dense layers of mlp, and of cnn before its last one
     config.model.dropout = 0.0  # share of features dropped before the heads
+    config.model.members = 1  # networks that share the batches and answer together
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "muon"  # sgd | adam | adamw | muon
@@ -106,7 +107,7 @@ def base() -> ConfigDict:
     config.training = ConfigDict()
     config.training.epochs = 5
     config.training.batch_size = 128  # over all devices
-    config.training.cpu_micro_batch = 16  # images that a CPU device takes at once
+    config.training.cpu_micro_batch = 16  # images that a network on a CPU device takes at once
     config.training.label_smoothing = 0.0
     config.training.ema_decay = 0.0  # of the parameters' moving average; 0 = off
     config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16

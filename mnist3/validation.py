@@ -30,6 +30,7 @@ POSITIVE = (
     "model.stem_stride",
     "model.glances",
     "model.convolutions",
+    "model.members",
     "optimizer.learning_rate",
     "training.epochs",
     "training.batch_size",

@@ -20,6 +20,7 @@ from mnist3.data.augmentation import augmented_copies
 from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation import inspection
+from mnist3.models.committee import first_network
 from mnist3.reporting import drawing, figures, image_figures, report
 from mnist3.tasks import number_text
 from mnist3.training.program import Scores, as_ink
@@ -65,6 +66,11 @@ class Reader(NamedTuple):
     def about(self) -> str:
         """What it read, for a title."""
         return f"{self.config.model.name} on {self.data}, {self.split}"
+
+    @property
+    def about_network(self) -> str:
+        """What one network of it read: the first of a committee."""
+        return self.about + ", the first member" * (self.config.model.members > 1)
 
     @property
     def right(self) -> Bool[np.ndarray, "n"]:
@@ -153,19 +159,19 @@ class Reader(NamedTuple):
 
     def _filters(self) -> Figure | None:
         try:
-            kernels = inspection.first_filters(self.params)
+            kernels = inspection.first_filters(first_network(self.model, self.params)[1])
         except UserError:
             return None
-        return image_figures.filters(kernels, self.about)
+        return image_figures.filters(kernels, self.about_network)
 
     def _feature_maps(self) -> Figure | None:
         image = as_ink(jnp.asarray(self.misreadings[0][0]))
-        maps = inspection.feature_maps(self.model, self.params, image)
+        maps = inspection.feature_maps(*first_network(self.model, self.params), image)
         if not maps:
             return None
         text = number_text(self.misreadings[1][0])
         windows = self.config.model.name == "multihead" and self.config.model.crop_height
-        about = f"{self.about}, {'the first digit of ' if windows else ''}a {text}"
+        about = f"{self.about_network}, {'the first digit of ' if windows else ''}a {text}"
         return image_figures.feature_maps(np.asarray(image), maps, about)
 
     def _saliency(self) -> Figure:

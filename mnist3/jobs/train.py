@@ -71,7 +71,7 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
             f"{examples} images; give a batch size of at most that."
         )
     parts = assemble(config, examples)
-    program.require_even_shares(config.training.batch_size, parts.mesh)
+    program.require_even_shares(config, parts.mesh)
     return dataset, parts
 
 

@@ -6,6 +6,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from mnist3.models.cnn import CNN
+from mnist3.models.committee import Committee
 from mnist3.models.denoiser import Denoiser
 from mnist3.models.logistic import Logistic
 from mnist3.models.mlp import MLP
@@ -29,6 +30,10 @@ def create(config: ConfigDict, digits: int, dtype: str = "float32", classes: int
         dtype: of the arithmetic.
         classes: of each position.
     """
+    if config.members > 1:
+        one = config.copy_and_resolve_references()
+        one.members = 1
+        return Committee([create(one, digits, dtype, classes) for _ in range(config.members)])
     cls = REGISTRY[config.name]
     values = {**config, "digits": digits, "classes": classes}
     options = {

@@ -22,7 +22,6 @@ from mnist3.data.dataset import Stream
 from mnist3.data.noise import integer_noise
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
-from mnist3.models.multihead import MultiHead
 from mnist3.training.state import TrainState, update_average
 
 PREDICTION_BATCH = 512
@@ -105,7 +104,7 @@ def create_train_epoch(
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    micro_batch = _micro_batch(config.training, mesh)
+    micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
     def loss_of(params, images, labels, key):
@@ -177,25 +176,34 @@ def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draw
     return (jax.random.permutation(order_key, draws) + first) % data.count
 
 
-def require_even_shares(batch_size: int, mesh: Mesh) -> None:
-    """Checks that the devices of a mesh can share a batch evenly.
+def require_even_shares(config: ConfigDict, mesh: Mesh) -> None:
+    """Checks that devices, and on each the members of a committee, can share a batch evenly.
+
+    Args:
+        config: a whole config.
+        mesh: with the axis `data`.
 
     Raises:
         UserError: if they cannot.
     """
-    if batch_size % mesh.size:
+    batch_size, members = config.training.batch_size, config.model.members
+    if batch_size % (mesh.size * members):
+        sharing = f"{mesh.size} devices" + f" with {members} members each" * (members > 1)
         raise UserError(
-            f"config.training.batch_size is {batch_size}, which {mesh.size} devices cannot "
-            f"share evenly; give a multiple of {mesh.size}."
+            f"config.training.batch_size is {batch_size}, which {sharing} cannot share evenly; "
+            f"give a multiple of {mesh.size * members}."
         )
 
 
 def _micro_batch(config: ConfigDict, mesh: Mesh) -> int:
     """Returns how many images of its share of a batch a device takes at once."""
-    require_even_shares(config.batch_size, mesh)
-    share = config.batch_size // mesh.size
+    require_even_shares(config, mesh)
+    share = config.training.batch_size // mesh.size
+    members = config.model.members
     on_cpu = mesh.devices.flat[0].platform == "cpu"
-    return math.gcd(share, config.cpu_micro_batch) if on_cpu else share
+    return (
+        members * math.gcd(share // members, config.training.cpu_micro_batch) if on_cpu else share
+    )
 
 
 def augment_all(
@@ -241,7 +249,7 @@ def create_compute_logits(
             or up and left or right (test-time augmentation, as in Krizhevsky et al. 2012, Imagenet
             classification with deep convolutional neural networks).
     """
-    cuts = isinstance(model, MultiHead)
+    cuts = hasattr(model, "cut")
     moves = list(itertools.product(range(-shift, shift + 1), repeat=2))
 
     def compute_logits(params, batches):

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mnist3 import tasks
 from mnist3.errors import UserError
@@ -103,6 +104,17 @@ def test_a_reader_without_convolutions_has_no_figures_of_them():
     for name in ("filters", "feature_maps", "augmented"):
         with pytest.raises(UserError, match="does not go with"):
             found.draw(name)
+
+
+def test_a_committee_shows_what_its_first_member_looks_at():
+    found = notebook.train_reader(
+        TINY.format("multihead") + " --config.model.members=2 --config.model.crop_height=28", DIGITS
+    )
+    for name in ("filters", "feature_maps"):
+        texts = [text.get_text() for text in found.draw(name).findobj(Text)]
+        assert any("the first member" in text for text in texts)
+        assert not any("members_1" in text for text in texts)
+    assert isinstance(found.draw("saliency"), Figure)
 
 
 def test_on_mnist_shifted_copies_lift_nearest_neighbours(data_dir):

@@ -172,3 +172,23 @@ def test_the_denoiser_keeps_the_size_and_the_place_of_pixels(size):
     assert abs(rows - 4).max() <= 9
     assert abs(columns - 3).max() <= 9
     assert len(rows)
+
+
+@pytest.mark.parametrize("name", ["cnn", "multihead"])
+def test_a_committee_answers_with_the_mean_and_deals_out_what_it_learns_from(name):
+    config = base().model
+    config.name, config.stem, config.channels, config.crop_height = name, 4, (6, 8), 28
+    alone = models.create(config, 2)
+    config.members = 3
+    model = models.create(config, 2)
+    images = jax.random.uniform(jax.random.key(0), (6, 40, 56))
+    params = model.init(jax.random.key(1), images)["params"]
+    of_members = [
+        alone.apply({"params": params[f"members_{member}"]}, images) for member in range(3)
+    ]
+    assert np.ptp(of_members, axis=0).max() > 1e-3
+    mean = np.mean(jax.nn.log_softmax(jnp.stack(of_members)), axis=0)
+    np.testing.assert_allclose(model.apply({"params": params}, images), mean, rtol=1e-4, atol=1e-5)
+    dealt = model.apply({"params": params}, images, train=True)
+    shares = [logits[2 * member : 2 * member + 2] for member, logits in enumerate(of_members)]
+    np.testing.assert_allclose(dealt, np.concatenate(shares), rtol=1e-4, atol=1e-5)

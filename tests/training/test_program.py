@@ -106,6 +106,27 @@ def test_micro_batches_sum_to_the_gradient_of_the_batch(dataset):
     np.testing.assert_allclose(losses(16), losses(4), rtol=1e-4)
 
 
+def test_every_member_of_a_committee_learns(dataset):
+    config = tiny_config()
+    config.model.members = 2
+    config.training.epochs = 40
+    parts = assemble(config, 32)
+    before = jax.device_get(parts.initial_state().params)
+    state, losses, train_epoch = run_epochs(config, dataset, fixed(dataset), 40)
+    assert losses[-4:].mean() < 0.7 * losses[:4].mean()
+    assert train_epoch._cache_size() == 1
+    moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before, jax.device_get(state.params))
+    assert moved.keys() == {"members_0", "members_1"}
+    assert all(change > 0 for change in jax.tree.leaves(moved))
+
+
+def test_a_batch_that_members_cannot_share_is_refused(dataset):
+    config = tiny_config()
+    config.model.members = 3
+    with pytest.raises(UserError, match=r"batch_size is 16, which .* with 3 members each cannot"):
+        run_epochs(config, dataset, fixed(dataset))
+
+
 def test_bfloat16_learns_the_same_task(dataset):
     config = tiny_config()
     config.training.epochs = 40
