@@ -16,5 +16,8 @@ def get_config(argument: str = "") -> ConfigDict:
     """No variants."""
     parse_variants(argument)
     config = mnist()
-    config.training.epochs = 18
+    config.model.members = 3
+    config.optimizer.weight_decay = 0.1
+    config.training.batch_size = 384
+    config.training.epochs = 33  # of which each member sees a third
     return config
