@@ -29,7 +29,7 @@ from mnist3.reporting import report
 from mnist3.tasks import Task
 
 SIDE = 28  # px, of a digit image
-_NUMBER_SECTIONS = ("model.", "optimizer.", "training.", "augmentation.", "evaluation.")
+OF_NUMBERS = ("model.", "optimizer.", "training.", "augmentation.", "evaluation.")
 
 
 class Examples(NamedTuple):
@@ -73,7 +73,7 @@ def create(config: ConfigDict) -> tuple[Task, BaseEstimator]:
     """
     base = dict(configs.fields(configs.base()))
     for name, value in configs.fields(config):
-        if name.startswith(_NUMBER_SECTIONS) and value != base[name]:
+        if name.startswith(OF_NUMBERS) and value != base[name]:
             raise UserError(
                 f"config.{name} is of the task number alone, not of {config.task.name}; set "
                 f"config.estimator.parameters.{name.partition('.')[2]} if the estimator has it."
