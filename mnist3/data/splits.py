@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int32, Key, UInt8
 
+HELD_OUT = ("val", "test")  # the splits that nothing is trained on
 _DATA = 0x64617461  # training splits the key of its seed into a few; this one is not among them
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import curves
-from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.classification import confusion
 from mnist3.evaluation.selection import TESTS, Comparison
-from mnist3.jobs import fit_figures, fit_output, output, study
+from mnist3.jobs import fit_figures, fit_output, output
+from mnist3.jobs.contenders import Contender, Fitted
 from mnist3.reporting import classification_figures, drawing, report, study_figures
+from mnist3.reporting import figures as number_figures
 from mnist3.tasks import Task
 
 WHERE = {"val": "val", "cross_validation": "cross-validation on train"}
@@ -19,9 +22,8 @@ COMPARED = {"accuracy": "right", "mse": "mean squared error (squared grey levels
 
 def draw_figures(
     task: Task,
-    val: study.Examples,
     comparison: Comparison,
-    answers: Mapping[str, Answer],
+    contenders: Mapping[str, Contender],
     data: str,
     by: str,
     folder: str,
@@ -30,35 +32,44 @@ def draw_figures(
 
     Args:
         task: of all candidates.
-        val: its images.
         comparison: of the candidates.
-        answers: of each candidate for val, the winner's first.
+        contenders: by the names of the candidates.
         data: what the images are.
         by: what chose the winner.
         folder: workdir of the run.
     """
     drawn = {"comparison": study_figures.comparison(comparison, f"{data}, {WHERE[by]}")}
     if task.kind == "binary":
-        scored = {
-            name: each
-            for name, said in answers.items()
-            for each in fit_figures.detector_scores(task, said, val.targets).values()
-        }
-        about = f"{task.classes[1]} in {data}, val"
-        if scored and 0 < val.targets.sum() < len(val.targets):
-            precisions = {name: curves.precision_recall(*each) for name, each in scored.items()}
-            drawn["precision_recall"] = classification_figures.precision_recall_curves(
-                precisions, about
-            )
-            drawn["roc"] = classification_figures.roc_curves(
-                {name: curves.roc(*each) for name, each in scored.items()}, about
-            )
+        fitted = {rival.name: contenders[rival.name] for rival in comparison.rivals}
+        drawn |= _curves(task, fitted, f"{task.classes[1]} in {data}, val")
+    targets, predictions = contenders[comparison.winner].val
+    about = f"{comparison.winner} on {data}, val"
+    if task.kind == "number":
+        drawn["confusion"] = number_figures.position_confusion(targets, predictions, about)
     if task.kind in ("binary", "multiclass"):
-        counts = confusion(val.targets, answers[comparison.winner].predictions, len(task.classes))
-        drawn["confusion"] = classification_figures.confusion(
-            counts, task.classes, f"{comparison.winner} on {data}, val"
-        )
+        counts = confusion(targets, predictions, len(task.classes))
+        drawn["confusion"] = classification_figures.confusion(counts, task.classes, about)
     return drawing.save_all(drawn, folder)
+
+
+def _curves(task: Task, fitted: Mapping[str, Fitted], about: str) -> dict[str, Figure]:
+    """Returns the curves of detectors side by side, of those that give scores."""
+    scored = {
+        name: each
+        for name, contender in fitted.items()
+        for each in fit_figures.detector_scores(
+            task, contender.answers["val"], contender.val[0]
+        ).values()
+    }
+    targets = next(iter(fitted.values())).val[0]
+    if not scored or not 0 < targets.sum() < len(targets):
+        return {}
+    precisions = {name: curves.precision_recall(*each) for name, each in scored.items()}
+    rocs = {name: curves.roc(*each) for name, each in scored.items()}
+    return {
+        "precision_recall": classification_figures.precision_recall_curves(precisions, about),
+        "roc": classification_figures.roc_curves(rocs, about),
+    }
 
 
 def write_report(
@@ -70,44 +81,64 @@ def write_report(
     command: str,
 ) -> None:
     """Writes the run's page, report.html."""
+    data, by = metrics["dataset"], WHERE[metrics["chosen_by"]]
+    shown = "test" if "test" in metrics else "val"
+    page = report.Page(
+        title=f"Comparison, task {task.name}, {report.SOURCE_WORDS[data['source']]}",
+        headline=f"{metrics['model']['name']}: {fit_output.headline_text(task, metrics[shown])}",
+        explanation=(
+            f"{fit_output.explanation(task, metrics[shown], shown)} The winner was chosen by "
+            f"{by}. {ties_text(metrics)}"
+        ),
+        facts=_facts(task, data),
+        table_title="Candidates, best first (in brackets 95 % intervals)",
+        columns=list(metrics["estimators"]),
+        rows=_rows(task, metrics),
+    )
+    output.write_report(folder, page, config, figures, command)
+
+
+def _facts(task: Task, data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if task.kind == "number":
+        return report.data_facts(data)
+    return [
+        ("task", f"{task.name}: {', '.join(task.classes)}"),
+        ("source", report.SOURCE_WORDS[data["source"]]),
+        ("fingerprint", data["fingerprint"]),
+    ]
+
+
+def _rows(task: Task, metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Returns what the table of the page says of each candidate, the winner first."""
     lines, by, metric = metrics["estimators"], WHERE[metrics["chosen_by"]], metrics["metric"]
     chosen = [line["chosen_by"] for line in lines.values()]
-    rows = [
-        (f"{COMPARED[metric]}, {by}", [report.value_text(each, metric) for each in chosen]),
-        ("behind the winner", [report.value_text(each, "behind") for each in chosen]),
-        (f"p-value ({TESTS[metric]}, Holm)", [f"{each['p_value']:.2g}" for each in chosen]),
-    ]
-    rows += [
+    images, seconds = "training images", "seconds of the first fit"
+    if task.kind == "number":
+        images, seconds = "training images an epoch", "seconds of training"
+    measured = [
         (
             f"{split}: {report.metric_text(name)}",
             [report.value_text(line[split], name) for line in lines.values()],
         )
-        for split in study.HELD_OUT
+        for split in HELD_OUT
+        if split in metrics
         for name in task.metrics
         if any(isinstance(line[split].get(name), float) for line in lines.values())
     ]
-    rows += [
-        ("training images", [f"{line['train_images']:,}" for line in lines.values()]),
-        ("seconds of the first fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
-        ("parameters", [report.settings_text(line["parameters"]) for line in lines.values()]),
+    return [
+        (f"{COMPARED[metric]}, {by}", [report.value_text(each, metric) for each in chosen]),
+        ("behind the winner", [report.value_text(each, "behind") for each in chosen]),
+        (f"p-value ({TESTS[metric]}, Holm)", [f"{each['p_value']:.2g}" for each in chosen]),
+        *measured,
+        (images, [f"{line['train_images']:,}" for line in lines.values()]),
+        (seconds, [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
+        ("parameters", [_parameters_text(line["parameters"]) for line in lines.values()]),
     ]
-    page = report.Page(
-        title=f"Comparison, task {task.name}, {report.SOURCE_WORDS[metrics['dataset']['source']]}",
-        headline=f"{metrics['model']['name']}: {fit_output.headline_text(task, metrics['test'])}",
-        explanation=(
-            f"{fit_output.explanation(task, metrics['test'], 'test')} The winner was chosen by "
-            f"{by}. {ties_text(metrics)}"
-        ),
-        facts=[
-            ("task", f"{task.name}: {', '.join(task.classes)}"),
-            ("source", report.SOURCE_WORDS[metrics["dataset"]["source"]]),
-            ("fingerprint", metrics["dataset"]["fingerprint"]),
-        ],
-        table_title="Estimators, best first (in brackets 95 % intervals)",
-        columns=list(lines),
-        rows=rows,
-    )
-    output.write_report(folder, page, config, figures, command)
+
+
+def _parameters_text(parameters: Mapping[str, Any] | int) -> str:
+    """Returns an estimator's parameters, or how many a model has, as text."""
+    return f"{parameters:,}" if isinstance(parameters, int) else report.settings_text(parameters)
 
 
 def ties_text(metrics: Mapping[str, Any]) -> str:
@@ -127,7 +158,9 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
         f"\ntask {task.name}, source {metrics['dataset']['source']}: {COMPARED[metric]} by {by}; "
         "in brackets 95 % intervals"
     )
-    rows = [("  estimator", by[:16], "behind the winner", "p", f"test {headline}", "train", "fit")]
+    tested = "test" in metrics
+    held_out = [f"test {headline}"] * tested
+    rows = [("  candidate", by[:16], "behind the winner", "p", *held_out, "train", "fit")]
     for name, line in lines.items():
         chosen = line["chosen_by"]
         mark = "*" if name == metrics["model"]["name"] else "=" if chosen["tied"] else " "
@@ -137,7 +170,7 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
                 report.value_text(chosen, metric),
                 report.value_text(chosen, "behind"),
                 "" if mark == "*" else f"{chosen['p_value']:.2g}",
-                report.value_text(line["test"], headline),
+                *([report.value_text(line["test"], headline)] if tested else []),
                 f"{line['train_images']:,}",
                 f"{line['fit_seconds']:.1f} s",
             )

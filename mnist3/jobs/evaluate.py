@@ -1,16 +1,16 @@
 """Evaluates a checkpoint on val and test: metrics, predictions, figures and the report."""
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import optax
-from jaxtyping import Int32
 from ml_collections import ConfigDict
 
 from mnist3 import models, runtime
 from mnist3.data import dataset as datasets
+from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.jobs import output, workdir
@@ -27,7 +27,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     """Evaluates a checkpoint of a run that exists and writes its files anew."""
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
-    if not dataset.splits.keys() & {"val", "test"}:
+    if not dataset.splits.keys() & set(HELD_OUT):
         raise UserError(
             f"{dataset.name} has neither val nor test here, so there is nothing to evaluate; add "
             "the folder of one to its images."
@@ -61,6 +61,44 @@ def evaluate_run(
     Raises:
         UserError: if there is no such checkpoint.
     """
+    reader = read(parts, dataset, checkpoints, checkpoint, folder)
+    write_predictions(folder, dataset, reader.scored)
+    workdir.write_json(os.path.join(folder, "metrics.json"), reader.metrics)
+    report.write(
+        os.path.join(folder, "report.html"),
+        config=parts.config.to_dict(),
+        metrics=reader.metrics,
+        history=reader.history,
+        figures=drawing.save_all({name: draw() for name, draw in reader.drawers().items()}, folder),
+        command=command,
+    )
+    if tracker is not None:
+        tracker.log_misread(*reader.misreadings)
+        tracker.summary(reader.metrics)
+    return reader.metrics
+
+
+def read(
+    parts: Run,
+    dataset: datasets.Dataset,
+    checkpoints: Checkpoints,
+    checkpoint: str,
+    folder: str,
+    splits: Sequence[str] = HELD_OUT,
+) -> Reader:
+    """Reads val and test, or one of them, with a checkpoint of a run.
+
+    Args:
+        parts: of the run.
+        dataset: with val, test or both.
+        checkpoints: of the run.
+        checkpoint: `best`, `latest` or the number of an epoch.
+        folder: workdir of the run.
+        splits: to read, of those that the dataset has.
+
+    Raises:
+        UserError: if there is no such checkpoint.
+    """
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
     state = checkpoints.restore(epoch, parts.state_shapes())
@@ -80,32 +118,17 @@ def evaluate_run(
             "checkpoint_epoch": epoch,
         },
     }
-    scored = score_splits(parts, dataset, state.inference_params)
-    for name, scores in scored.items():
-        labels = dataset.splits[name].labels
-        metrics[name] = measure(labels, scores)
-        output.write_predictions(
-            os.path.join(folder, f"predictions_{name}.csv"), labels, scores.prediction
-        )
-    workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
+    scored = score_splits(parts, dataset, state.inference_params, splits)
+    metrics |= measure(dataset, scored)
     params = jax.device_get(state.inference_params)
-    reader = Reader(parts.config, dataset, parts.model, params, history, scored, metrics)
-    report.write(
-        os.path.join(folder, "report.html"),
-        config=parts.config.to_dict(),
-        metrics=metrics,
-        history=history,
-        figures=drawing.save_all({name: draw() for name, draw in reader.drawers().items()}, folder),
-        command=command,
-    )
-    if tracker is not None:
-        tracker.log_misread(*reader.misreadings)
-        tracker.summary(metrics)
-    return metrics
+    return Reader(parts.config, dataset, parts.model, params, history, scored, metrics)
 
 
 def score_splits(
-    parts: Run, dataset: datasets.Dataset, params: optax.Params
+    parts: Run,
+    dataset: datasets.Dataset,
+    params: optax.Params,
+    splits: Sequence[str] = HELD_OUT,
 ) -> dict[str, program.Scores]:
     """Returns what a model makes of val and of test, of those that the dataset has."""
     compute_logits = program.create_compute_logits(
@@ -117,13 +140,30 @@ def score_splits(
                 compute_logits, params, program.put_split(dataset.splits[name], parts.mesh)
             )
         )
-        for name in ("val", "test")
+        for name in splits
         if name in dataset.splits
     }
 
 
-def measure(labels: Int32[np.ndarray, "n K"], scores: program.Scores) -> dict[str, Any]:
-    """Returns the metrics of a split, under the names of metrics.json."""
-    return number_metrics(
-        labels, scores.prediction.digits, scores.prediction.confidence, scores.log_likelihood
-    )
+def measure(
+    dataset: datasets.Dataset, scored: Mapping[str, program.Scores]
+) -> dict[str, dict[str, Any]]:
+    """Returns the metrics of each split that was read, under the names of metrics.json."""
+    return {
+        name: number_metrics(
+            dataset.splits[name].labels,
+            scores.prediction.digits,
+            scores.prediction.confidence,
+            scores.log_likelihood,
+        )
+        for name, scores in scored.items()
+    }
+
+
+def write_predictions(
+    folder: str, dataset: datasets.Dataset, scored: Mapping[str, program.Scores]
+) -> None:
+    """Writes what was read of each split into the folder of a run."""
+    for name, scores in scored.items():
+        path = os.path.join(folder, f"predictions_{name}.csv")
+        output.write_predictions(path, dataset.splits[name].labels, scores.prediction)

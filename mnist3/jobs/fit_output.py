@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.denoising import squared_errors
 from mnist3.files import replacing
@@ -15,6 +16,7 @@ from mnist3.reporting import report
 from mnist3.tasks import Task
 
 HEADLINES = {
+    "number": "Share of the {n:,} images of {split} with every digit right",
     "multiclass": "Share of the {n:,} images of {split} that got the right class",
     "binary": "Share of the {n:,} images of {split} that got the right class",
     "multilabel": "Share of the {n:,} images of {split} with every label right",
@@ -92,11 +94,11 @@ def write_report(
             ),
         ],
         table_title="Metrics by split (in brackets 95 % intervals)",
-        columns=study.HELD_OUT,
+        columns=HELD_OUT,
         rows=[
             (
                 report.metric_text(metric),
-                [report.value_text(metrics[split], metric) for split in study.HELD_OUT],
+                [report.value_text(metrics[split], metric) for split in HELD_OUT],
             )
             for metric in test
             if not metric.endswith("_ci95")
@@ -146,13 +148,13 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
     shown = [
         name
         for name in task.metrics
-        if any(isinstance(metrics[split].get(name), float) for split in study.HELD_OUT)
+        if any(isinstance(metrics[split].get(name), float) for split in HELD_OUT)
     ]
-    rows = [("", *(f"{split} ({metrics[split]['n']:,} images)" for split in study.HELD_OUT))]
+    rows = [("", *(f"{split} ({metrics[split]['n']:,} images)" for split in HELD_OUT))]
     rows += [
         (
             report.metric_text(name),
-            *(report.value_text(metrics[split], name) for split in study.HELD_OUT),
+            *(report.value_text(metrics[split], name) for split in HELD_OUT),
         )
         for name in shown
     ]

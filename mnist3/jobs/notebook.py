@@ -195,8 +195,7 @@ def train_reader(experiment: str, at_hand: AtHand) -> Reader:
     """
     config, dataset = load(experiment, at_hand)
     config.wandb.mode = "disabled"
-    fixed = config.data.train_examples if dataset.stream else len(dataset.splits["train"])
-    parts = assemble(config, fixed)
+    parts = assemble(config, train.examples_of_epoch(config, dataset))
     history = []
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(folder)
@@ -209,7 +208,6 @@ def train_reader(experiment: str, at_hand: AtHand) -> Reader:
             checkpoints.close()
     scored = evaluate.score_splits(parts, dataset, state.inference_params)
     metrics = {"dataset": dataset.describe(), "model": {"name": config.model.name}}
-    for name, scores in scored.items():
-        metrics[name] = evaluate.measure(dataset.splits[name].labels, scores)
+    metrics |= evaluate.measure(dataset, scored)
     params = jax.device_get(state.inference_params)
     return Reader(config, dataset, parts.model, params, history, scored, metrics)

@@ -17,7 +17,7 @@ from mnist3 import tasks
 from mnist3.data import variants
 from mnist3.data.dataset import Dataset
 from mnist3.data.noise import integer_noise
-from mnist3.data.splits import data_key
+from mnist3.data.splits import HELD_OUT, data_key
 from mnist3.errors import UserError
 from mnist3.estimators import registry
 from mnist3.evaluation import answers, search
@@ -28,9 +28,8 @@ from mnist3.jobs import progress
 from mnist3.reporting import report
 from mnist3.tasks import Task
 
-HELD_OUT = ("val", "test")
 SIDE = 28  # px, of a digit image
-_NUMBER_SECTIONS = ("model.", "optimizer.", "training.", "augmentation.", "evaluation.")
+OF_NUMBERS = ("model.", "optimizer.", "training.", "augmentation.", "evaluation.")
 
 
 class Examples(NamedTuple):
@@ -74,7 +73,7 @@ def create(config: ConfigDict) -> tuple[Task, BaseEstimator]:
     """
     base = dict(configs.fields(configs.base()))
     for name, value in configs.fields(config):
-        if name.startswith(_NUMBER_SECTIONS) and value != base[name]:
+        if name.startswith(OF_NUMBERS) and value != base[name]:
             raise UserError(
                 f"config.{name} is of the task number alone, not of {config.task.name}; set "
                 f"config.estimator.parameters.{name.partition('.')[2]} if the estimator has it."
@@ -250,6 +249,7 @@ def working(name: str, what: str) -> Iterator[None]:
 def data_text(task: Task, source: str) -> str:
     """Returns what a task's images are, for the title of a figure."""
     words = {
+        "number": "numbers",
         "multiclass": "the ten digits",
         "binary": f"a {task.classes[-1]} or not",
         "pair": " or ".join(task.classes),

@@ -1,6 +1,8 @@
 """Trains a model, from the latest checkpoint where there is one, then evaluates it."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -25,9 +27,31 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)
-        dataset, parts = prepare(config, arguments)
+        dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
+        output.log_dataset(dataset)
+        parts = prepare(config, dataset)
         output.log_model(parts)
         workdir.write_config(folder, config)
+    with trained(parts, dataset, folder) as (checkpoints, tracker):
+        metrics = evaluate.evaluate_run(
+            parts, dataset, checkpoints, "best", folder, arguments.command, tracker
+        )
+    output.print_table(metrics, folder)
+    return 0
+
+
+@contextlib.contextmanager
+def trained(
+    parts: Run, dataset: datasets.Dataset, folder: str
+) -> Iterator[tuple[Checkpoints, Tracker]]:
+    """Trains for the epochs that a run has left, and gives its checkpoints and its tracker.
+
+    Args:
+        parts: of the run.
+        dataset: to train on.
+        folder: workdir of the run, which has its config.
+    """
+    config = parts.config
     checkpoints = Checkpoints(folder)
     try:
         epoch = checkpoints.latest() or 0
@@ -41,30 +65,24 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             if not finished(config, history):
                 train(parts, dataset, state, history, checkpoints, tracker)
             checkpoints.wait()
-            metrics = evaluate.evaluate_run(
-                parts, dataset, checkpoints, "best", folder, arguments.command, tracker
-            )
+            yield checkpoints, tracker
     finally:
         checkpoints.close()
-    output.print_table(metrics, folder)
-    return 0
 
 
-def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset, Run]:
-    """Loads the data and puts the parts of the run together.
+def prepare(config: ConfigDict, dataset: datasets.Dataset) -> Run:
+    """Puts the parts of a run together.
 
     Raises:
         UserError: if the data lack what training needs, or the devices cannot share a batch.
     """
-    dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
-    output.log_dataset(dataset)
     for needed in ("train", "val"):
         if needed not in dataset.splits and not (needed == "train" and dataset.stream):
             raise UserError(
                 f"{dataset.name} has no {needed} split here, which training needs; add the folder "
                 f"{needed}/ to its images or choose another config.data.name."
             )
-    examples = config.data.train_examples if dataset.stream else len(dataset.splits["train"])
+    examples = examples_of_epoch(config, dataset)
     if examples < config.training.batch_size:
         raise UserError(
             f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
@@ -72,7 +90,12 @@ def prepare(config: ConfigDict, arguments: Arguments) -> tuple[datasets.Dataset,
         )
     parts = assemble(config, examples)
     program.require_even_shares(config, parts.mesh)
-    return dataset, parts
+    return parts
+
+
+def examples_of_epoch(config: ConfigDict, dataset: datasets.Dataset) -> int:
+    """Returns how many training images an epoch has, composed or fixed."""
+    return config.data.train_examples if dataset.stream else len(dataset.splits["train"])
 
 
 def finished(config: ConfigDict, history: list[dict]) -> bool:

@@ -118,7 +118,6 @@ def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
     low, high = shown["exact_match_ci95"]
     dataset, model, train = metrics["dataset"], metrics["model"], metrics["train"]
     source = SOURCE_WORDS[dataset["source"]]
-    protocol = dataset["protocol"]
     epochs = [_flat(line) for line in history]
     columns = list(dict.fromkeys(name for line in epochs for name in line))
     names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
@@ -130,14 +129,7 @@ def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
             f"95 % interval {_percent(low)} to {_percent(high)}."
         ),
         facts=[
-            ("dataset", dataset["name"]),
-            ("source", source),
-            (
-                "protocol",
-                f"numbers {protocol['numbers']}, digit images {protocol['digit_images']} "
-                "between the splits",
-            ),
-            ("fingerprint", dataset["fingerprint"]),
+            *data_facts(dataset),
             ("model", f"{model['name']}, {model['parameters']:,} parameters"),
             (
                 "training",
@@ -155,6 +147,21 @@ def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
         epoch_columns=[name.replace("_", " ") for name in columns],
         epoch_rows=[[_text(line.get(name)) for name in columns] for line in epochs],
     )
+
+
+def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns what a report says of number images: the entry `dataset` of metrics.json."""
+    protocol = dataset["protocol"]
+    return [
+        ("dataset", dataset["name"]),
+        ("source", SOURCE_WORDS[dataset["source"]]),
+        (
+            "protocol",
+            f"numbers {protocol['numbers']}, digit images {protocol['digit_images']} "
+            "between the splits",
+        ),
+        ("fingerprint", dataset["fingerprint"]),
+    ]
 
 
 def _render(

@@ -1,10 +1,13 @@
+import csv
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3.errors import UserError
-from mnist3.jobs import compare
+from mnist3.jobs import compare, train, workdir
 from mnist3.jobs.arguments import Arguments
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -14,6 +17,20 @@ def experiments_of(task, *rests, limit=200):
     return tuple(
         f"experiments/classify.py:task={task},train_limit={limit},estimator={rest}"
         for rest in rests
+    )
+
+
+def composed(*rests):
+    tiny = (
+        "--config.data.digits=2 --config.data.height=28 --config.data.width=56 "
+        "--config.data.composition.vertical_jitter=0 --config.data.train_examples=256 "
+        "--config.data.val_examples=64 --config.data.test_examples=32 "
+        "--config.training.epochs=1 --config.training.batch_size=64"
+    )
+    experiments = [each.partition(" ") for each in rests]
+    return tuple(
+        f"experiments/composed.py:source=digits,model={model} {tiny} {changes}"
+        for model, _, changes in experiments
     )
 
 
@@ -114,7 +131,11 @@ def test_the_cleaner_with_the_lower_error_wins_whatever_the_order(order, config_
         ((), "is empty"),
         (("experiments/none.py",), "cannot be read"),
         (("experiments/classify.py:modle=knn",), "did you mean"),
-        (("experiments/quickstart.py",), "task is number"),
+        (("experiments/tabular.py",), "neither of numbers nor of one digit"),
+        (("experiments/compare.py",), "neither of numbers nor of one digit"),
+        (composed("cnn", "cnn,numbers=shared"), r"differ in config\.data\.numbers"),
+        ((*composed("mlp"), *experiments_of("pair", "knn")), r"differ in config\.task\.name"),
+        (composed("cnn", "cnn --config.estimator.scale=True"), "'cnn' twice"),
         (experiments_of("pair", "knn", "knn"), "'knn' twice"),
         ((*experiments_of("pair", "knn"), *experiments_of("binary", "sgd")), "differ in"),
         (experiments_of("denoise", "sgd"), "does not fit the task denoise"),
@@ -155,3 +176,93 @@ def test_shifted_copies_are_compared_on_val_alone(config_of):
     assert set(compare.resolve(config_of(*mixed))) == {"knn", "knn shifted copies"}
     with pytest.raises(UserError, match="in several folds"):
         compare.resolve(config_of(*mixed, compare__by="cross_validation"))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_comparison_of_models_goes_on_where_it_was_stopped(config_of, tmp_path, monkeypatch):
+    trained = []
+    train_once = train.train
+
+    def stopped_once(parts, *rest):
+        trained.append(parts.config.model.name)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        train_once(parts, *rest)
+
+    monkeypatch.setattr(train, "train", stopped_once)
+    config = config_of(*composed("logistic", "mlp --config.model.hidden='(8,)'"))
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        compare.run(config, Arguments(workdir=str(folder)))
+    assert compare.run(config, Arguments(workdir=str(folder))) == 0
+    first = read(folder)
+    assert compare.run(config, Arguments(workdir=str(folder))) == 0
+    assert read(folder) == first
+    assert trained == ["logistic", "mlp", "mlp"]
+
+    lines, winner = first["estimators"], first["model"]["name"]
+    assert set(lines) == {"logistic", "mlp model.hidden=(8,)"}
+    right = {name: line["val"]["exact_match"] for name, line in lines.items()}
+    assert {name: line["chosen_by"]["accuracy"] for name, line in lines.items()} == right
+    assert right[winner] == max(right.values())
+    assert read(folder, "comparison.json")["winner"] == winner
+    for split, images in {"val": 64, "test": 32}.items():
+        assert first[split] == lines[winner][split]
+        with open(folder / f"predictions_{split}.csv") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0])[-2:] == ["digit_1", "digit_2"]
+        hits = [row["label"] == row["prediction"] for row in rows]
+        assert (len(hits), np.mean(hits)) == (images, first[split]["exact_match"])
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"comparison", "confusion"}
+    assert (folder / "report.html").read_text().count("data:image/png") == 2
+    assert workdir.read_config(str(folder / "candidates/1-logistic")).model.name == "logistic"
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_models_are_compared_on_data_without_test(config_of, tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for split, numbers in {"train": ("042", "777"), "val": ("123",)}.items():
+        for number in numbers:
+            place = tmp_path / "files/triple_mnist" / split / number
+            place.mkdir(parents=True)
+            for index in range(4):
+                pixels = random.integers(0, 256, (84, 84), np.uint8)
+                Image.fromarray(pixels).save(place / f"{index}_{number}.png")
+    text = (
+        "experiments/triple_mnist.py:model=logistic,epochs=1 "
+        "--config.training.batch_size=4 --config.augmentation.rotation=0 "
+        "--config.augmentation.scale=0 --config.augmentation.shear=0 --config.data.train_limit="
+    )
+    config = config_of(f"{text}4", f"{text}5")
+    arguments = Arguments(workdir=str(tmp_path / "run"), data_dir=str(tmp_path / "files"))
+    assert compare.run(config, arguments) == 0
+    metrics = read(tmp_path / "run")
+    assert set(metrics["estimators"]) == {"logistic", "logistic data.train_limit=5"}
+    assert metrics["val"]["n"] == 4
+    assert all("test" not in each for each in (metrics, *metrics["estimators"].values()))
+    assert not (tmp_path / "run/predictions_test.csv").exists()
+    assert "test exact_match" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_differs_from_the_first_experiment_names_a_model(config_of):
+    more = " --config.optimizer.learning_rate=0.002 --config.data.train_examples=500"
+    named = compare.resolve(config_of(*composed("cnn", "multihead", f"cnn{more}")))
+    changed = "data.train_examples=500 optimizer.learning_rate=0.002"
+    assert list(named) == ["cnn", "multihead", f"cnn {changed}"]
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_models_are_not_compared_by_cross_validation(config_of):
+    with pytest.raises(UserError, match=r"not in folds; set config\.compare\.by=val"):
+        compare.resolve(config_of(*composed("cnn"), compare__by="cross_validation"))
+
+
+@pytest.mark.parametrize("source", ["digits", "mnist"])
+@pytest.mark.usefixtures("own_cache")
+def test_one_command_compares_the_models_on_numbers(source, load):
+    found = compare.resolve(load(f"experiments/compare.py:task=number,source={source}"))
+    assert list(found) == ["logistic", "cnn", "multihead"]
+    assert {(each.data.source, each.data.numbers) for each in found.values()} == {
+        (source, "shared")
+    }
