@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -151,6 +152,38 @@ def test_a_run_leaves_the_files_of_the_contract(task, name, drawn, config_of, tm
     page = (tmp_path / "run/report.html").read_text()
     assert page.count("data:image/png") == len(figures)
     assert f"task {task}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_the_most_confused_digits_are_counted_and_shown(config_of, tmp_path):
+    config = config_of("multiclass", "decision_tree")
+    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    confused = json.loads((tmp_path / "run/metrics.json").read_text())["val"]["most_confused"]
+    rows = rows_of(tmp_path / "run/predictions_val.csv")
+    read = Counter((int(row["label"]), int(row["prediction"])) for row in rows)
+    mistakes = {pair: images for pair, images in read.items() if pair[0] != pair[1]}
+    assert [each["images"] for each in confused] == sorted(mistakes.values(), reverse=True)[:10]
+    page = (tmp_path / "run/report.html").read_text()
+    for each in confused:
+        target, prediction, images = each["target"], each["prediction"], each["images"]
+        assert mistakes[target, prediction] == images
+        assert each["share"] == images / sum(row["label"] == str(target) for row in rows)
+        shown = page.partition(f">{target} taken for {prediction}</th>")[2].partition("</tr>")[0]
+        assert f">{images}<" in shown and f">{each['share']:.2%}<" in shown
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_without_a_mistake_there_is_no_table_of_them(config_of, dataset, tmp_path):
+    metrics = fit.fit(
+        config_of("multiclass", "knn", estimator__parameters__n_neighbors=1),
+        dataset,
+        str(tmp_path),
+        "",
+        draw=False,
+    )
+    assert metrics["val"]["accuracy"] == 1  # val has the images of train
+    assert metrics["val"]["most_confused"] == []
+    assert "Most confused" not in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("shared_cache")
