@@ -243,6 +243,40 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     assert (tmp_path / "one/figures/search.png").exists()
 
 
+@pytest.mark.parametrize(("method", "tried"), [("random", 3), ("halving", 6 + 2)])
+@pytest.mark.usefixtures("own_cache")
+def test_a_run_takes_what_its_search_chose_in_the_end(
+    method, tried, config_of, tmp_path, monkeypatch
+):
+    choices = []
+    choose = study.choose
+    monkeypatch.setattr(
+        study, "choose", lambda *given: choices.append(choose(*given)) or choices[0]
+    )
+    config = config_of("multiclass", "knn", f"train_limit=360,search={method}")
+    config.search.grid.update(n_neighbors=(1, 3, 5), weights=("uniform", "distance"))
+    config.search.update(folds=2, iterations=3)
+    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    [choice] = choices
+    results = choice.search_results
+    rounds = results.get("iter", np.zeros(tried))
+    scores = {
+        tuple(sorted(parameters.items())): score
+        for parameters, score, each in zip(
+            results["params"], results["mean_test_score"], rounds, strict=True
+        )
+        if each == rounds.max()
+    }
+    assert len(rounds) == tried
+    assert len(scores) == {"random": 3, "halving": 2}[method]
+    chosen = json.loads((tmp_path / "run/metrics.json").read_text())["model"]["parameters"]
+    assert scores[tuple(sorted(chosen.items()))] == max(scores.values())
+    fitted = study.create(config)[1].set_params(**chosen)
+    assert choice.estimator.get_params() == fitted.get_params()
+    assert (tmp_path / "run/figures/search.png").exists()
+    assert 'alt="search"' in (tmp_path / "run/report.html").read_text()
+
+
 @pytest.mark.usefixtures("shared_cache")
 def test_what_the_estimator_does_not_look_at_is_refused(config_of):
     config = config_of("binary", "flax", training__epochs=3)
