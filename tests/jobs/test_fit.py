@@ -107,6 +107,15 @@ def test_the_table(task, name, config_of, dataset, tmp_path, monkeypatch):
         assert (said[0]["val"].predictions == targets).mean() > 0.7
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.usefixtures("shared_cache")
+def test_a_task_lists_what_is_measured(task, config_of, dataset, tmp_path):
+    config = config_of(task, "knn")
+    measured = fit.fit(config, dataset, str(tmp_path), "", draw=False)["val"]
+    names = {name for name in measured if not name.endswith("_ci95")}
+    assert {*tasks.create(config.task).metrics} == names - {"n", "positives", "most_confused"}
+
+
 def check_answer(task, said, n):
     """What an estimator says of n images has one row each, and as many columns as the task."""
     if task.kind == "denoise":
@@ -135,6 +144,7 @@ CURVES = {"thresholds", "precision_recall", "roc"}
             | {"filters", "feature_maps", "saliency"},
         ),
         ("binary", "sgd", {"confusion", *CURVES, *DATA_FIGURES}),
+        ("pair", "knn", {*CLASS_FIGURES, *CURVES}),
         ("multilabel", "knn", {"precision_recall", "roc", "worst_images", *DATA_FIGURES}),
         ("denoise", "knn", {"cleaned", *DATA_FIGURES}),
     ],
