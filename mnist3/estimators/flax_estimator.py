@@ -152,7 +152,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         model: str, default="auto". "cnn" or "multihead", which see the features as the pixels of a
             square image, row by row; "mlp" or "logistic"; or "auto": "cnn" for square images of at
             least 8x8, else "mlp".
-        stem_padding: str, default="SAME". Of cnn's first convolution; "VALID" drops the border.
+        stem_padding: str, default="SAME". Of the first convolution; "VALID" drops the border.
         channels: tuple of int, default=(64,). Channels of the stages after the first convolution.
         convolutions: int, default=1. Of a stage.
         glances: int, default=4. Weightings of the columns that multihead has.
