@@ -86,7 +86,7 @@ def base() -> ConfigDict:
     config.model.name = "multihead"  # logistic | cnn | multihead | mlp | denoiser
     config.model.stem = 16  # channels of the first convolution
     config.model.stem_stride = 2  # px
-    config.model.stem_padding = "SAME"  # of cnn's first convolution: SAME | VALID
+    config.model.stem_padding = "SAME"  # its padding: SAME | VALID; of denoiser always SAME
     config.model.channels = (32, 64)  # channels of the stages after it
     config.model.convolutions = 2  # 3x3 convolutions a stage
     config.model.glances = 4  # weightings of the columns that each head of multihead has

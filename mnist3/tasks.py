@@ -151,14 +151,14 @@ def image_right(
     return image_loss(cleaned, targets) <= CLEAN**2
 
 
-LOSSES = {
+_LOSSES = {
     "number": loss,
     "multiclass": class_loss,
     "binary": class_loss,
     "multilabel": label_loss,
     "denoise": image_loss,
 }
-RIGHTS = {
+_RIGHTS = {
     "number": right,
     "multiclass": class_right,
     "binary": class_right,
@@ -176,8 +176,9 @@ class Task:
         kind: how targets look: `multiclass` and `binary` have one class an image, `multilabel` a 0
             or 1 for each label, `denoise` an image, `number` K digits.
         classes: what the classes or the labels are called.
-        metrics: names of what is measured, the one that matters most first.
-        figures: names of what is drawn, in reading order.
+        metrics: names of what is measured, the one that matters most first; what rests on
+            probabilities only of estimators that give them.
+        figures: names of what is drawn, in reading order, where there is something to show.
         noise: for denoise, the largest of the integers added to the pixels.
         table: what each digit 0-9 has as its target; -1 for a digit that takes no part. Empty for
             tasks whose targets do not follow from one digit.
@@ -199,12 +200,12 @@ class Task:
     @property
     def loss(self) -> Callable[[Array, Array, float], Array]:
         """The loss of Flax models: logits, targets and label smoothing to float32 [batch]."""
-        return LOSSES[self.kind]
+        return _LOSSES[self.kind]
 
     @property
     def right(self) -> Callable[[Array, Array], Array]:
         """Which images a Flax model has right: logits and targets to bool [batch]."""
-        return RIGHTS[self.kind]
+        return _RIGHTS[self.kind]
 
     def select(self, labels: Int32[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """Tells which images take part, by the digit on each."""
@@ -225,15 +226,15 @@ class Task:
         return np.asarray(self.table, np.int32)[labels]
 
 
-_CLASS_METRICS = (
-    "accuracy",
+_AVERAGES = (
     "macro_precision",
     "macro_recall",
     "macro_f1",
+    "weighted_precision",
+    "weighted_recall",
     "weighted_f1",
-    "log_loss",
-    "ece",
 )
+_CLASS_METRICS = ("accuracy", *_AVERAGES, "class_recall", "roc_auc", "log_loss", "ece")
 _BINARY_METRICS = (
     "accuracy",
     "precision",
@@ -274,7 +275,7 @@ def create(config: ConfigDict) -> Task:
         return Task("pair", "binary", names, _BINARY_METRICS, _BINARY_FIGURES, table=table)
     if config.name == "multilabel":
         table = tuple((int(digit >= config.large), digit % 2) for digit in digits)
-        metrics = ("accuracy", "label_accuracy", "macro_precision", "macro_recall", "macro_f1")
+        metrics = ("accuracy", "label_accuracy", "label_f1", *_AVERAGES, "log_loss")
         figures = ("precision_recall", "roc", "worst_images", *_DATA_FIGURES)
         return Task("multilabel", "multilabel", ("large", "odd"), metrics, figures, table=table)
     if config.name == "denoise":

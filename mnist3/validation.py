@@ -170,7 +170,7 @@ def _require_size(config: ConfigDict) -> None:
         return
     if model.name == "multihead" and model.crop_height:
         height, width = model.crop_height, math.ceil(width / config.data.digits)
-    border = 4 if model.name == "cnn" and model.stem_padding == "VALID" else 0  # the stem is 5x5
+    border = 4 if model.stem_padding == "VALID" else 0  # the stem is 5x5
     pools = len(model.channels) + (model.name == "cnn")  # which pools once more after the trunk
     if math.ceil((min(height, width) - border) / model.stem_stride) < 2**pools:
         raise UserError(

@@ -53,6 +53,7 @@ def test_a_value_out_of_range_is_named(field, value, said):
         ({"name": "multihead"}, (31, 32), (30, 32)),  # a stride of 2 rounds up
         ({"name": "multihead", "crop_height": 31}, (1, 91), (84, 90)),  # a third of the columns
         ({"name": "cnn"}, (63, 63), (62, 63)),  # pools once more
+        ({"name": "multihead", "stem_padding": "VALID"}, (35, 36), (34, 36)),
         ({"name": "cnn", "stem_padding": "VALID"}, (67, 67), (67, 66)),  # without a border
     ],
 )

@@ -42,7 +42,6 @@ class Problem:
 
     Attributes:
         config: a whole config, as JSON.
-        kind: of the task, which says loss and logits.
         size: of an input: (height, width) of an image in px, or the length of a feature vector.
         outputs: logits of an input; of a pixel for denoise.
         steps: of a call of the epoch program.
@@ -51,12 +50,16 @@ class Problem:
     """
 
     config: str
-    kind: str
     size: tuple[int, ...]
     outputs: int
     steps: int
     calls: int
     noise: int = 0
+
+    @property
+    def task(self) -> tasks.Task:
+        """The task of the config, which says loss and targets."""
+        return tasks.create(configs.from_json(self.config).task)
 
 
 class Trained(NamedTuple):
@@ -80,7 +83,6 @@ class Programs(NamedTuple):
 
 def plan(
     config: ConfigDict,
-    kind: str,
     inputs: Inputs,
     outputs: int,
     epochs: int | None,
@@ -93,7 +95,6 @@ def plan(
 
     Args:
         config: a whole config; its batch size is the largest.
-        kind: of the task.
         inputs: the training inputs.
         outputs: logits of an input; of a pixel for denoise.
         epochs: over the inputs; None for as many as make `AUTOMATIC_STEPS` steps, but at least
@@ -112,7 +113,7 @@ def plan(
             steps = epochs * math.ceil(len(inputs) / batch)
     config.training.batch_size = batch
     config.training.cpu_micro_batch = 32 if inputs.ndim == 3 else batch
-    return Problem(configs.to_json(config), kind, inputs.shape[1:], outputs, steps, calls, noise)
+    return Problem(configs.to_json(config), inputs.shape[1:], outputs, steps, calls, noise)
 
 
 def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) -> Trained:
@@ -121,7 +122,7 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
     Args:
         problem: what `plan` made of the inputs.
         inputs: uint8 images or float32 images with ink from 0 to 1, or float32 feature vectors.
-        targets: what the loss of the problem's kind takes; None with noise.
+        targets: what the loss of the problem's task takes; None with noise.
         seed: of everything random.
     """
     mesh = program.create_mesh()
@@ -153,7 +154,7 @@ def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np
     params = program.replicate(params, mesh)
     computed = _compute_logits(create_model(problem), mesh)(params, program.batched(filled, mesh))
     computed = np.asarray(computed)[: len(inputs)]
-    return computed if problem.kind == "denoise" else computed.reshape(len(inputs), -1)
+    return computed if problem.task.kind == "denoise" else computed.reshape(len(inputs), -1)
 
 
 def _rows(count: int) -> int:
@@ -192,8 +193,6 @@ def _compiled(problem: Problem) -> Programs:
         problem.steps,
         None,
         program.create_mesh(),
-        tasks.LOSSES[problem.kind],
-        tasks.RIGHTS[problem.kind],
         problem.noise,
     )
     return Programs(jax.jit(initial_state), train_epoch)

@@ -71,7 +71,7 @@ class FlaxEstimator(BaseEstimator):
     ema_decay: Any = 0.0
     random_state: Any = None
 
-    def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
+    def _config(self, model: str, task: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
         config = configs.base()
         arguments = self.get_params(deep=False)
@@ -91,7 +91,7 @@ class FlaxEstimator(BaseEstimator):
         config.optimizer.name = arguments["optimizer"]
         config.data.name, config.data.digits = "single_digit", 1
         config.data.height, config.data.width = size if len(size) == 2 else (1, 1)
-        config.task.name = "denoise" if model == "denoiser" else "multiclass"
+        config.task.name = task
         return config
 
     def _epochs(self) -> int | None:
@@ -102,16 +102,16 @@ class FlaxEstimator(BaseEstimator):
         raise ValueError(f"epochs is {self.epochs!r}; give a whole number above 0 or 'auto'")
 
     def _plan(
-        self, model: str, kind: str, inputs: np.ndarray, outputs: int, noise: int = 0
+        self, model: str, task: str, inputs: np.ndarray, outputs: int, noise: int = 0
     ) -> fitting.Problem:
-        config = self._config(model, inputs.shape[1:])
+        config = self._config(model, task, inputs.shape[1:])
         epochs = self._epochs()
         config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
         try:
             validation.validate(config)
         except configs.UserError as error:
             raise ValueError(str(error)) from None
-        return fitting.plan(config, kind, inputs, outputs, epochs, noise)
+        return fitting.plan(config, inputs, outputs, epochs, noise)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -152,7 +152,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         model: str, default="auto". "cnn" or "multihead", which see the features as the pixels of a
             square image, row by row; "mlp" or "logistic"; or "auto": "cnn" for square images of at
             least 8x8, else "mlp".
-        stem_padding: str, default="SAME". Of cnn's first convolution; "VALID" drops the border.
+        stem_padding: str, default="SAME". Of the first convolution; "VALID" drops the border.
         channels: tuple of int, default=(64,). Channels of the stages after the first convolution.
         convolutions: int, default=1. Of a stage.
         glances: int, default=4. Weightings of the columns that multihead has.
@@ -240,7 +240,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             X: array-like of shape (n_samples, n_features).
         """
         logits = self._logits(X)
-        if self._problem.kind == "multiclass" and len(self.classes_) == 2:
+        if self._problem.task.kind == "multiclass" and len(self.classes_) == 2:
             return logits[:, 1] - logits[:, 0]
         return logits
 
@@ -251,7 +251,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             X: array-like of shape (n_samples, n_features).
         """
         logits = self._logits(X)
-        return expit(logits) if self._problem.kind == "multilabel" else softmax(logits, axis=1)
+        return expit(logits) if self._problem.task.kind == "multilabel" else softmax(logits, axis=1)
 
     def predict(self, X) -> np.ndarray:
         """Returns the most probable class of each sample, or each label's 0 or 1.
@@ -260,7 +260,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             X: array-like of shape (n_samples, n_features).
         """
         logits = self._logits(X)
-        if self._problem.kind == "multilabel":
+        if self._problem.task.kind == "multilabel":
             return (logits > 0).astype(int)
         return self.classes_[logits.argmax(axis=1)]
 

@@ -13,7 +13,9 @@ from ml_collections import ConfigDict
 from mnist3 import runtime
 from mnist3.data import dataset as datasets
 from mnist3.data.dataset import Dataset
+from mnist3.evaluation import error_analysis
 from mnist3.evaluation.cached import Inputs, fits_cache
+from mnist3.evaluation.classification import confusion
 from mnist3.jobs import fit_figures, fit_output, output, study, workdir
 from mnist3.jobs.arguments import Arguments
 
@@ -73,6 +75,11 @@ def fit(
         fit_output.write_predictions(
             os.path.join(folder, f"predictions_{split}.csv"), task, examples[split], said
         )
+    if task.kind == "multiclass":  # of val, as are the figures of mistakes
+        counts = confusion(examples["val"].targets, answers["val"].predictions, len(task.classes))
+        metrics["val"]["most_confused"] = [
+            each._asdict() for each in error_analysis.most_confused(counts)
+        ]
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
     figures = []
     if draw:

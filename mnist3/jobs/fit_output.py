@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from ml_collections import ConfigDict
 
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.denoising import squared_errors
+from mnist3.evaluation.error_analysis import Confused
 from mnist3.files import replacing
 from mnist3.jobs import output, study
-from mnist3.reporting import report
+from mnist3.reporting import report, tables
 from mnist3.tasks import Task
 
 HEADLINES = {
@@ -103,8 +105,17 @@ def write_report(
             for metric in test
             if not metric.endswith("_ci95")
         ],
+        tables=confusions(task, metrics),
     )
     output.write_report(folder, page, config, figures, command)
+
+
+def confusions(task: Task, metrics: Mapping[str, Any]) -> list[pd.DataFrame]:
+    """Returns the table of the classes most often taken for others; none without such a mistake."""
+    found = [Confused(**each) for each in metrics["val"].get("most_confused", ())]
+    data = study.data_text(task, metrics["dataset"]["source"])
+    about = f"Most confused by {metrics['model']['name']}: {data}, val"
+    return [tables.of_confusions(found, task.classes, about)] if found else []
 
 
 def data_facts(config: ConfigDict, task: Task, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ from mnist3.reporting import (
 )
 
 BOOK_SEED = 42
+PROTOCOL = {"numbers": "shared", "digit_images": "disjoint"}  # of train and test
 TEST_SHARE = 7  # of a source without a test split of its own, the last seventh, as in MNIST
 DRAW: dict[str, Callable[..., Figure]] = {
     "augmented": image_figures.augmented,
@@ -46,7 +47,7 @@ DRAW: dict[str, Callable[..., Figure]] = {
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
-    """Runs the parts that the config names and writes textbook.json, figures and the report."""
+    """Runs the parts that the config names and writes metrics.json, figures and the report."""
     began = time.perf_counter()
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
     with workdir.claimed(folder, config):
@@ -59,23 +60,23 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     for finding, seconds in progress(study, config.textbook.parts):
         rows += published.compare(finding.figures, seconds, sklearn.__version__, other)
         figures += draw(finding, source, folder)
-    result = {
+    metrics = {
         "dataset": {
             "name": config.data.name,
             "source": source.name,
             "fingerprint": source.fingerprint,
-            "train": study.size,
-            "test": len(study.test_labels),
+            "protocol": PROTOCOL,
         },
+        "train": {"n": study.size, "seconds": time.perf_counter() - began},
+        "test": {"n": len(study.test_labels)},
         "seed": config.seed,
         "libraries": {
             module.__name__: module.__version__ for module in (sklearn, numpy, scipy, joblib)
         },
-        "seconds": time.perf_counter() - began,
         "figures": [row._asdict() for row in rows],
     }
-    workdir.write_json(os.path.join(folder, "textbook.json"), result)
-    output.write_report(folder, page(result, rows), config, figures, arguments.command)
+    workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
+    output.write_report(folder, page(metrics, rows), config, figures, arguments.command)
     print(table(rows))
     print(f"\n{summary(rows)} {time.perf_counter() - began:.1f} s; files in {folder}")
     return 0
@@ -184,9 +185,9 @@ def table(rows: list[published.Row]) -> str:
     return "\n".join(["", output.aligned(cells, left=4), *([""] if notes else []), *notes])
 
 
-def page(result: dict[str, Any], rows: list[published.Row]) -> report.Page:
+def page(metrics: dict[str, Any], rows: list[published.Row]) -> report.Page:
     """Returns what the report says of the study."""
-    dataset = result["dataset"]
+    dataset, train, test = metrics["dataset"], metrics["train"], metrics["test"]
     matching = sum(row.verdict == published.MATCH for row in rows)
     of_the_book = sum(row.published is not None for row in rows)
     return report.Page(
@@ -197,11 +198,11 @@ def page(result: dict[str, Any], rows: list[published.Row]) -> report.Page:
             "where one differs, the last column says why."
         ),
         facts=[
-            ("images", f"{dataset['train']:,} train, {dataset['test']:,} test"),
+            ("images", f"{train['n']:,} train, {test['n']:,} test"),
             ("fingerprint", dataset["fingerprint"]),
-            ("seed", str(result["seed"])),
-            ("libraries", ", ".join(f"{name} {is_}" for name, is_ in result["libraries"].items())),
-            ("time", f"{result['seconds']:.1f} s"),
+            ("seed", str(metrics["seed"])),
+            ("libraries", ", ".join(f"{name} {is_}" for name, is_ in metrics["libraries"].items())),
+            ("time", f"{train['seconds']:.1f} s"),
         ],
         table_title="Published and ours",
         columns=["published", "ours", "verdict", "seconds", "why"],

@@ -1,5 +1,8 @@
 """The models, by name."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,6 +14,7 @@ from mnist3.models.denoiser import Denoiser
 from mnist3.models.logistic import Logistic
 from mnist3.models.mlp import MLP
 from mnist3.models.multihead import MultiHead
+from mnist3.models.trunk import Trunk
 
 REGISTRY = {
     "logistic": Logistic,
@@ -34,14 +38,15 @@ def create(config: ConfigDict, digits: int, dtype: str = "float32", classes: int
         one = config.copy_and_resolve_references()
         one.members = 1
         return Committee([create(one, digits, dtype, classes) for _ in range(config.members)])
-    cls = REGISTRY[config.name]
-    values = {**config, "digits": digits, "classes": classes}
-    options = {
-        field: values[field]
-        for field in cls.__dataclass_fields__
-        if field in values and field != "name"
-    }
-    return cls(dtype=jnp.dtype(dtype), **options)
+    values = {**config, "digits": digits, "classes": classes, "dtype": jnp.dtype(dtype)}
+    values["trunk"] = _build(Trunk, values)
+    return _build(REGISTRY[config.name], values)
+
+
+def _build(cls: type[nn.Module], values: Mapping[str, Any]) -> nn.Module:
+    """Returns a module with those values that are attributes of its class."""
+    fields = cls.__dataclass_fields__.keys() & values.keys() - {"name"}
+    return cls(**{field: values[field] for field in fields})
 
 
 def parameter_count(params: dict) -> int:

@@ -18,11 +18,7 @@ class CNN(nn.Module):
 
     Attributes:
         digits: K, positions of a number.
-        stem: channels of the first convolution.
-        stem_stride: of the first convolution, px.
-        stem_padding: of the first convolution, SAME or VALID.
-        channels: channels of each stage.
-        convolutions: convolutions a stage.
+        trunk: from images to features.
         hidden: units of the dense layers before the last one.
         dropout: share of features dropped in training.
         classes: of each position; there are classes^K outputs.
@@ -30,13 +26,9 @@ class CNN(nn.Module):
     """
 
     digits: int
-    stem: int
-    stem_stride: int
-    channels: Sequence[int]
-    convolutions: int
+    trunk: Trunk
     hidden: Sequence[int] = ()
     dropout: float = 0.0
-    stem_padding: str = "SAME"
     classes: int = 10
     dtype: jnp.dtype = jnp.float32
 
@@ -45,15 +37,7 @@ class CNN(nn.Module):
         self, images: Float[Array, "batch height width"], train: bool = False
     ) -> Float[Array, "batch numbers"]:
         """Returns the logits of all numbers, in order, of images with ink from 0 to 1."""
-        features = Trunk(
-            self.stem,
-            self.stem_stride,
-            self.channels,
-            self.convolutions,
-            self.dtype,
-            self.stem_padding,
-            name="trunk",
-        )(images)
+        features = self.trunk(images)
         features = ops.max_pool(features, (2, 2), strides=(2, 2)).reshape(images.shape[0], -1)
         for depth, units in enumerate(self.hidden):
             dense = nn.Dense(units, dtype=self.dtype, name=f"hidden{depth}")

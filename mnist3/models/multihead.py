@@ -1,7 +1,5 @@
 """The main model: one trunk, one head a digit."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,10 +91,7 @@ class MultiHead(nn.Module):
 
     Attributes:
         digits: K, positions of a number.
-        stem: channels of the first convolution.
-        stem_stride: of the first convolution, px.
-        channels: channels of each stage.
-        convolutions: convolutions a stage.
+        trunk: from what it sees of images to features.
         glances: of each head at the columns.
         crop_height: px, of the window around each digit's ink that the trunk sees; 0 for all.
         dropout: share of features dropped in training.
@@ -105,10 +100,7 @@ class MultiHead(nn.Module):
     """
 
     digits: int
-    stem: int
-    stem_stride: int
-    channels: Sequence[int]
-    convolutions: int
+    trunk: Trunk
     glances: int
     crop_height: int = 0
     dropout: float = 0.0
@@ -135,15 +127,7 @@ class MultiHead(nn.Module):
         self, windows: Float[Array, "windows rows columns"], train: bool = False
     ) -> Float[Array, "batch digits classes"]:
         """Returns the logits of each position of images that `cut` has cut."""
-        features = Trunk(
-            self.stem,
-            self.stem_stride,
-            self.channels,
-            self.convolutions,
-            self.dtype,
-            name="trunk",
-        )(windows)
-        columns = jnp.max(features, axis=1)
+        columns = jnp.max(self.trunk(windows), axis=1)
         batch = len(windows) // self.digits if self.crop_height else len(windows)
         columns = columns.reshape(batch, -1, columns.shape[-1])
         columns = nn.Dropout(self.dropout, deterministic=not train)(columns)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jinja2
+import pandas as pd
 
 from mnist3.files import replacing
 
@@ -45,6 +46,8 @@ class Page(NamedTuple):
         table_title: what the table shows.
         columns: its header.
         rows: name and cells of each row.
+        tables: more tables of texts, as `reporting.tables` makes them; what stands at the corner
+            becomes the title.
         epoch_columns, epoch_rows: the history; empty for a run without epochs.
     """
 
@@ -55,6 +58,7 @@ class Page(NamedTuple):
     table_title: str
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[str]]]
+    tables: Sequence[pd.DataFrame] = ()
     epoch_columns: Sequence[str] = ()
     epoch_rows: Sequence[Sequence[str]] = ()
 

@@ -73,8 +73,6 @@ def create_train_epoch(
     steps: int,
     layout: composition.Composition | None,
     mesh: Mesh,
-    loss: Callable[[Array, Array, float], Array] = tasks.loss,
-    right: Callable[[Array, Array], Array] = tasks.right,
     noise: int = 0,
 ) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
     """Returns the program that takes every step of an epoch.
@@ -92,25 +90,24 @@ def create_train_epoch(
     Args:
         model: from images as float32 ink, or feature vectors, to logits.
         optimizer: of its parameters.
-        config: a whole config.
+        config: a whole config, whose task says the loss.
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
         mesh: with the axis `data`.
-        loss: of the task, from logits, targets and label smoothing to float32 [batch].
-        right: of the task, from logits and targets to bool [batch].
         noise: if above 0, fixed images are their own targets, and what the model sees of them has
             integers from 0 to this added to every pixel, new ones at each step.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
+    task = tasks.create(config.task)
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
     def loss_of(params, images, labels, key):
         logits = model.apply({"params": params}, images, train=True, rngs={"dropout": key})
-        losses = loss(logits, labels, config.training.label_smoothing)
-        return losses.mean(), StepMetrics(losses.mean(), right(logits, labels).mean())
+        losses = task.loss(logits, labels, config.training.label_smoothing)
+        return losses.mean(), StepMetrics(losses.mean(), task.right(logits, labels).mean())
 
     def gradients_of(params, data, rows, key):
         draw_key, augment_key, dropout_key = jax.random.split(key, 3)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -106,6 +107,15 @@ def test_the_table(task, name, config_of, dataset, tmp_path, monkeypatch):
         assert (said[0]["val"].predictions == targets).mean() > 0.7
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.usefixtures("shared_cache")
+def test_a_task_lists_what_is_measured(task, config_of, dataset, tmp_path):
+    config = config_of(task, "knn")
+    measured = fit.fit(config, dataset, str(tmp_path), "", draw=False)["val"]
+    names = {name for name in measured if not name.endswith("_ci95")}
+    assert {*tasks.create(config.task).metrics} == names - {"n", "positives", "most_confused"}
+
+
 def check_answer(task, said, n):
     """What an estimator says of n images has one row each, and as many columns as the task."""
     if task.kind == "denoise":
@@ -134,6 +144,7 @@ CURVES = {"thresholds", "precision_recall", "roc"}
             | {"filters", "feature_maps", "saliency"},
         ),
         ("binary", "sgd", {"confusion", *CURVES, *DATA_FIGURES}),
+        ("pair", "knn", {*CLASS_FIGURES, *CURVES}),
         ("multilabel", "knn", {"precision_recall", "roc", "worst_images", *DATA_FIGURES}),
         ("denoise", "knn", {"cleaned", *DATA_FIGURES}),
     ],
@@ -151,6 +162,38 @@ def test_a_run_leaves_the_files_of_the_contract(task, name, drawn, config_of, tm
     page = (tmp_path / "run/report.html").read_text()
     assert page.count("data:image/png") == len(figures)
     assert f"task {task}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_the_most_confused_digits_are_counted_and_shown(config_of, tmp_path):
+    config = config_of("multiclass", "decision_tree")
+    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    confused = json.loads((tmp_path / "run/metrics.json").read_text())["val"]["most_confused"]
+    rows = rows_of(tmp_path / "run/predictions_val.csv")
+    read = Counter((int(row["label"]), int(row["prediction"])) for row in rows)
+    mistakes = {pair: images for pair, images in read.items() if pair[0] != pair[1]}
+    assert [each["images"] for each in confused] == sorted(mistakes.values(), reverse=True)[:10]
+    page = (tmp_path / "run/report.html").read_text()
+    for each in confused:
+        target, prediction, images = each["target"], each["prediction"], each["images"]
+        assert mistakes[target, prediction] == images
+        assert each["share"] == images / sum(row["label"] == str(target) for row in rows)
+        shown = page.partition(f">{target} taken for {prediction}</th>")[2].partition("</tr>")[0]
+        assert f">{images}<" in shown and f">{each['share']:.2%}<" in shown
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_without_a_mistake_there_is_no_table_of_them(config_of, dataset, tmp_path):
+    metrics = fit.fit(
+        config_of("multiclass", "knn", estimator__parameters__n_neighbors=1),
+        dataset,
+        str(tmp_path),
+        "",
+        draw=False,
+    )
+    assert metrics["val"]["accuracy"] == 1  # val has the images of train
+    assert metrics["val"]["most_confused"] == []
+    assert "Most confused" not in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("shared_cache")
@@ -208,6 +251,40 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     assert without_times(written[0]) == without_times(written[1]) == without_times(written[2])
     assert written[0]["model"]["parameters"] == {"n_neighbors": 1, "weights": "uniform"}
     assert (tmp_path / "one/figures/search.png").exists()
+
+
+@pytest.mark.parametrize(("method", "tried"), [("random", 3), ("halving", 6 + 2)])
+@pytest.mark.usefixtures("own_cache")
+def test_a_run_takes_what_its_search_chose_in_the_end(
+    method, tried, config_of, tmp_path, monkeypatch
+):
+    choices = []
+    choose = study.choose
+    monkeypatch.setattr(
+        study, "choose", lambda *given: choices.append(choose(*given)) or choices[0]
+    )
+    config = config_of("multiclass", "knn", f"train_limit=360,search={method}")
+    config.search.grid.update(n_neighbors=(1, 3, 5), weights=("uniform", "distance"))
+    config.search.update(folds=2, iterations=3)
+    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    [choice] = choices
+    results = choice.search_results
+    rounds = results.get("iter", np.zeros(tried))
+    scores = {
+        tuple(sorted(parameters.items())): score
+        for parameters, score, each in zip(
+            results["params"], results["mean_test_score"], rounds, strict=True
+        )
+        if each == rounds.max()
+    }
+    assert len(rounds) == tried
+    assert len(scores) == {"random": 3, "halving": 2}[method]
+    chosen = json.loads((tmp_path / "run/metrics.json").read_text())["model"]["parameters"]
+    assert scores[tuple(sorted(chosen.items()))] == max(scores.values())
+    fitted = study.create(config)[1].set_params(**chosen)
+    assert choice.estimator.get_params() == fitted.get_params()
+    assert (tmp_path / "run/figures/search.png").exists()
+    assert 'alt="search"' in (tmp_path / "run/report.html").read_text()
 
 
 @pytest.mark.usefixtures("shared_cache")

@@ -3,9 +3,12 @@ import json
 import pathlib
 import runpy
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from mnist3 import config as configs
 from mnist3 import validation
@@ -205,6 +208,34 @@ def test_the_same_run_gives_the_same_bytes(finished, tmp_path):
     job.run(config, Arguments(workdir=str(tmp_path / "run")))
     same = (tmp_path / "run" / "predictions_test.csv").read_bytes()
     assert same == (finished / "predictions_test.csv").read_bytes()
+
+
+def test_an_interrupted_study_fits_nothing_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "cache"))
+    config = runpy.run_path(str(ROOT / "experiments" / "tabular.py"))["get_config"]()
+    config.tabular.estimators = ("decision_tree", "logistic_regression")
+    config.search.folds = 2
+    config.wandb.mode = "disabled"
+    fits, interrupted_at = [], [15]
+    for kind in (DecisionTreeClassifier, LogisticRegression):
+
+        def counted(self, *data, plain=kind.fit, **options):
+            if len(fits) in interrupted_at:
+                raise KeyboardInterrupt
+            fitted = plain(self, *data, **options)
+            fits.append(joblib.hash((type(self).__name__, self.get_params(), data)))
+            return fitted
+
+        monkeypatch.setattr(kind, "fit", counted)
+    arguments = Arguments(workdir=str(tmp_path / "run"))
+    with pytest.raises(KeyboardInterrupt):
+        job.run(config, arguments)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    interrupted_at.clear()
+    assert job.run(config, arguments) == 0
+    assert (tmp_path / "run" / "metrics.json").exists()
+    # Six combinations for the tree and three for the regression, then each is fitted to train.
+    assert len(fits) == len({*fits}) == (6 + 3) * 2 + 2
 
 
 def test_the_experiment_takes_all_estimators_or_one():

@@ -65,8 +65,12 @@ def runs(tmp_path_factory):
     return folders, counts
 
 
+def metrics_of(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
 def rows(folder):
-    return json.loads((folder / "textbook.json").read_text())["figures"]
+    return metrics_of(folder)["figures"]
 
 
 def test_the_second_time_nothing_is_fitted_and_all_figures_are_the_same(runs):
@@ -92,7 +96,25 @@ def test_a_run_leaves_its_files(runs):
     pictures = {path.stem for path in (folder / "figures").glob("*.png")}
     assert pictures >= {"thresholds", "roc", "precision_recall", "confusion", "cleaned", "grid"}
     assert (folder / "report.html").read_text().count("data:image/png") == len(pictures)
-    assert (folder / "config.json").exists()
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "metrics.json",
+        "report.html",
+        "figures",
+    }
+
+
+def test_the_metrics_say_what_data_the_figures_are_of(runs):
+    metrics, source = metrics_of(runs[0][0]), load_source("digits")
+    assert metrics["dataset"] == {
+        "name": "single_digit",
+        "source": "digits",
+        "fingerprint": source.fingerprint,
+        "protocol": {"numbers": "shared", "digit_images": "disjoint"},
+    }
+    assert metrics["train"]["n"] == IMAGES
+    assert metrics["train"]["seconds"] > 0
+    assert metrics["test"]["n"] == len(source.images) // 7
 
 
 def test_the_figures_are_those_of_scikit_learn_itself(runs):

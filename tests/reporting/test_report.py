@@ -7,7 +7,8 @@ import pathlib
 import pytest
 
 from mnist3.config import base
-from mnist3.reporting import report
+from mnist3.evaluation.error_analysis import Confused
+from mnist3.reporting import report, tables
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PICTURE = b"\x89PNG not really"
@@ -124,6 +125,15 @@ def test_without_a_test_split_the_headline_is_of_val(content):
     assert "95.00 % exact match" in page.text
     assert "2,000 images of the val split" in page.text
     assert "metric val images 2,000" in page.text
+
+
+def test_further_tables_stand_below_their_titles(content, tmp_path):
+    page = report.number_page(content["metrics"], content["history"])
+    table = tables.of_confusions([Confused(0, 1, 1200, 0.25)], ["<four>", "nine"], "Mistakes & co.")
+    page = page._replace(tables=[table])
+    report.write_page(tmp_path / "a.html", page, config={}, figures=[], command=COMMAND)
+    expected = "Mistakes & co. images share of the class <four> taken for nine 1,200 25.00%"
+    assert expected in Page((tmp_path / "a.html").read_text()).text
 
 
 def test_page_is_the_same_every_time(content):

@@ -227,13 +227,10 @@ def learn(task, name, data, size, epochs, noise=0, **changes):
     config = tiny_config()
     config.model.update(name=name, hidden=(16,), **changes)
     config.task.name = task
-    task = tasks.create(config.task)
-    model = models.create(config.model, digits=1, classes=task.outputs)
+    model = models.create(config.model, digits=1, classes=tasks.create(config.task).outputs)
     optimizer = create_optimizer(config.optimizer, 4 * epochs)
     mesh = program.create_mesh()
-    train_epoch = program.create_train_epoch(
-        model, optimizer, config, 4, None, mesh, task.loss, task.right, noise
-    )
+    train_epoch = program.create_train_epoch(model, optimizer, config, 4, None, mesh, noise)
     state = create_state(jax.random.key(0), model, optimizer, size, False)
     state, data = program.replicate((state, data), mesh)
     losses = []
