@@ -26,9 +26,6 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.rotation = 15.0
     config.augmentation.scale = 0.15
     config.augmentation.shear = 15.0
-    config.model.members = 3
-    config.optimizer.weight_decay = 0.1
-    config.training.batch_size = 384
-    config.training.epochs = 33  # of which each member sees a third
+    config.training.epochs = 36
     config.evaluation.shift = 1
     return config
