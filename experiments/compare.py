@@ -1,7 +1,8 @@
 """Candidates side by side on one task: the best of them, by how much and how surely.
 
-Estimators for the tasks of one digit, and for the task number the models, each trained as its own
-experiment trains it: on the numbers of quickstart, with `source=mnist` on those of composed.
+Estimators for the tasks of one digit, and for the task number the models, each trained by the
+recipe of quickstart, with `source=mnist` by that of composed. The splits share numbers, since cnn
+reads none that it never saw; `numbers=disjoint` gives the splits of those experiments.
 
     python launch.py --mode=compare --config=experiments/compare.py
     python launch.py --mode=compare --config=experiments/compare.py:task=binary,source=mnist

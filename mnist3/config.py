@@ -93,7 +93,7 @@ def base() -> ConfigDict:
     config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
     config.model.hidden = ()  # units of the dense layers of mlp, and of cnn before its last one
     config.model.dropout = 0.0  # share of features dropped before the heads
-    config.model.members = 1  # networks that share the batches and answer together
+    config.model.members = 1  # networks that share each batch evenly and answer together
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "muon"  # sgd | adam | adamw | muon

@@ -216,6 +216,22 @@ class Tracker:
                 logging.warning("W&B failed (%s); the run goes on and writes its files.", cause)
 
 
+def part_of(config: ConfigDict, group: str) -> ConfigDict:
+    """Returns the section `wandb` of a config for a run that is part of another.
+
+    An agent's environment names a single run, which is the other; the part then has none.
+
+    Args:
+        config: the section of the other run.
+        group: of the part, where the other has none.
+    """
+    part = config.copy_and_resolve_references()
+    if "WANDB_SWEEP_ID" in os.environ:
+        part.mode = "disabled"
+    part.group = part.group or group
+    return part
+
+
 def read_history(workdir: str | os.PathLike, epochs: int) -> list[dict[str, Any]]:
     """Returns the lines of the first epochs in `history.jsonl`.
 

@@ -16,7 +16,7 @@ from wandb.proto import wandb_internal_pb2
 
 from mnist3.config import base
 from mnist3.errors import UserError
-from mnist3.tracking import Tracker, flatten
+from mnist3.tracking import Tracker, flatten, part_of
 
 
 @pytest.fixture(autouse=True)
@@ -292,3 +292,14 @@ def test_flatten_names_metrics_by_their_path():
 def test_wandb_is_not_imported_before_it_is_used():
     code = "import mnist3.tracking, sys; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_part_of_a_run_is_grouped_with_it_and_left_out_under_an_agent(monkeypatch):
+    section = base().wandb
+    assert part_of(section, "run-7").group == "run-7"
+    assert part_of(section, "run-7").mode == section.mode == "auto"
+    section.group = "mine"
+    assert part_of(section, "run-7").group == "mine"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep123")
+    assert part_of(section, "run-7").mode == "disabled"
+    assert section.mode == "auto"

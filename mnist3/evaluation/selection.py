@@ -3,6 +3,7 @@
 An image is right or wrong, or it has an error: then the lowest mean wins.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +21,11 @@ from mnist3.evaluation.intervals import (
 )
 
 SIGNIFICANCE = 0.05
-TESTS = {"accuracy": "McNemar's exact test", "mse": "paired permutation test"}  # by metric
+TESTS = {  # by metric
+    "accuracy": "McNemar's exact test",
+    "exact_match": "McNemar's exact test",
+    "mse": "paired permutation test",
+}
 PERMUTATIONS = 10_000
 _CHUNK = 2**22  # signs held in memory at once
 
@@ -30,8 +35,8 @@ class Rival(NamedTuple):
 
     Attributes:
         name: of the candidate.
-        metric: `accuracy`, the share of the images that it got right, or `mse`, the mean of its
-            squared errors.
+        metric: `accuracy` or `exact_match`, the share of the images that it got right, or `mse`,
+            the mean of its squared errors.
         value: of the metric.
         value_ci95: Wilson's interval of a share, the bootstrap's of a mean.
         behind: by how much the winner's value is better; 0 for the winner itself.
@@ -76,12 +81,14 @@ class Comparison(NamedTuple):
 
     @property
     def metric(self) -> str:
-        """What the candidates were compared by: `accuracy` or `mse`."""
+        """What the candidates were compared by: `accuracy`, `exact_match` or `mse`."""
         return self.rivals[0].metric
 
 
 def compare(
-    outcomes: Mapping[str, Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]], seed: int = 0
+    outcomes: Mapping[str, Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]],
+    seed: int = 0,
+    share: str = "accuracy",
 ) -> Comparison:
     """Chooses the best of several candidates and tests each other one against it.
 
@@ -93,6 +100,7 @@ def compare(
             val or out of cross-validation; all candidates read the same images in the same order,
             and no image of test.
         seed: of the bootstrap and of the permutations.
+        share: the metric that the share of right images is: `accuracy` or `exact_match`.
 
     Raises:
         UserError: without a candidate or an image, or with different numbers of images.
@@ -113,7 +121,7 @@ def compare(
     winner = names[0]
     pairs = [(a, b) for place, a in enumerate(names) for b in names[place + 1 :]]
     if shares:
-        measure = _shares
+        measure = functools.partial(_shares, share)
         tested = np.array([mcnemar(outcomes[a], outcomes[b]) for a, b in pairs])
     else:
         measure = _errors
@@ -134,10 +142,12 @@ def compare(
     return Comparison(winner, tuple(rivals), tuple(rival.name for rival in rivals if rival.tied))
 
 
-def _shares(own: Bool[np.ndarray, "n"], best: Bool[np.ndarray, "n"], seed: int) -> dict[str, Any]:
+def _shares(
+    metric: str, own: Bool[np.ndarray, "n"], best: Bool[np.ndarray, "n"], seed: int
+) -> dict[str, Any]:
     hits, n = int(own.sum()), len(own)
     return {
-        "metric": "accuracy",
+        "metric": metric,
         "value": hits / n,
         "value_ci95": wilson_interval(hits, n),
         "behind": (int(best.sum()) - hits) / n,

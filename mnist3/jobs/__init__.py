@@ -6,8 +6,8 @@ from mnist3.errors import UserError
 
 MODES = ("train", "evaluate", "predict", "audit", "compare")
 
-# The module of each mode, by what is run. To evaluate a study is to run it again: its fits are
-# kept, so that it writes the same files anew.
+# The module of each mode, by what is run. To evaluate a study is to run it again: its fits and the
+# models below its folder are kept, so that it writes the same files anew.
 _JOBS = {
     "numbers": {mode: mode for mode in MODES},
     "a task of one digit": {"train": "fit", "evaluate": "fit", "audit": "audit"},

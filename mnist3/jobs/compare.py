@@ -2,8 +2,8 @@
 
 Each candidate learns from train: an estimator is fitted, a model that reads numbers is trained in a
 run of its own. The winner is chosen on val, or an estimator by cross-validation on train; the test
-images are read for the table alone, once the winner is known. What was fitted or trained before is
-not learned again.
+images are read for the table alone, once the winner is known. Fits come from the cache; a model
+goes on where the same workdir was left.
 """
 
 import functools
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from mnist3 import config as configs
-from mnist3 import jobs, runtime, tasks, validation
+from mnist3 import jobs, runtime, tasks, tracking, validation
 from mnist3.data import dataset as datasets
 from mnist3.data.dataset import Dataset
 from mnist3.data.splits import HELD_OUT
@@ -41,8 +41,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         loaded = load(candidates, arguments.data_dir)
         entries = enter(config, candidates, loaded, folder)
         workdir.write_config(folder, config)
-    with output.tracked(folder, config) as tracker:
-        metrics = compare(config, entries, task, folder, arguments.command)
+    entered = learn(entries)
+    with output.tracked(folder, config) as tracker:  # models have had trackers of their own
+        metrics = compare(config, entered, task, folder, arguments.command)
         tracker.summary(metrics)
     compare_output.print_table(metrics, task, folder)
     return 0
@@ -177,7 +178,7 @@ def enter(
     for place, (name, each) in enumerate(candidates.items(), start=1):
         dataset = loaded[each.data.train_limit]
         if each.task.name == "number":
-            each.wandb = config.wandb
+            each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             own = os.path.join(folder, "candidates", f"{place}-{_file_name(name)}")
             parts = train.prepare(each, dataset)
             entries[name] = functools.partial(contenders.train, parts, dataset, own)
@@ -191,18 +192,35 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
 
 
+def learn(entries: Mapping[str, Callable[[], Contender]]) -> dict[str, Contender]:
+    """Lets candidates learn, one after the other.
+
+    Raises:
+        UserError: names the candidate that cannot.
+    """
+    entered = {}
+    with tqdm(entries.items(), desc="comparing", unit="candidate", disable=None) as bar:
+        for name, entry in bar:
+            bar.set_postfix_str(name)
+            try:
+                entered[name] = entry()
+            except UserError as error:
+                raise UserError(f"Candidate {name}: {error}") from error
+    return entered
+
+
 def compare(
     config: ConfigDict,
-    entries: Mapping[str, Callable[[], Contender]],
+    entered: Mapping[str, Contender],
     task: Task,
     folder: str,
     command: str,
 ) -> dict[str, Any]:
-    """Lets candidates learn, compares them, and writes every file that rests on that.
+    """Compares candidates and writes every file that rests on that.
 
     Args:
         config: the whole config.
-        entries: by name, what makes each candidate learn.
+        entered: by name, the candidates that have learned.
         task: of all of them.
         folder: workdir of the run.
         command: that made the run.
@@ -210,13 +228,10 @@ def compare(
     Returns:
         The content of metrics.json.
     """
-    entered = {}
-    with tqdm(entries.items(), desc="comparing", unit="candidate", disable=None) as bar:
-        for name, learn in bar:
-            bar.set_postfix_str(name)
-            entered[name] = learn()
     comparison = selection.compare(
-        {name: each.outcomes for name, each in entered.items()}, config.seed
+        {name: each.outcomes for name, each in entered.items()},
+        config.seed,
+        share="exact_match" if task.kind == "number" else "accuracy",
     )
     lines = {
         rival.name: {"chosen_by": rival.measures(), **entered[rival.name].result()}

@@ -89,10 +89,12 @@ class Trained:
     Attributes:
         parts: of its run.
         reader: the model with its best checkpoint, which has read val.
+        folder: workdir of its run.
     """
 
     parts: Run
     reader: Reader
+    folder: str
 
     @property
     def dataset(self) -> Dataset:
@@ -123,6 +125,7 @@ class Trained:
             **evaluate.measure(self.dataset, self.scored),
             "fit_seconds": self.reader.metrics["train"]["seconds"],
             "epochs": len(self.reader.history),
+            "workdir": self.folder,
         }
 
     def write_predictions(self, folder: str) -> None:
@@ -150,14 +153,14 @@ def fit(config: ConfigDict, dataset: Dataset, comparison: ConfigDict) -> Fitted:
     train_inputs = Inputs(examples["train"].features)
     targets = examples["train"].targets
     candidate = study.choose(config, train_inputs, targets, memory)
-    if comparison.compare.by == "cross_validation":
+    answers = study.answer(config, task, candidate, train_inputs, examples, memory)
+    if comparison.compare.by == "val":
+        targets, predictions = examples["val"].targets, answers["val"].predictions
+    else:
         cached = CachedEstimator(candidate.estimator, train_inputs, memory)
         name, folds = config.estimator.name, comparison.search.folds
         with study.working(name, f"{name} in {folds} folds"):
             predictions = cross_val_predict(cached, train_inputs.rows, targets, cv=folds)
-    answers = study.answer(config, task, candidate, train_inputs, examples, memory)
-    if comparison.compare.by == "val":
-        targets, predictions = examples["val"].targets, answers["val"].predictions
     return Fitted(
         dataset=dataset,
         task=task,
@@ -188,10 +191,10 @@ def train(parts: Run, dataset: Dataset, folder: str) -> Trained:
             is not finite.
     """
     with workdir.claimed(folder, parts.config):
-        logging.info("workdir: %s", folder)
+        logging.info("training in %s", folder)
         output.log_model(parts)
         workdir.write_config(folder, parts.config)
     with training.trained(parts, dataset, folder) as (checkpoints, tracker):
         reader = evaluate.read(parts, dataset, checkpoints, "best", folder, ["val"])
         tracker.summary(reader.metrics)
-    return Trained(parts, reader)
+    return Trained(parts, reader, folder)

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from mnist3 import models
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
+from mnist3.data.splits import HELD_OUT
 from mnist3.files import replacing
 from mnist3.jobs.workdir import MODEL_FILE
 from mnist3.reporting import report
@@ -143,7 +144,7 @@ def print_table(metrics: dict[str, Any], folder: str) -> None:
     print(
         f"{'split':<6}{'images':>8}{'exact match':>13}{'95 % interval':>18}{'digit accuracy':>16}"
     )
-    for name in ("val", "test"):
+    for name in HELD_OUT:
         if name in metrics:
             split = metrics[name]
             low, high = split["exact_match_ci95"]

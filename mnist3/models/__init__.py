@@ -37,10 +37,9 @@ def create(config: ConfigDict, digits: int, dtype: str = "float32", classes: int
     if config.members > 1:
         one = config.copy_and_resolve_references()
         one.members = 1
-        return Committee([create(one, digits, dtype, classes) for _ in range(config.members)])
+        return Committee(tuple(create(one, digits, dtype, classes) for _ in range(config.members)))
     values = {**config, "digits": digits, "classes": classes, "dtype": jnp.dtype(dtype)}
-    values["trunk"] = _build(Trunk, values)
-    return _build(REGISTRY[config.name], values)
+    return _build(REGISTRY[config.name], {**values, "trunk": _build(Trunk, values)})
 
 
 def _build(cls: type[nn.Module], values: Mapping[str, Any]) -> nn.Module:

@@ -1,6 +1,6 @@
 """Several networks that learn side by side and answer together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,9 +21,11 @@ def first_network(
 class Committee(nn.Module):
     """Networks with initial parameters of their own, whose mean log-probability is the answer.
 
-    In training the images are dealt out, so that each member learns from a share of every batch and
-    a step takes no longer than that of one network. They then make different mistakes, and fewer
-    together.
+    In training the images are dealt out: each member learns from a share of every batch, so that
+    the arithmetic of a step is that of one network, but for the optimizer's. As the loss is the
+    mean over the batch, a member's gradient is that of its share divided by the members, which
+    adam and muon do not mind and sgd does. To read takes as many times as long as there are
+    members.
 
     Source: D. Ciresan, U. Meier and J. Schmidhuber, Multi-column deep neural networks for image
     classification, 2012 (arXiv:1202.2745), who average probabilities.
@@ -32,7 +34,7 @@ class Committee(nn.Module):
         members: the networks, all alike.
     """
 
-    members: Sequence[nn.Module]
+    members: tuple[nn.Module, ...]
 
     def __call__(
         self, images: Float[Array, "batch height width"], train: bool = False

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
+from mnist3.data.splits import HELD_OUT
 from mnist3.files import replacing
 
 SOURCE_WORDS = {"mnist": "MNIST", "digits": "digits (UCI optical digits, not MNIST)"}
@@ -117,7 +118,7 @@ def render(
 
 def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Page:
     """Returns what there is to say of a run that read numbers; see `write`."""
-    splits = [split for split in ("val", "test") if split in metrics]
+    splits = [split for split in HELD_OUT if split in metrics]
     shown = metrics[splits[-1]]
     low, high = shown["exact_match_ci95"]
     dataset, model, train = metrics["dataset"], metrics["model"], metrics["train"]

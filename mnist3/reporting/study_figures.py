@@ -211,13 +211,15 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
         description: what was read, for the title.
         examples: what was right or wrong.
     """
+    shares = (
+        "Right",
+        f"share of the {examples} that are right",
+        "difference of the shares",
+        "{x:.2%}",
+    )
     title, value_label, behind_label, ticks = {
-        "accuracy": (
-            "Right",
-            f"share of the {examples} that are right",
-            "difference of the shares",
-            "{x:.2%}",
-        ),
+        "accuracy": shares,
+        "exact_match": shares,
         "mse": (
             "Error",
             "mean squared error, squared grey levels",

@@ -203,7 +203,7 @@ def test_a_comparison_of_models_goes_on_where_it_was_stopped(config_of, tmp_path
     lines, winner = first["estimators"], first["model"]["name"]
     assert set(lines) == {"logistic", "mlp model.hidden=(8,)"}
     right = {name: line["val"]["exact_match"] for name, line in lines.items()}
-    assert {name: line["chosen_by"]["accuracy"] for name, line in lines.items()} == right
+    assert {name: line["chosen_by"]["exact_match"] for name, line in lines.items()} == right
     assert right[winner] == max(right.values())
     assert read(folder, "comparison.json")["winner"] == winner
     for split, images in {"val": 64, "test": 32}.items():
@@ -266,3 +266,11 @@ def test_one_command_compares_the_models_on_numbers(source, load):
     assert {(each.data.source, each.data.numbers) for each in found.values()} == {
         (source, "shared")
     }
+
+
+def test_a_candidate_that_cannot_learn_is_named():
+    def diverges():
+        raise UserError("the loss is not finite.")
+
+    with pytest.raises(UserError, match=r"^Candidate cnn seed=1: the loss is not finite\.$"):
+        compare.learn({"cnn seed=1": diverges})

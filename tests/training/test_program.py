@@ -171,8 +171,10 @@ def test_moved_images_are_read_together(dataset):
     np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-4, atol=1e-5)
 
 
-def test_windows_are_moved_where_digits_are_cut_out(dataset):
+@pytest.mark.parametrize("members", [1, 2])
+def test_windows_are_moved_where_digits_are_cut_out(dataset, members):
     config = tiny_config()
+    config.model.members = members
     config.model.crop_height = 24
     parts = assemble(config, 32)
     params = parts.initial_state().params
