@@ -132,12 +132,17 @@ def _rows(task: Task, metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]
     return [
         (f"{COMPARED[metric]}, {by}", [report.value_text(each, metric) for each in chosen]),
         ("behind the winner", [report.value_text(each, "behind") for each in chosen]),
-        (f"p-value ({TESTS[metric]}, Holm)", [f"{each['p_value']:.2g}" for each in chosen]),
+        (f"p-value ({TESTS[metric]}, Holm)", [_p_text(each["p_value"]) for each in chosen]),
         *measured,
         (images, [f"{line['train_images']:,}" for line in lines.values()]),
         (seconds, [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
         ("parameters", [_parameters_text(line["parameters"]) for line in lines.values()]),
     ]
+
+
+def _p_text(p_value: float) -> str:
+    """Returns a p-value as text; the smallest that a float can hold is not quite 0."""
+    return f"{p_value:.2g}" if p_value else "< 1e-300"
 
 
 def _parameters_text(parameters: Mapping[str, Any] | int) -> str:
@@ -173,7 +178,7 @@ def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:
                 f"{mark} {name}",
                 report.value_text(chosen, metric),
                 report.value_text(chosen, "behind"),
-                "" if mark == "*" else f"{chosen['p_value']:.2g}",
+                "" if mark == "*" else _p_text(chosen["p_value"]),
                 *([report.value_text(line["test"], headline)] if tested else []),
                 f"{line['train_images']:,}",
                 f"{line['fit_seconds']:.1f} s",
