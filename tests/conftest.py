@@ -57,3 +57,8 @@ def triple_mnist_dir(data_dir) -> str:
     if not has_triple_mnist(data_dir):
         pytest.skip(f"MNIST3_DATA_DIR={data_dir} lacks triple_mnist.zip")
     return data_dir
+
+
+def pytest_collection_modifyitems(items):
+    """Runs the longest tests first, so that no core waits for one of them at the end."""
+    items.sort(key=lambda item: "test_notebooks.py" not in item.nodeid)
