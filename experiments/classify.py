@@ -1,9 +1,9 @@
-"""One task of digit images with one estimator: any pair of the two tables.
+"""One task of digit images with one learner: any pair of the two tables.
 
-    python launch.py --config=experiments/classify.py:task=binary,estimator=sgd
-    python launch.py --config=experiments/classify.py:task=multiclass,estimator=knn,source=mnist \
-      --config.estimator.parameters.n_neighbors=4
-    python launch.py --config=experiments/classify.py:estimator=svc,search=grid \
+    python launch.py --config=experiments/classify.py:task=binary,learner=sgd
+    python launch.py --config=experiments/classify.py:task=multiclass,learner=knn,source=mnist \
+      --config.learner.parameters.n_neighbors=4
+    python launch.py --config=experiments/classify.py:learner=svc,search=grid \
       --config.search.grid.C="(1.0, 10.0)"
 
 Without files it takes the embedded digits. Estimators that do not scale get part of the training
@@ -12,13 +12,13 @@ images, unless `train_limit` says otherwise.
 
 from ml_collections import ConfigDict, config_dict
 
-from mnist3.config import one_digit, parse_variants
-from mnist3.estimators import defaults, fits, train_limit
-from mnist3.tasks import create
-from mnist3.validation import require_choices
+from mnist3 import tasks
+from mnist3.config import NETWORK, digits, parse_variants
+from mnist3.estimators import defaults, fits, names, train_limit
+from mnist3.validation import require_choices, require_known
 
 GRIDS = {
-    "flax": {"learning_rate": (0.003, 0.006, 0.012)},
+    NETWORK: {"learning_rate": (0.003, 0.006, 0.012)},
     "sgd": {"alpha": (1e-4, 1e-3, 1e-2)},
     "logistic_regression": {"C": (0.01, 0.1, 1.0)},
     "svc": {"C": (1.0, 10.0), "gamma": ("scale", "auto")},
@@ -33,11 +33,11 @@ GRIDS = {
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """Variants: `task`, `estimator`, `source` and those below."""
+    """Variants: `task`, `learner`, `source` and those below."""
     variants = parse_variants(
         argument,
         task="multiclass",
-        estimator="flax",
+        learner=NETWORK,
         source="digits",  # digits | mnist
         digit=5,  # of the task binary
         pair=(3, 5),  # of the task pair, as in pair=3+8
@@ -49,22 +49,43 @@ def get_config(argument: str = "") -> ConfigDict:
         shifted=0,  # 1 = also train on copies moved by a pixel, five times the images
         val_fraction=1 / 12,  # of the images that are not test: 5,000 of MNIST
     )
-    config = one_digit(variants.source)
+    require_known("learner.name", variants.learner, names())
+    config = digits(variants.source, variants.learner)
     config.data.val_fraction = variants.val_fraction
     config.data.shifted_copies = bool(variants.shifted)
     config.task.name = variants.task
     for name in ("digit", "pair", "large", "noise"):
         config.task[name] = variants[name]
-    config.estimator.name = variants.estimator
-    config.estimator.scale = bool(variants.scale)
     config.search.method = variants.search
     require_choices(config)
-    kind = create(config.task).kind
+    task = tasks.create(config.task)
     limit = variants.train_limit
-    config.data.train_limit = train_limit(variants.estimator, kind) if limit < 0 else limit
-    if fits(variants.estimator, kind):
-        for name, value in defaults(variants.estimator, kind).items():
+    config.data.train_limit = train_limit(variants.learner, task) if limit < 0 else limit
+    grid = GRIDS.get(variants.learner, {})
+    if variants.learner == NETWORK:
+        _small_network(config)
+        config.search.grid.update(grid)
+        return config
+    config.learner.scale = bool(variants.scale)
+    if fits(variants.learner, task):
+        for name, value in defaults(variants.learner, task).items():
             open_value = config_dict.placeholder(object) if value is None else value
-            config.estimator.parameters[name] = open_value
-            config.search.grid[name] = GRIDS.get(variants.estimator, {}).get(name, ())
+            config.learner.parameters[name] = open_value
+            config.search.grid[name] = grid.get(name, ())
     return config
+
+
+def _small_network(config: ConfigDict) -> None:
+    """Sets a network that learns one digit an image in seconds."""
+    config.model.name = "cnn"
+    config.model.channels = (64,)
+    config.model.convolutions = 1
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 0.006
+    config.optimizer.momentum = 0.9
+    config.training.epochs = 0
+    config.training.cpu_micro_batch = 32
+    if config.task.name == "denoise":
+        config.model.name = "denoiser"
+        config.model.channels = (32,)
+        config.model.convolutions = 2

@@ -7,18 +7,18 @@ reads none that it never saw; `numbers=disjoint` gives the splits of those exper
     python launch.py --mode=compare --config=experiments/compare.py
     python launch.py --mode=compare --config=experiments/compare.py:task=binary,source=mnist
     python launch.py --mode=compare --config=experiments/compare.py:task=pair,pair=3+8
-    python launch.py --mode=compare --config=experiments/compare.py:estimators=knn+svc+flax
-    python launch.py --mode=compare --config=experiments/compare.py:estimators=all,train_limit=5000
+    python launch.py --mode=compare --config=experiments/compare.py:learners=knn+svc+network
+    python launch.py --mode=compare --config=experiments/compare.py:learners=all,train_limit=5000
     python launch.py --mode=compare \
-      --config=experiments/compare.py:source=mnist,estimators=random_forest+flax,seeds=3
+      --config=experiments/compare.py:source=mnist,learners=random_forest+network,seeds=3
     python launch.py --mode=compare --config=experiments/compare.py:task=number
 
 Any list of experiments can take the place of these: each is what stands behind --config=, with the
 flags that change single values.
 
     python launch.py --mode=compare --config=experiments/compare.py --config.compare.experiments="(
-      'experiments/classify.py:estimator=knn',
-      'experiments/classify.py:estimator=knn --config.estimator.parameters.n_neighbors=3')"
+      'experiments/classify.py:learner=knn',
+      'experiments/classify.py:learner=knn --config.learner.parameters.n_neighbors=3')"
 
     python launch.py --mode=compare --config=experiments/compare.py --config.compare.experiments="(
       'experiments/composed.py', 'experiments/composed.py --config.optimizer.learning_rate=0.002')"
@@ -26,24 +26,24 @@ flags that change single values.
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3 import tasks
+from mnist3.config import comparison, digits, parse_variants
 from mnist3.estimators import fits, names, train_limit
-from mnist3.tasks import create
-from mnist3.validation import require_choices
+from mnist3.validation import require_known
 
 TYPICAL = {
     "number": "logistic+cnn+multihead",
-    "multiclass": "dummy+sgd+logistic_regression+knn+random_forest+extra_trees+svc+flax",
-    "binary": "dummy+sgd+logistic_regression+knn+random_forest+svc+flax",
-    "pair": "dummy+sgd+logistic_regression+knn+random_forest+svc+flax",
-    "multilabel": "dummy+sgd+knn+random_forest+classifier_chain+flax",
-    "denoise": "dummy+knn+extra_trees+flax",
+    "multiclass": "dummy+sgd+logistic_regression+knn+random_forest+extra_trees+svc+network",
+    "binary": "dummy+sgd+logistic_regression+knn+random_forest+svc+network",
+    "pair": "dummy+sgd+logistic_regression+knn+random_forest+svc+network",
+    "multilabel": "dummy+sgd+knn+random_forest+classifier_chain+network",
+    "denoise": "dummy+knn+extra_trees+network",
 }
 NUMBERS = {"digits": "experiments/quickstart.py", "mnist": "experiments/composed.py"}  # by source
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """Variants: `task`, `source` (digits, mnist), `estimators` (joined by +) and those below."""
+    """Variants: `task`, `source` (digits, mnist), `learners` (joined by +) and those below."""
     variants = parse_variants(
         argument,
         task="multiclass",
@@ -53,35 +53,40 @@ def get_config(argument: str = "") -> ConfigDict:
         large=7,  # of the task multilabel: the smallest digit that counts as large
         noise=99,  # of the task denoise: the largest integer added to a pixel of 0-255
         numbers="shared",  # of the task number: shared | disjoint, which cnn cannot read
-        estimators="typical",  # typical of the task | all that fit it | names joined by +
+        learners="typical",  # typical of the task | all that fit it | names joined by +
         by="val",  # val | cross_validation
-        train_limit=-1,  # most training images, of numbers an epoch; 0 = all, -1 = as many as able
+        # Most training images, of numbers an epoch; 0 = all, -1 = as many as each can do.
+        train_limit=-1,
         seeds=1,  # fits of each candidate, in turns; of those that draw at random
     )
-    config = base()
-    config.data.source = variants.source
-    config.task.name = variants.task
-    require_choices(config)
-    variants.kind = create(config.task).kind
-    experiment = _numbers if variants.kind == "number" else _one_digit
-    experiments = [
+    config = comparison()
+    config.compare.by = variants.by
+    experiment = _numbers if variants.task == "number" else _one_digit
+    config.compare.experiments = tuple(
         experiment(variants, name, seed)
         for seed in range(variants.seeds)
-        for name in _entered(variants).split("+")
-    ]
-    config = base()
-    config.compare.by = variants.by
-    config.compare.experiments = tuple(experiments)
+        for name in _candidates(variants).split("+")
+    )
     return config
 
 
-def _entered(variants: ConfigDict) -> str:
+def _task(variants: ConfigDict) -> tasks.Task:
+    section = digits(variants.source).task
+    for name in ("digit", "pair", "large", "noise"):
+        section[name] = variants[name]
+    section.name = variants.task
+    return tasks.create(section)
+
+
+def _candidates(variants: ConfigDict) -> str:
     """Returns the names of the candidates, joined by +."""
-    if variants.estimators == "all" and variants.kind != "number":
-        return "+".join(name for name in names() if fits(name, variants.kind))
-    if variants.estimators in ("typical", "all"):
+    require_known("task.name", variants.task, tuple(TYPICAL))
+    if variants.learners == "all" and variants.task != "number":
+        task = _task(variants)
+        return "+".join(name for name in names() if fits(name, task))
+    if variants.learners in ("typical", "all"):
         return TYPICAL[variants.task]
-    return variants.estimators
+    return variants.learners
 
 
 def _numbers(variants: ConfigDict, name: str, seed: int) -> str:
@@ -100,16 +105,17 @@ def _one_digit(variants: ConfigDict, name: str, seed: int) -> str:
         "multilabel": f",large={variants.large}",
         "denoise": f",noise={variants.noise}",
     }.get(variants.task, "")
-    text = f"experiments/classify.py:task={variants.task},estimator={name}"
+    text = f"experiments/classify.py:task={variants.task},learner={name}"
     text += f"{own},source={variants.source},train_limit={_train_limit(variants, name)}"
     if variants.seeds > 1:
-        text += f" --config.estimator.parameters.random_state={seed}"
+        text += f" --config.seed={seed}"
     return text
 
 
 def _train_limit(variants: ConfigDict, name: str) -> int:
     """Returns the most training images of an estimator, 0 for all."""
-    able, limit = train_limit(name, variants.kind), variants.train_limit
+    require_known("learner.name", name, names())
+    able, limit = train_limit(name, _task(variants)), variants.train_limit
     if variants.by == "cross_validation":
         return 10_000 if limit < 0 else limit  # the same training images for all
     return able if limit < 0 else min(filter(None, (limit, able)), default=0)

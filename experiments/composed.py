@@ -8,7 +8,7 @@ processor time), two cores of an AMD EPYC (Zen 4):
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import numbers, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -16,7 +16,7 @@ def get_config(argument: str = "") -> ConfigDict:
     variants = parse_variants(
         argument, model="multihead", source="mnist", digits=3, numbers="disjoint"
     )
-    config = base()
+    config = numbers()
     config.data.source = variants.source
     config.data.digits = variants.digits
     config.data.numbers = variants.numbers

@@ -8,13 +8,13 @@ work, two cores of an AMD EPYC (Zen 4):
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import numbers, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Variants: `model`, `spacing` (px between neighbours), `ink` (max, sum, over), `patches`."""
     variants = parse_variants(argument, model="multihead", spacing=14, ink="max", patches=1)
-    config = base()
+    config = numbers()
     config.data.source = "mnist"
     config.data.height = 56
     config.data.width = 64

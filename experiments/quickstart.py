@@ -11,13 +11,13 @@ machine, two cores of an AMD EPYC (Zen 4):
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import numbers, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Variants: `model` (logistic, cnn, multihead), `numbers` (shared, disjoint)."""
     variants = parse_variants(argument, model="multihead", numbers="disjoint")
-    config = base()
+    config = numbers()
     config.model.name = variants.model
     config.augmentation.rotation = 10.0
     config.augmentation.scale = 0.1

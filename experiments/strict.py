@@ -8,13 +8,13 @@ everything), two cores of an AMD EPYC (Zen 4):
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import numbers, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Variants: `model` (logistic, cnn, multihead)."""
     variants = parse_variants(argument, model="multihead")
-    config = base()
+    config = numbers()
     config.data.source = "mnist"
     config.data.val_fraction = 1 / 12
     config.data.train_examples = 30_000  # digit images are augmented anew after so many

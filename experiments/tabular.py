@@ -12,20 +12,19 @@ in 2 min 14 s with everything, two cores of an AMD EPYC (Zen 4) beside other wor
 
     python launch.py --config=experiments/tabular.py --config.data.path=adult.csv \
       --config.data.target=income
-    python launch.py --config=experiments/tabular.py:estimator=gradient_boosting ...
+    python launch.py --config=experiments/tabular.py:learner=gradient_boosting ...
 """
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import parse_variants, table
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """Variants: `estimator` (all, or one of config.tabular.estimators)."""
-    variants = parse_variants(argument, estimator="all")
-    config = base()
-    config.data.name = "tabular"
+    """Variants: `learner` (all, or one of config.compare.learners)."""
+    variants = parse_variants(argument, learner="all")
+    config = table()
     config.search.method = "grid"
-    if variants.estimator != "all":
-        config.tabular.estimators = (variants.estimator,)
+    if variants.learner != "all":
+        config.compare.learners = (variants.learner,)
     return config

@@ -12,7 +12,7 @@ digits: multihead 0.9965, logistic 0.0900, cnn 0. Triple MNIST: 0.9424, 0.0486, 
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import numbers, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -26,7 +26,7 @@ def get_config(argument: str = "") -> ConfigDict:
         epochs=1,
         images=12_000,  # training images
     )
-    config = base()
+    config = numbers()
     config.data.name = variants.data
     config.data.source = variants.source
     if variants.data == "triple_mnist":

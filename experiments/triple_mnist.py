@@ -9,7 +9,7 @@ two cores of an AMD EPYC (Zen 4):
 
 from ml_collections import ConfigDict
 
-from mnist3.config import base, parse_variants
+from mnist3.config import numbers, parse_variants
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -17,7 +17,7 @@ def get_config(argument: str = "") -> ConfigDict:
     variants = parse_variants(
         argument, model="multihead", epochs=8, numbers="disjoint", digit_images="shared"
     )
-    config = base()
+    config = numbers()
     config.data.name = "triple_mnist"
     config.data.source = "mnist"
     config.data.numbers = variants.numbers

@@ -1,7 +1,16 @@
-"""The base config that every experiment starts from, its variants, and its JSON text.
+"""The configs that experiments start from, one a kind of run, their variants, and their JSON text.
 
-An experiment is a file with `get_config(argument)`: it takes `base()`, changes what differs, and
-returns it. The flags `--config.section.field=value` then change single values for one run.
+An experiment is a file with `get_config(argument)`: it takes the config of its kind from here,
+changes what differs, and returns it. The flags `--config.section.field=value` then change single
+values for one run. A config has the sections that its kind reads and no others:
+
+- `numbers`, a network that reads K digits of an image: data, task, learner, model, optimizer,
+  training, augmentation, evaluation.
+- `digits`, one task of images of one digit each, with one learner: data, task, learner, search, and
+  where the learner is a network its sections as above.
+- `table`, one column of a table, with several learners: data, learner, compare, search, model,
+  optimizer, training.
+- `comparison`, other experiments side by side: compare.
 """
 
 import difflib
@@ -13,23 +22,16 @@ from ml_collections import ConfigDict
 
 from mnist3.errors import UserError
 
-TABULAR_ESTIMATORS = (
-    "logistic_regression",
-    "decision_tree",
-    "random_forest",
-    "gradient_boosting",
-    "flax",
-)
+KINDS = ("numbers", "digits", "table", "comparison")
+NETWORK = "network"  # the learner that is not one of scikit-learn's
 
 
-def base() -> ConfigDict:
+def numbers() -> ConfigDict:
     """Returns the config of the main model on number images composed from the embedded digits."""
-    config = ConfigDict()
-    config.seed = 0  # of initial parameters, batches, augmentation; the data have their own
-
+    config = _new("numbers")
     config.data = ConfigDict()
-    config.data.name = "composed"  # composed | triple_mnist | single_digit | tabular
-    config.data.source = "digits"  # where digit images come from: mnist | digits
+    config.data.name = "composed"  # one of mnist3.data.dataset.REGISTRY
+    config.data.source = "digits"  # where digit images come from, see mnist3.data.sources
     config.data.digits = 3  # K, digits a number image
     config.data.height = 84  # px
     config.data.width = 84  # px
@@ -39,13 +41,8 @@ def base() -> ConfigDict:
     config.data.val_fraction = 0.1  # share of the training digit images kept for val
     config.data.train_examples = 20_000  # composed number images an epoch
     config.data.train_limit = 0  # images kept of a fixed train split, drawn by the seed; 0 = all
-    config.data.shifted_copies = False  # of one digit: also train on images moved by a pixel
     config.data.val_examples = 2_000  # composed number images, fixed by the seed
     config.data.test_examples = 5_000  # composed number images, fixed by the seed
-
-    config.data.path = ""  # of `tabular`: a CSV or Parquet file; "" = the embedded table
-    config.data.target = ""  # of `tabular`: the column to predict
-    config.data.columns = ""  # of `tabular`: kinds instead of the inferred, "zip:categorical"
 
     config.data.composition = ConfigDict()  # of `composed` alone
     config.data.composition.spacing = 28  # px from one digit's box to the next; < 28 overlaps
@@ -56,78 +53,115 @@ def base() -> ConfigDict:
     config.data.composition.patch_size = 10  # px, side of a square
     config.data.composition.noise = 0.0  # standard deviation, grey levels of 0-255
 
-    config.task = ConfigDict()
-    config.task.name = "number"  # number | multiclass | binary | pair | multilabel | denoise
-    config.task.digit = 5  # of binary: this digit against the rest
-    config.task.pair = (3, 5)  # of pair: the two digits
-    config.task.large = 7  # of multilabel: the smallest digit that counts as large
-    config.task.noise = 99  # of denoise: the largest integer added to a pixel of 0-255
+    config.task = _tasks("numbers", "number")
+    config.learner = ConfigDict({"name": NETWORK})
+    return with_network(config)
 
-    config.estimator = ConfigDict()
-    config.estimator.name = "flax"  # flax or one of scikit-learn's, see CHOICES
-    config.estimator.parameters = ConfigDict()  # the estimator's own names; any may be added
-    config.estimator.scale = False  # StandardScaler on the features first
 
+def one_digit(source: str) -> ConfigDict:
+    """Returns the config of the main model on the digit images of a source, K = 1."""
+    config = numbers()
+    config.data.name = "single_digit"
+    config.data.source = source
+    config.data.digits = 1
+    config.data.height = 28
+    config.data.width = 28
+    config.data.numbers = "shared"
+    return config
+
+
+def digits(source: str, learner: str = NETWORK) -> ConfigDict:
+    """Returns the config of a task of images of one digit each.
+
+    Args:
+        source: of the digit images.
+        learner: `network`, or the name of one of scikit-learn's estimators.
+    """
+    config = _new("digits")
+    config.data = ConfigDict()
+    config.data.name = "single_digit"
+    config.data.source = source  # see mnist3.data.sources
+    config.data.digits = 1
+    config.data.height = 28  # px
+    config.data.width = 28  # px
+    config.data.numbers = "shared"
+    config.data.digit_images = "disjoint"
+    config.data.seed = 0  # of the splits and of noise that is drawn once
+    config.data.val_fraction = 0.1  # share of the training images kept for val
+    config.data.train_limit = 0  # training images kept, drawn by the seed; 0 = all
+    config.data.shifted_copies = False  # also train on images moved by a pixel
+
+    config.task = _tasks("digits", "multiclass")
+    config.learner = ConfigDict({"name": learner})
+    config.search = _search()
+    if learner == NETWORK:
+        return with_network(config)
+    config.learner.parameters = ConfigDict()  # the estimator's own names; any may be added
+    config.learner.scale = False  # StandardScaler on the features first
+    return config
+
+
+def table() -> ConfigDict:
+    """Returns the config of a column of a table learned from the others."""
+    from mnist3 import models
+
+    config = _new("table")
+    config.data = ConfigDict()
+    config.data.path = ""  # a CSV or Parquet file; "" = the embedded table
+    config.data.target = ""  # the column to predict
+    config.data.columns = ""  # kinds instead of the inferred, "zip:categorical"
+    config.data.seed = 0  # of the split into train and test
+
+    config.learner = ConfigDict()
+    config.learner.parameters = ConfigDict()  # of every estimator that is compared
+    config.compare = ConfigDict()
+    config.compare.learners = (  # to tune and to choose from
+        "logistic_regression",
+        "decision_tree",
+        "random_forest",
+        "gradient_boosting",
+        NETWORK,
+    )
+    config.search = _search()
+    config.model = ConfigDict({"name": "mlp", **models.config_fields(("mlp", "logistic"))})
+    config.model.hidden = (64,)
+    config.optimizer = _optimizer()
+    config.training = _training()
+    config.training.epochs = 0
+    config.optimizer.update(name="adamw", learning_rate=0.006, momentum=0.9)
+    return config
+
+
+def comparison() -> ConfigDict:
+    """Returns the config of a comparison; each experiment has its own data, task and learner."""
+    config = _new("comparison")
     config.compare = ConfigDict()
     config.compare.experiments = ()  # "FILE.py:VARIANTS --config.section.field=value", each a text
     config.compare.by = "val"  # on which images the best is chosen: val | cross_validation
+    config.compare.folds = 3  # of train, for cross_validation
+    return config
+
+
+def with_network(config: ConfigDict) -> ConfigDict:
+    """Adds the sections of a network to a config of images."""
+    from mnist3 import models
+    from mnist3.data import augmentation
 
     # Of training images on the device, or of the digit images that they are composed from; 0 = off.
-    config.augmentation = ConfigDict()
-    config.augmentation.shift = 0  # px to either side
-    config.augmentation.rotation = 0.0  # degrees to either side
-    config.augmentation.scale = 0.0  # relative: 0.1 = from 0.9 to 1.1
-    config.augmentation.shear = 0.0  # degrees to either side
-    config.augmentation.elastic = 0.0  # px, standard deviation of the displacement
-    config.augmentation.noise = 0.0  # standard deviation, ink from 0 to 1
-    config.augmentation.cutout = 0  # px, side of the blanked square
-
-    config.model = ConfigDict()
-    config.model.name = "multihead"  # logistic | cnn | multihead | mlp | denoiser
-    config.model.stem = 16  # channels of the first convolution
-    config.model.stem_stride = 2  # px
-    config.model.stem_padding = "SAME"  # its padding: SAME | VALID; of denoiser always SAME
-    config.model.channels = (32, 64)  # channels of the stages after it
-    config.model.convolutions = 2  # 3x3 convolutions a stage
-    config.model.glances = 4  # weightings of the columns that each head of multihead has
-    config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
-    config.model.hidden = ()  # units of the dense layers of mlp, and of cnn before its last one
-    config.model.dropout = 0.0  # share of features dropped before the heads
+    config.augmentation = ConfigDict(augmentation.defaults())
+    config.model = ConfigDict({"name": "multihead", **models.config_fields()})
     config.model.members = 1  # networks that share each batch evenly and answer together
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "muon"  # sgd | adam | adamw | muon
-    config.optimizer.learning_rate = 4e-3  # the highest of the schedule
-    config.optimizer.schedule = "one_cycle"  # constant | cosine | one_cycle
-    config.optimizer.warmup = 0.2  # share of the steps in which the learning rate rises
-    config.optimizer.momentum = 0.95  # sgd: momentum; adam, adamw, muon: first-moment decay
-    config.optimizer.weight_decay = 1e-4  # on kernels; decoupled for adamw and muon
-    config.optimizer.gradient_clip = 0.0  # largest global norm; 0 = off
-
-    config.training = ConfigDict()
-    config.training.epochs = 5
-    config.training.batch_size = 128  # over all devices
-    config.training.cpu_micro_batch = 16  # images that a network on a CPU device takes at once
-    config.training.label_smoothing = 0.0
-    config.training.ema_decay = 0.0  # of the parameters' moving average; 0 = off
-    config.training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
-    config.training.patience = 0  # epochs without a better val exact match; 0 = all epochs
-
+    config.optimizer = _optimizer()
+    config.training = _training()
     config.evaluation = ConfigDict()
     config.evaluation.shift = 0  # px; the final reading is the mean over images moved so far
+    return config
 
-    config.search = ConfigDict()  # of an estimator's parameters, by cross-validation
-    config.search.method = "none"  # none | grid | random | halving
-    config.search.folds = 3  # of train; also those of compare.by=cross_validation
-    config.search.iterations = 10  # combinations that random draws
-    config.search.grid = ConfigDict()  # a tuple of values for each parameter; () = not searched
 
-    config.tabular = ConfigDict()
-    config.tabular.estimators = TABULAR_ESTIMATORS  # to tune and to choose from
-
-    config.textbook = ConfigDict()  # a study of its own, which --mode=train runs if it has parts
-    config.textbook.parts = ()  # binary | multiclass | multilabel | noise | neighbours
-    config.textbook.images = 0  # training images, the first ones; 0 = all
+def _new(kind: str) -> ConfigDict:
+    config = ConfigDict()
+    config.kind = kind  # of run, see KINDS
+    config.seed = 0  # of initial parameters, batches, augmentation; the data have their own
 
     config.wandb = ConfigDict()
     config.wandb.mode = "auto"  # auto (online when logged in, else offline) | disabled | ...
@@ -139,53 +173,60 @@ def base() -> ConfigDict:
     return config
 
 
-def one_digit(source: str) -> ConfigDict:
-    """Returns the base config with the digit images of a source in place of numbers."""
-    config = base()
-    config.data.name = "single_digit"
-    config.data.source = source
-    config.data.digits = 1
-    config.data.height = 28
-    config.data.width = 28
-    config.data.numbers = "shared"
-    return config
+def _tasks(kind: str, name: str) -> ConfigDict:
+    from mnist3 import tasks
+
+    section = ConfigDict({"name": name})
+    for task in tasks.REGISTRY.values():
+        if task.kind == kind:
+            section.update(task.fields)
+    return section
 
 
-CHOICES = {
-    "data.name": ("composed", "triple_mnist", "single_digit", "tabular"),
-    "data.source": ("mnist", "digits"),
-    "data.numbers": ("shared", "disjoint"),
-    "data.digit_images": ("shared", "disjoint"),
-    "data.composition.ink": ("max", "sum", "over"),
-    "task.name": ("number", "multiclass", "binary", "pair", "multilabel", "denoise"),
-    "estimator.name": (
-        "flax",
-        "dummy",
-        "sgd",
-        "logistic_regression",
-        "svc",
-        "svc_ovo",
-        "svc_ovr",
-        "linear_svc",
-        "knn",
-        "decision_tree",
-        "random_forest",
-        "extra_trees",
-        "gradient_boosting",
-        "mlp",
-        "classifier_chain",
-    ),
-    "search.method": ("none", "grid", "random", "halving"),
-    "compare.by": ("val", "cross_validation"),
-    "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
-    "model.stem_padding": ("SAME", "VALID"),
-    "optimizer.name": ("sgd", "adam", "adamw", "muon"),
-    "optimizer.schedule": ("constant", "cosine", "one_cycle"),
-    "training.dtype": ("float32", "bfloat16"),
-    "wandb.mode": ("auto", "online", "offline", "disabled"),
-}
-TEXTBOOK_PARTS = ("binary", "multiclass", "multilabel", "noise", "neighbours")
-OPEN = ("estimator.parameters.", "search.grid.")  # take any field, checked by what they are for
+def _search() -> ConfigDict:
+    search = ConfigDict()  # of a learner's parameters, by cross-validation
+    search.method = "none"  # none | grid | random | halving
+    search.folds = 3  # of train
+    search.iterations = 10  # combinations that random draws
+    search.grid = ConfigDict()  # a tuple of values for each parameter; () = not searched
+    return search
+
+
+def _optimizer() -> ConfigDict:
+    optimizer = ConfigDict()
+    optimizer.name = "muon"  # one of mnist3.training.optimizer.OPTIMIZERS
+    optimizer.learning_rate = 4e-3  # the highest of the schedule
+    optimizer.schedule = "one_cycle"  # one of mnist3.training.optimizer.SCHEDULES
+    optimizer.warmup = 0.2  # share of the steps in which the learning rate rises
+    optimizer.momentum = 0.95  # sgd: momentum; adam, adamw, muon: first-moment decay
+    optimizer.weight_decay = 1e-4  # on kernels; decoupled for adamw and muon
+    optimizer.gradient_clip = 0.0  # largest global norm; 0 = off
+    return optimizer
+
+
+def _training() -> ConfigDict:
+    training = ConfigDict()
+    training.epochs = 5  # 0 = 3 of at least 200 steps each, as small data need them
+    training.batch_size = 128  # over all devices
+    training.cpu_micro_batch = 16  # images that a network on a CPU device takes at once
+    training.label_smoothing = 0.0
+    training.ema_decay = 0.0  # of the parameters' moving average; 0 = off
+    training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
+    training.patience = 0  # epochs without a better val headline; 0 = all epochs
+    training.log_steps = 50  # from one line of a step in history.jsonl to the next; 0 = none
+    return training
+
+
+OPEN = ("learner.parameters.", "search.grid.")  # take any field, checked by what they are for
+
+
+def reference(config: ConfigDict) -> ConfigDict:
+    """Returns the config that a config of its kind and learner starts from."""
+    if config.kind == "numbers":
+        return numbers()
+    if config.kind == "digits":
+        return digits(config.data.source, config.learner.name)
+    return table() if config.kind == "table" else comparison()
 
 
 def fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,12 +1,21 @@
 """What has to be set before JAX starts: the allocator and the compilation cache."""
 
+import contextlib
+import datetime
+import functools
+import importlib.metadata
 import os
+import pathlib
+import platform
+import subprocess
 import sys
+from typing import Any
 
 import platformdirs
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 MAXIMAL_CPU_DEVICES = 16
+LIBRARIES = ("jax", "flax", "optax", "numpy", "scikit-learn")
 COMPILATION_WORTH_KEEPING = 0.1  # s
 
 
@@ -50,6 +59,62 @@ def prepare_notebook() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", os.path.join(cache_dir(), "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", COMPILATION_WORTH_KEEPING)
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Returns where and with what a result was made, the entry `environment` of metrics.json."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        },
+        "processor": _processor(),
+        "instruction_set": _instruction_set(),
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str | None:
+    """Returns the commit of the checkout that this package is in, + where files have changed."""
+    folder = pathlib.Path(__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+    git = ["git", "-C", str(folder)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + "+" * bool(changed.strip())
+
+
+def _cpuinfo(field: str) -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith(field):
+                return line.partition(":")[2].strip()
+    return ""
+
+
+def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _instruction_set() -> str:
+    """Returns the widest vector instructions that the processor has, as far as it says so."""
+    flags = _cpuinfo("flags").split()
+    widest = [name for name in ("avx512f", "avx2", "avx") if name in flags]
+    return widest[0] if widest else platform.machine()
 
 
 def _share_cores() -> None:

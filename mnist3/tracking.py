@@ -1,27 +1,27 @@
 """What a run tells the outside world while it runs: local files in every mode, W&B where it works.
 
-`history.jsonl` in the workdir gets one line an epoch. W&B gets the same scalars by epoch, the
+`history.jsonl` in the workdir gets a line every so many steps and one an epoch. W&B gets the same
+scalars by step, the
 resolved config, the summary metrics, a table of misread images and, when asked, the run's files.
 W&B is a guest here: whatever goes wrong with it costs one warning and never the run.
 """
 
 import contextlib
+import functools
 import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Bool, Float, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.errors import UserError
-from mnist3.evaluation import error_analysis
 from mnist3.files import replacing
-from mnist3.tasks import number_text
 
 INIT_SECONDS = 10.0  # how long a run waits for W&B at its start
 FINISH_SECONDS = 120.0  # how long it waits for uploads at its end; what is left stays on disk
@@ -39,20 +39,40 @@ class Tracker:
     Args:
         workdir: folder of the run, which exists. W&B writes to `workdir/wandb`.
         config: the whole resolved config; its section `wandb` says where to log.
-        resume_epoch: epochs that the checkpoint to continue from has; 0 starts a new history.
-
-    Raises:
-        UserError: if `history.jsonl` cannot be written.
     """
 
-    def __init__(self, workdir: str | os.PathLike, config: ConfigDict, *, resume_epoch: int):
+    def __init__(self, workdir: str | os.PathLike, config: ConfigDict):
         self._workdir = pathlib.Path(workdir)
         self._history = self._workdir / "history.jsonl"
         self._log_artifact = config.wandb.log_artifact
         self._warned = False
         self._run = None
-        self._truncate_history(resume_epoch)
         self._start_wandb(config)
+
+    def resume(self, epochs: int) -> None:
+        """Drops what the history has beyond so many epochs; 0 starts a new one.
+
+        Raises:
+            UserError: if `history.jsonl` cannot be written.
+        """
+        try:
+            kept = _whole_lines(self._history, epochs)
+            with replacing(self._history, "wb") as file:
+                file.writelines(kept)
+        except OSError as error:
+            raise _unwritable(self._history, error) from error
+
+    def log_steps(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Appends lines of steps to the history and logs their scalars to W&B.
+
+        Raises:
+            UserError: if `history.jsonl` cannot be written.
+        """
+        for line in lines:
+            self._append(line)
+            if self._run:
+                log = functools.partial(self._run.log, flatten({"steps": line}))
+                self._attempt(functools.partial(log, step=int(line["step"])))
 
     def log_epoch(self, entry: Mapping[str, Any]) -> None:
         """Appends one epoch to the history and logs its scalars to W&B.
@@ -64,20 +84,17 @@ class Tracker:
         Raises:
             UserError: if `history.jsonl` cannot be written.
         """
-        line = (json.dumps(_plain(entry), allow_nan=False) + "\n").encode()
-        try:
-            _append(self._history, line)
-        except OSError as error:
-            raise _unwritable(self._history, error) from error
+        self._append(entry)
         if self._run:
             scalars = flatten(entry)
-            self._attempt(lambda: self._run.log(scalars, step=int(entry["epoch"]), commit=True))
+            self._attempt(lambda: self._run.log(scalars, step=int(entry["step"]), commit=True))
 
     def log_misread(
         self,
         images: UInt8[np.ndarray, "n height width"],
-        labels: Int32[np.ndarray, "n K"],
-        predictions: Int32[np.ndarray, "n K"],
+        right: Bool[np.ndarray, "n"],
+        labels: Sequence[str],
+        predictions: Sequence[str],
         confidences: Float[np.ndarray, "n"],
     ) -> None:
         """Logs the misread images of a split to W&B as the table `misread`.
@@ -86,24 +103,20 @@ class Tracker:
 
         Args:
             images: all images of the split, ink bright on dark.
-            labels: their labels, one digit 0-9 a position.
+            right: which of them are read right.
+            labels: what they show.
             predictions: what was read.
-            confidences: probability that the model gave its reading.
+            confidences: probability that the model gave its predictions.
         """
 
         def log() -> None:
             import wandb
 
-            shown = error_analysis.misread(labels, predictions, confidences)[:MISREAD_LIMIT]
+            wrong = np.flatnonzero(~right)
+            shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MISREAD_LIMIT]
             rows = [
-                [wandb.Image(image), number_text(label), number_text(prediction), float(confidence)]
-                for image, label, prediction, confidence in zip(
-                    images[shown],
-                    labels[shown],
-                    predictions[shown],
-                    confidences[shown],
-                    strict=True,
-                )
+                [wandb.Image(images[i]), labels[i], predictions[i], float(confidences[i])]
+                for i in shown
             ]
             self._run.log({"misread": wandb.Table(columns=list(MISREAD_COLUMNS), data=rows)})
 
@@ -140,11 +153,10 @@ class Tracker:
             self._attempt(finish)
             self._run = None
 
-    def _truncate_history(self, epochs: int) -> None:
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        line = (json.dumps(_plain(entry), allow_nan=False) + "\n").encode()
         try:
-            kept = _whole_lines(self._history, epochs) if epochs else []
-            with replacing(self._history, "wb") as file:
-                file.writelines(kept)
+            _append(self._history, line)
         except OSError as error:
             raise _unwritable(self._history, error) from error
 
@@ -241,6 +253,7 @@ def read_history(workdir: str | os.PathLike, epochs: int) -> list[dict[str, Any]
     path = pathlib.Path(workdir) / "history.jsonl"
     try:
         lines = [json.loads(line) for line in _whole_lines(path, epochs)]
+        lines = [line for line in lines if "epoch" in line]
     except (OSError, ValueError):
         lines = []
     if [line["epoch"] for line in lines] != list(range(1, epochs + 1)):
@@ -252,11 +265,13 @@ def read_history(workdir: str | os.PathLike, epochs: int) -> list[dict[str, Any]
 
 
 def _whole_lines(path: pathlib.Path, epochs: int) -> list[bytes]:
-    """Returns the lines of the first epochs; a run that was killed may have left half a line."""
+    """Returns all lines up to the end of an epoch; a killed run may have left half a line."""
     if not path.exists():
         return []
     lines = path.read_bytes().splitlines(keepends=True)
-    return [line for line in lines if line.endswith(b"\n") and json.loads(line)["epoch"] <= epochs]
+    whole = [line for line in lines if line.endswith(b"\n")]
+    ends = [row for row, line in enumerate(whole) if 0 < json.loads(line).get("epoch", 0) <= epochs]
+    return whole[: ends[-1] + 1] if ends else []
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,24 +1,21 @@
 """What a config may hold: types, choices, ranges, and what goes with what."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from mnist3.config import (
-    CHOICES,
-    OPEN,
-    TABULAR_ESTIMATORS,
-    TEXTBOOK_PARTS,
-    base,
-    fields,
-    nearest,
-)
+from mnist3 import config as configs
+from mnist3 import models, tasks
+from mnist3.config import KINDS, NETWORK, OPEN, fields, nearest
+from mnist3.data import dataset, sources
 from mnist3.errors import UserError
+from mnist3.estimators import registry
+from mnist3.training import optimizer
 
 MAXIMAL_CNN_DIGITS = 4
-OF_COMPARISONS = ("compare.", "wandb.", "search.folds", "seed")  # all that they look at
+LARGEST_SEED = 2**32 - 1  # JAX's keys and NumPy's generators take so many bits
 POSITIVE = (
     "data.digits",
     "data.height",
@@ -32,7 +29,6 @@ POSITIVE = (
     "model.convolutions",
     "model.members",
     "optimizer.learning_rate",
-    "training.epochs",
     "training.batch_size",
     "training.cpu_micro_batch",
     "search.iterations",
@@ -45,21 +41,66 @@ SHARES = (
     "training.label_smoothing",
     "training.ema_decay",
 )
-_TUPLES = {  # the type of the items, and the lowest of numbers
-    "model.channels": (int, 1),
-    "model.hidden": (int, 1),
-    "tabular.estimators": (str, None),
-    "task.pair": (int, 0),
-    "compare.experiments": (str, None),
-    "textbook.parts": (str, None),
-    "wandb.tags": (str, None),
+SEEDS = ("seed", "data.seed")
+LEAST_FOLDS = ("search.folds", "compare.folds")
+_WORDS = {  # fields whose values are not entries of a registry
+    "data.numbers": ("shared", "disjoint"),
+    "data.digit_images": ("shared", "disjoint"),
+    "data.composition.ink": ("max", "sum", "over"),
+    "search.method": ("none", "grid", "random", "halving"),
+    "compare.by": ("val", "cross_validation"),
+    "model.stem_padding": ("SAME", "VALID"),
+    "training.dtype": ("float32", "bfloat16"),
+    "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
+
+
+def choices(kind: str) -> Mapping[str, Sequence[str]]:
+    """Returns the names that each field of a kind of run may have."""
+    return _WORDS | {
+        "data.name": tuple(dataset.REGISTRY),
+        "data.source": tuple(sources.REGISTRY),
+        "task.name": tuple(name for name, each in tasks.REGISTRY.items() if each.kind == kind),
+        "learner.name": registry.names(),
+        "model.name": tuple(models.REGISTRY),
+        "optimizer.name": tuple(optimizer.OPTIMIZERS),
+        "optimizer.schedule": tuple(optimizer.SCHEDULES),
+    }
+
+
+def require_known(field: str, value: Any, known: Sequence[str]) -> None:
+    """Checks a value, or the items of a tuple, that name something.
+
+    Raises:
+        UserError: names what the first unknown one looks like.
+    """
+    several = isinstance(value, tuple)
+    for each in value if several else (value,):
+        if each not in known:
+            raise UserError(
+                f"config.{field} {'has' if several else 'is'} {each!r}; did you mean "
+                f"{nearest(str(each), tuple(known))!r}? "
+                f"{'It takes' if several else 'It is one of'} {', '.join(known)}."
+            )
+
+
+def require_choices(config: ConfigDict) -> None:
+    """Checks every value that is one of a few words.
+
+    Raises:
+        UserError: names the first field whose value is none of them and the one it looks like.
+    """
+    values = dict(fields(config))
+    for name, known in choices(config.kind).items():
+        if name in values:
+            require_known(name, values[name], known)
 
 
 def _require_type(name: str, value: Any, default: Any) -> None:
     if isinstance(default, tuple):
-        kind, lowest = _TUPLES[name]
+        kind = str if name.endswith(("learners", "experiments", "tags")) else int
         right = isinstance(value, tuple) and all(type(item) is kind for item in value)
+        lowest = 0 if name.startswith("task.") else 1
         example = "(32, 64)" if kind is int else "('a', 'b')"
         if not right or (kind is int and not all(item >= lowest for item in value)):
             raise UserError(
@@ -72,94 +113,108 @@ def _require_type(name: str, value: Any, default: Any) -> None:
         )
 
 
-def require_choices(config: ConfigDict) -> None:
-    """Checks every value that is one of a few words.
-
-    Raises:
-        UserError: names the first field whose value is none of them and the one it looks like.
-    """
-    values = dict(fields(config))
-    for name, choices in CHOICES.items():
-        if values[name] not in choices:
-            raise UserError(
-                f"config.{name} is {values[name]!r}; did you mean "
-                f"{nearest(str(values[name]), choices)!r}? It is one of {', '.join(choices)}."
-            )
-
-
 def validate(config: ConfigDict) -> None:
     """Checks every value that has a limited range.
 
     Raises:
         UserError: names the first field whose value cannot be used and what it may be.
     """
-    values = dict(fields(config))
-    for name, default in fields(base()):
+    require_known("kind", config.get("kind", ""), KINDS)
+    if "learner" in config and "name" in config.learner:
+        require_known("learner.name", config.learner.name, registry.names())
+    validate_like(config, configs.reference(config))
+
+
+def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
+    """Checks a config against another whose fields and types it must have."""
+    values, defaults = dict(fields(config)), dict(fields(reference))
+    for name in values.keys() - defaults.keys():
+        if not name.startswith(OPEN):
+            raise UserError(
+                f"unknown config key config.{name}; did you mean "
+                f"config.{nearest(name, list(defaults))}?"
+            )
+    for name, default in defaults.items():
+        if name not in values:
+            raise UserError(
+                f"config.{name} is missing, which a run of kind {config.kind} reads; begin with "
+                f"mnist3.config.{config.kind}()."
+            )
         _require_type(name, values[name], default)
     require_choices(config)
-    for name in POSITIVE:
-        if not values[name] > 0:
-            raise UserError(f"config.{name} is {values[name]}; give a value above 0.")
-    for name in SHARES:
-        if not 0 <= values[name] < 1:
-            raise UserError(f"config.{name} is {values[name]}; give a value from 0 to below 1.")
     for name, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and value < 0 and not name.startswith(OPEN):
-            raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
-    _require_compare(config)
-    if config.search.folds < 2:
-        raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
-    _require_known("textbook.parts", config.textbook.parts, TEXTBOOK_PARTS)
-    _require_tabular(config)
-    _require_task(config)
-    if config.data.shifted_copies:
-        _require_shifted_copies(config)
-    _require_size(config)
-    if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
+        _require_range(name, value)
+    for section, check in _CHECKS.items():
+        if section in config:
+            check(config)
+
+
+def _require_range(name: str, value: Any) -> None:
+    if name in POSITIVE and not value > 0:
+        raise UserError(f"config.{name} is {value}; give a value above 0.")
+    if name in SHARES and not 0 <= value < 1:
+        raise UserError(f"config.{name} is {value}; give a value from 0 to below 1.")
+    if name in LEAST_FOLDS and value < 2:
+        raise UserError(f"config.{name} is {value}; give at least 2.")
+    if name in SEEDS and value > LARGEST_SEED:
         raise UserError(
-            f"config.model.name=cnn needs one output a number, 10^{config.data.digits} here; "
-            f"use multihead for more than {MAXIMAL_CNN_DIGITS} digits."
+            f"config.{name} is {value}, which random numbers would take for another seed; give "
+            f"one from 0 to {LARGEST_SEED}."
         )
-    if config.data.name == "single_digit" and config.data.digits != 1:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and value < 0 and not name.startswith(OPEN):
+        raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
+
+
+def _require_learners(config: ConfigDict) -> None:
+    if config.kind != "table":
+        return
+    known = registry.names_of_tables()
+    require_known("compare.learners", config.compare.learners, known)
+    if not config.compare.learners:
+        raise UserError(f"config.compare.learners is empty; give some of {', '.join(known)}.")
+
+
+def _require_network(config: ConfigDict) -> None:
+    if config.learner.name != NETWORK and config.kind == "numbers":
+        raise UserError(
+            f"config.learner.name={config.learner.name} does not fit the task number, which "
+            "networks alone read; set config.learner.name=network or run an experiment such as "
+            "experiments/classify.py."
+        )
+
+
+def _require_data(config: ConfigDict) -> None:
+    if config.data.get("shifted_copies") and config.search.method != "none":
+        raise UserError(
+            f"config.data.shifted_copies would put copies of one image into several folds of "
+            f"config.search.method={config.search.method}; search without copies."
+        )
+    if config.data.get("name") == "single_digit" and config.data.digits != 1:
         raise UserError(
             f"config.data.name=single_digit holds one digit an image but config.data.digits is "
             f"{config.data.digits}; set it to 1 or choose config.data.name=composed."
         )
 
 
-def _require_known(field: str, names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"config.{field} has {name!r}; did you mean {nearest(name, known)!r}? It takes "
-                f"{', '.join(known)}."
-            )
-
-
-def _require_compare(config: ConfigDict) -> None:
-    if not config.compare.experiments:
+def _require_model(config: ConfigDict) -> None:
+    if config.kind == "table":
         return
-    defaults = dict(fields(base()))
-    for name, value in fields(config):
-        own = name.startswith(OF_COMPARISONS)
-        if not own and (name not in defaults or value != defaults[name]):
-            raise UserError(
-                f"config.{name} is of the experiments that are compared; set it there, by a "
-                "variant of experiments/compare.py or a flag in each text of "
-                "config.compare.experiments."
-            )
-
-
-def _require_shifted_copies(config: ConfigDict) -> None:
-    if config.task.name == "number":
+    _require_size(config)
+    if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
         raise UserError(
-            "config.data.shifted_copies is of tasks of one digit; set config.augmentation.shift."
+            f"config.model.name=cnn needs one output a number, 10^{config.data.digits} here; "
+            f"use multihead for more than {MAXIMAL_CNN_DIGITS} digits."
         )
-    if config.search.method != "none":
+    if (config.model.name == "denoiser") != (config.task.name == "denoise"):
         raise UserError(
-            f"config.data.shifted_copies would put copies of one image into several folds of "
-            f"config.search.method={config.search.method}; search without copies."
+            f"config.model.name={config.model.name} does not fit the task {config.task.name}; set "
+            "config.task.name=denoise and config.model.name=denoiser together."
+        )
+    if config.evaluation.shift and not tasks.REGISTRY[config.task.name].reads_views:
+        raise UserError(
+            f"config.evaluation.shift is {config.evaluation.shift}, but the task "
+            f"{config.task.name} has no probabilities of classes to average; set it to 0."
         )
 
 
@@ -179,55 +234,9 @@ def _require_size(config: ConfigDict) -> None:
         )
 
 
-def _require_task(config: ConfigDict) -> None:
-    task, digits = config.task, range(10)
-    changed = next((name for name, _ in fields(config.estimator.parameters)), None)
-    if changed and task.name == "number" and config.data.name != "tabular":
-        raise UserError(
-            f"config.estimator.parameters.{changed} is of estimators, which the task number has "
-            "not; set a field of config.model, config.optimizer or config.training."
-        )
-    for name, value in (("digit", task.digit), ("large", task.large)):
-        if value not in digits:
-            raise UserError(f"config.task.{name} is {value}; give a digit from 0 to 9.")
-    if len(set(task.pair)) != 2 or len(task.pair) != 2 or not set(task.pair) <= {*digits}:
-        raise UserError(
-            f"config.task.pair is {task.pair}; give two different digits, as in "
-            '--config.task.pair="(3, 5)".'
-        )
-    if not 0 < task.noise <= 255:
-        raise UserError(f"config.task.noise is {task.noise}; give a grey level from 1 to 255.")
-    if task.name != "number" and config.data.name != "single_digit":
-        raise UserError(
-            f"config.task.name={task.name} is of images of one digit but config.data.name is "
-            f"{config.data.name}; set it to single_digit."
-        )
-    if task.name == "number" and config.estimator.name != "flax":
-        raise UserError(
-            f"config.estimator.name={config.estimator.name} does not fit the task number, which "
-            "Flax models alone read; set config.estimator.name=flax or another config.task.name."
-        )
-    if task.name != "denoise" and config.model.name == "denoiser":
-        raise UserError(
-            f"config.model.name=denoiser does not fit the task {task.name}; set "
-            "config.task.name=denoise or another config.model.name."
-        )
-
-
-def _require_tabular(config: ConfigDict) -> None:
-    remedies = {
-        "estimator.name": "name the estimators in config.tabular.estimators",
-        "estimator.scale": "leave it, for every estimator of a table gets scaled columns",
-        "task.": "leave it, for config.data.target says what is predicted",
-    }
-    if config.data.name == "tabular":
-        defaults = dict(fields(base()))
-        for name, value in fields(config):
-            for prefix, remedy in remedies.items():
-                if name.startswith(prefix) and value != defaults[name]:
-                    raise UserError(f"config.{name} is not for tables; {remedy}.")
-    _require_known("tabular.estimators", config.tabular.estimators, TABULAR_ESTIMATORS)
-    if not config.tabular.estimators:
-        raise UserError(
-            f"config.tabular.estimators is empty; give some of {', '.join(TABULAR_ESTIMATORS)}."
-        )
+_CHECKS = {
+    "compare": _require_learners,
+    "task": _require_network,
+    "data": _require_data,
+    "model": _require_model,
+}

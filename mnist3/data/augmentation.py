@@ -15,6 +15,19 @@ _KNOTS = 6.0  # px, between them
 _LEVELS = 65535  # of ink while images are warped; a multiple of 255, so uint8 images stay exact
 
 
+def defaults() -> dict[str, int | float]:
+    """Returns the fields of `config.augmentation`, all off."""
+    return {
+        "shift": 0,  # px to either side
+        "rotation": 0.0,  # degrees to either side
+        "scale": 0.0,  # relative: 0.1 = from 0.9 to 1.1
+        "shear": 0.0,  # degrees to either side
+        "elastic": 0.0,  # px, standard deviation of the displacement
+        "noise": 0.0,  # standard deviation, ink from 0 to 1
+        "cutout": 0,  # px, side of the blanked square
+    }
+
+
 def augment(
     key: Key[Array, ""], images: Float[Array, "batch height width"], config: ConfigDict
 ) -> Float[Array, "batch height width"]:

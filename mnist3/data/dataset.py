@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Int32
 from ml_collections import ConfigDict
 
-from mnist3 import tasks
 from mnist3.data import protocols
 from mnist3.data.audit import match_columns
 from mnist3.data.composition import (
@@ -20,6 +19,7 @@ from mnist3.data.composition import (
     make_pool,
     overlap,
 )
+from mnist3.data.numbers import digits_of
 from mnist3.data.resplit import resplit
 from mnist3.data.sources import DigitSource, load_source
 from mnist3.data.splits import Split, data_key
@@ -59,13 +59,19 @@ class Dataset:
     composition: Composition | None = None
     digit_indices: dict[str, np.ndarray] | None = None
 
+    example_word = "images"
+    columns = ()
+
+    def index(self, split: str) -> None:
+        """Returns nothing: images of a split are counted from 0."""
+
     @property
     def numbers(self) -> dict[str, np.ndarray]:
         """By split, the numbers that its images show or, where composed, may show: int32 [m, K]."""
         found = {}
         if self.stream is not None and self.stream.numbers is not None:
             digits = self.composition.digits
-            found["train"] = np.asarray(tasks.digits_of(jnp.asarray(self.stream.numbers), digits))
+            found["train"] = np.asarray(digits_of(jnp.asarray(self.stream.numbers), digits))
         return found | {name: split.labels for name, split in self.splits.items()}
 
     def describe(self) -> dict[str, Any]:
@@ -96,12 +102,7 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
     Raises:
         UserError: if files are missing or broken, or the config does not fit the data.
     """
-    loaders = {
-        "composed": _load_composed,
-        "single_digit": _load_single_digit,
-        "triple_mnist": _load_triple_mnist,
-    }
-    dataset = loaders[config.name](config, data_dir, cache_dir)
+    dataset = REGISTRY[config.name](config, data_dir, cache_dir)
     return _limited(dataset, config) if config.train_limit else dataset
 
 
@@ -227,3 +228,10 @@ def _load_triple_mnist(config: ConfigDict, data_dir: str | None, cache_dir: str)
         protocol=_protocol(config),
         splits=resplit(published.splits, config.numbers, config.digit_images, matched, config.seed),
     )
+
+
+REGISTRY = {
+    "composed": _load_composed,
+    "single_digit": _load_single_digit,
+    "triple_mnist": _load_triple_mnist,
+}

@@ -13,6 +13,8 @@ from PIL import Image
 from mnist3.data import idx
 from mnist3.errors import UserError
 
+REGISTRY = dict.fromkeys(("mnist", "digits"))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DigitSource:

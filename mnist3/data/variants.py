@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from sklearn.preprocessing import StandardScaler
 
+from mnist3.data.splits import Split
+
 SHIFTS = {  # px down and to the right
     "as it is": (0, 0),
     "to the left": (0, -1),
@@ -62,6 +64,12 @@ def with_shifted_copies(
     """
     sets = [shift(images[:train], down, right) for down, right in SHIFTS.values()]
     return np.concatenate([*sets, images[train:]])
+
+
+def split_with_shifted_copies(split: Split) -> Split:
+    """Returns the images of a split as `SHIFTS` move them, with their labels."""
+    images = with_shifted_copies(split.images, len(split))
+    return Split(images, np.tile(split.labels, (len(SHIFTS), 1)))
 
 
 def moved_pixels(

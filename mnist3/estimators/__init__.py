@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's interface: its own by name, and Flax models."""
+"""Estimators with scikit-learn's interface: its own by name, and networks."""
 
 from mnist3.estimators.flax_denoiser import FlaxDenoiser
 from mnist3.estimators.flax_estimator import FlaxClassifier

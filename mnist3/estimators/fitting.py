@@ -24,6 +24,7 @@ from mnist3 import models, tasks
 from mnist3.training import program
 from mnist3.training.optimizer import create_optimizer
 from mnist3.training.state import TrainState, create_state
+from mnist3.training.step import StepMetrics
 
 Inputs = UInt8[np.ndarray, "n *size"] | Float32[np.ndarray, "n *size"]
 Targets = Int32[np.ndarray, "n"] | Int32[np.ndarray, "n labels"] | Inputs
@@ -42,24 +43,17 @@ class Problem:
 
     Attributes:
         config: a whole config, as JSON.
+        task: that is learned, which says loss, targets and how many logits an input has.
         size: of an input: (height, width) of an image in px, or the length of a feature vector.
-        outputs: logits of an input; of a pixel for denoise.
         steps: of a call of the epoch program.
         calls: of the epoch program in a fit.
-        noise: for denoise, the largest integer added to clean images, 0 for none.
     """
 
     config: str
+    task: tasks.Task
     size: tuple[int, ...]
-    outputs: int
     steps: int
     calls: int
-    noise: int = 0
-
-    @property
-    def task(self) -> tasks.Task:
-        """The task of the config, which says loss and targets."""
-        return tasks.create(configs.from_json(self.config).task)
 
 
 class Trained(NamedTuple):
@@ -78,16 +72,10 @@ class Programs(NamedTuple):
     """The compiled programs of a problem."""
 
     initial_state: Callable[[jax.Array], TrainState]
-    train_epoch: Callable[..., tuple[TrainState, program.StepMetrics]]
+    train_epoch: Callable[..., tuple[TrainState, StepMetrics]]
 
 
-def plan(
-    config: ConfigDict,
-    inputs: Inputs,
-    outputs: int,
-    epochs: int | None,
-    noise: int = 0,
-) -> Problem:
+def plan(config: ConfigDict, task: tasks.Task, inputs: Inputs, epochs: int | None) -> Problem:
     """Returns the problem of fitting the inputs.
 
     A small data set has its batch made smaller, to the next power of two from its rows, and all
@@ -95,11 +83,10 @@ def plan(
 
     Args:
         config: a whole config; its batch size is the largest.
+        task: that is learned.
         inputs: the training inputs.
-        outputs: logits of an input; of a pixel for denoise.
         epochs: over the inputs; None for as many as make `AUTOMATIC_STEPS` steps, but at least
             `AUTOMATIC_EPOCHS`.
-        noise: for denoise, the largest integer added to clean images, 0 for none.
     """
     config = ConfigDict(config)
     devices = program.create_mesh().size
@@ -113,7 +100,7 @@ def plan(
             steps = epochs * math.ceil(len(inputs) / batch)
     config.training.batch_size = batch
     config.training.cpu_micro_batch = 32 if inputs.ndim == 3 else batch
-    return Problem(configs.to_json(config), inputs.shape[1:], outputs, steps, calls, noise)
+    return Problem(configs.to_json(config), task, inputs.shape[1:], steps, calls)
 
 
 def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) -> Trained:
@@ -122,7 +109,7 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
     Args:
         problem: what `plan` made of the inputs.
         inputs: uint8 images or float32 images with ink from 0 to 1, or float32 feature vectors.
-        targets: what the loss of the problem's task takes; None with noise.
+        targets: what the loss of the problem's task takes; None of images that are their own.
         seed: of everything random.
     """
     mesh = program.create_mesh()
@@ -130,9 +117,8 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
     init_key, epochs_key = jax.random.split(jax.random.key(seed))
     state = program.replicate(programs.initial_state(init_key), mesh)
     rows = _rows(len(inputs))
-    data = program.Examples(
-        _fill(inputs, rows), _fill(targets, rows), np.asarray(len(inputs), np.int32)
-    )
+    count = np.asarray(len(inputs), np.int32)
+    data = tasks.Examples(_fill(inputs, rows), _fill(targets, rows), count=count)
     data, keys = program.replicate((data, jax.random.split(epochs_key, problem.calls)), mesh)
     measured = []
     for key in keys:
@@ -147,14 +133,13 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
 
 
 def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np.ndarray, "n ..."]:
-    """Returns the logits of inputs, one row each; for denoise, the cleaned images."""
+    """Returns the logits of inputs, as the model gives them."""
     mesh = program.create_mesh()
     rows = min(_rows(len(inputs)), program.PREDICTION_BATCH)
     filled = _fill(inputs, rows) if len(inputs) < rows else inputs
     params = program.replicate(params, mesh)
     computed = _compute_logits(create_model(problem), mesh)(params, program.batched(filled, mesh))
-    computed = np.asarray(computed)[: len(inputs)]
-    return computed if problem.task.kind == "denoise" else computed.reshape(len(inputs), -1)
+    return np.asarray(computed)[: len(inputs)]
 
 
 def _rows(count: int) -> int:
@@ -173,7 +158,7 @@ def _fill(array: np.ndarray | None, rows: int) -> np.ndarray | None:
 def create_model(problem: Problem) -> nn.Module:
     """Returns the model that a problem trains."""
     config = configs.from_json(problem.config)
-    return models.create(config.model, 1, config.training.dtype, problem.outputs)
+    return models.create(config.model, 1, config.training.dtype, problem.task.outputs)
 
 
 @functools.lru_cache(_PROGRAMS)
@@ -187,13 +172,7 @@ def _compiled(problem: Problem) -> Programs:
         return create_state(key, model, optimizer, problem.size, averaged)
 
     train_epoch = program.create_train_epoch(
-        model,
-        optimizer,
-        config,
-        problem.steps,
-        None,
-        program.create_mesh(),
-        problem.noise,
+        model, problem.task, optimizer, config, problem.steps, None, program.create_mesh()
     )
     return Programs(jax.jit(initial_state), train_epoch)
 

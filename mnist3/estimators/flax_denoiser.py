@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3.estimators import fitting
 from mnist3.estimators.flax_estimator import DTYPES, FlaxEstimator, as_ink, side_of
+from mnist3.tasks.images import Denoise
 
 
 @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
@@ -58,7 +59,8 @@ class FlaxDenoiser(RegressorMixin, FlaxEstimator):
             )
         noisy, clean = self._images(X), self._images(y)
         inputs, targets = (clean, None) if self.noise else (noisy, clean)
-        self._problem = self._plan("denoiser", "denoise", inputs, 1, self.noise)
+        task = Denoise("denoise", ("ink",), int(self.noise))
+        self._problem = self._plan("denoiser", task, inputs)
         self.params_, self.loss_curve_ = fitting.fit(self._problem, inputs, targets, self._seed())
         return self
 

@@ -17,7 +17,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3 import config as configs
 from mnist3 import validation
+from mnist3.data import augmentation
 from mnist3.estimators import fitting
+from mnist3.tasks.classes import Classes
+from mnist3.tasks.labels import Labels
+from mnist3.tasks.task import Task
 
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
 HIDDEN = (128,)  # units of mlp, unless told otherwise
@@ -71,9 +75,9 @@ class FlaxEstimator(BaseEstimator):
     ema_decay: Any = 0.0
     random_state: Any = None
 
-    def _config(self, model: str, task: str, size: tuple[int, ...]) -> ConfigDict:
+    def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
-        config = configs.base()
+        config = configs.one_digit("digits")
         arguments = self.get_params(deep=False)
         if arguments.get("hidden") is None:
             arguments["hidden"] = HIDDEN if model == "mlp" else ()
@@ -89,9 +93,7 @@ class FlaxEstimator(BaseEstimator):
                     raise ValueError(f"{name} is {value!r}; give a {kind}") from None
         config.model.name = model
         config.optimizer.name = arguments["optimizer"]
-        config.data.name, config.data.digits = "single_digit", 1
         config.data.height, config.data.width = size if len(size) == 2 else (1, 1)
-        config.task.name = task
         return config
 
     def _epochs(self) -> int | None:
@@ -101,17 +103,15 @@ class FlaxEstimator(BaseEstimator):
             return int(self.epochs)
         raise ValueError(f"epochs is {self.epochs!r}; give a whole number above 0 or 'auto'")
 
-    def _plan(
-        self, model: str, task: str, inputs: np.ndarray, outputs: int, noise: int = 0
-    ) -> fitting.Problem:
-        config = self._config(model, task, inputs.shape[1:])
+    def _plan(self, model: str, task: Task, inputs: np.ndarray) -> fitting.Problem:
+        config = self._config(model, inputs.shape[1:])
         epochs = self._epochs()
         config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
         try:
-            validation.validate(config)
+            validation.validate_network(config)
         except configs.UserError as error:
             raise ValueError(str(error)) from None
-        return fitting.plan(config, inputs, outputs, epochs, noise)
+        return fitting.plan(config, task, inputs, epochs)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -211,25 +211,25 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             raise ValueError(f"Unknown label type: {kind} targets; give classes or 0/1 labels")
-        if kind == "multilabel-indicator":
-            kind = "multilabel"
+        self._several_labels = kind == "multilabel-indicator"
+        if self._several_labels:
             self.classes_ = np.arange(y.shape[1])
             targets = np.asarray(y, np.int32)
         else:
-            kind = "multiclass"
             y = column_or_1d(y, warn=True)
             self.classes_, targets = np.unique(y, return_inverse=True)
             targets = targets.astype(np.int32)
         self.model_ = self._choose_model(X.shape[1])
         self._learn_range(X)
         inputs = self._inputs(X)
-        on = [name for name in configs.base().augmentation if getattr(self, name)]
+        on = [name for name in augmentation.defaults() if getattr(self, name)]
         if inputs.ndim == 2 and on:
             raise ValueError(
                 f"{on[0]} distorts images but model={self.model_!r} sees feature vectors; set it "
                 "to 0 or use 'cnn'"
             )
-        self._problem = self._plan(self.model_, kind, inputs, len(self.classes_))
+        task = (Labels if self._several_labels else Classes)("y", tuple(map(str, self.classes_)))
+        self._problem = self._plan(self.model_, task, inputs)
         self.params_, self.loss_curve_ = fitting.fit(self._problem, inputs, targets, self._seed())
         return self
 
@@ -240,7 +240,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             X: array-like of shape (n_samples, n_features).
         """
         logits = self._logits(X)
-        if self._problem.task.kind == "multiclass" and len(self.classes_) == 2:
+        if not self._several_labels and len(self.classes_) == 2:
             return logits[:, 1] - logits[:, 0]
         return logits
 
@@ -251,7 +251,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             X: array-like of shape (n_samples, n_features).
         """
         logits = self._logits(X)
-        return expit(logits) if self._problem.task.kind == "multilabel" else softmax(logits, axis=1)
+        return expit(logits) if self._several_labels else softmax(logits, axis=1)
 
     def predict(self, X) -> np.ndarray:
         """Returns the most probable class of each sample, or each label's 0 or 1.
@@ -260,7 +260,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             X: array-like of shape (n_samples, n_features).
         """
         logits = self._logits(X)
-        if self._problem.task.kind == "multilabel":
+        if self._several_labels:
             return (logits > 0).astype(int)
         return self.classes_[logits.argmax(axis=1)]
 
@@ -297,7 +297,8 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         self.offset_, self.scale_ = np.asarray(low), np.where(constant, 1, width)
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
-        as_pixels = X.dtype == np.uint8 and (self.offset_, self.scale_) == (0, 255)
+        as_pixels = X.dtype == np.uint8 and self.offset_.ndim == 0
+        as_pixels = as_pixels and (self.offset_, self.scale_) == (0, 255)
         if not as_pixels:
             X = ((X - self.offset_) / self.scale_).astype(np.float32)
         if self.model_ in _CONVOLUTIONAL:
@@ -308,4 +309,5 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
     def _logits(self, X) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=DTYPES, reset=False)
-        return fitting.logits(self._problem, self.params_, self._inputs(X))
+        logits = fitting.logits(self._problem, self.params_, self._inputs(X))
+        return logits.reshape(len(X), -1)

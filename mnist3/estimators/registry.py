@@ -1,13 +1,14 @@
-"""Estimators by name: scikit-learn's own and the Flax models, for the tasks that each fits.
+"""Estimators by name: scikit-learn's own and the networks, for the tasks that each fits.
 
-`multilabel` is native to dummy, knn, trees, forests, mlp and flax; the others but the two wrappers
-get one estimator a label. `denoise` has an output a pixel: knn votes for its grey level, as
-textbooks do it, and the others estimate it, for which dummy, trees, forests and mlp change to their
-regressors. `svc_ovo` and `svc_ovr` are of several classes alone: of two they would be `svc`.
-`classifier_chain` is a chain of SVCs over labels. `number` is of the main job.
+Several labels are native to dummy, knn, trees, forests, mlp and network; the others but the two
+wrappers get one estimator a label. Images without noise have an output a pixel: knn votes for its
+grey level, as textbooks do it, and the others estimate it, for which dummy, trees, forests and mlp
+change to their regressors. `svc_ovo` and `svc_ovr` are of several classes alone: of two they would
+be `svc`. `classifier_chain` is a chain of SVCs over labels.
 """
 
 import contextlib
+import dataclasses
 import difflib
 from collections.abc import Callable
 from typing import Any
@@ -19,107 +20,152 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mnist3.config import NETWORK
 from mnist3.errors import UserError
 from mnist3.estimators.flax_denoiser import FlaxDenoiser
 from mnist3.estimators.flax_estimator import FlaxClassifier
 from mnist3.tasks import Task
 
-_CLASSES = ("multiclass", "binary")
-_LABELS = (*_CLASSES, "multilabel")
-_ALL = (*_LABELS, "denoise")
+Make = Callable[[], BaseEstimator]
 
-_CLASSIFIERS: dict[str, Callable[[], BaseEstimator]] = {
-    "flax": FlaxClassifier,
-    "dummy": dummy.DummyClassifier,
-    "sgd": linear_model.SGDClassifier,
-    "logistic_regression": linear_model.LogisticRegression,
-    "svc": svm.SVC,
-    "svc_ovo": lambda: multiclass.OneVsOneClassifier(svm.SVC()),
-    "svc_ovr": lambda: multiclass.OneVsRestClassifier(svm.SVC()),
-    "linear_svc": svm.LinearSVC,
-    "knn": neighbors.KNeighborsClassifier,
-    "decision_tree": tree.DecisionTreeClassifier,
-    "random_forest": ensemble.RandomForestClassifier,
-    "extra_trees": ensemble.ExtraTreesClassifier,
-    "gradient_boosting": ensemble.HistGradientBoostingClassifier,
-    "mlp": networks.MLPClassifier,
-    "classifier_chain": lambda: multioutput.ClassifierChain(svm.SVC()),
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """An estimator, and what it can learn.
+
+    Attributes:
+        classifier: makes one of classes; None if it has none.
+        label_classifier: makes one of several labels.
+        pixel_regressor: makes one of pixels.
+        several_classes: whether the classifier is for more than two classes.
+        two_classes: whether it is for two.
+        train_limit: training images beyond which a fit takes minutes on two cores; 0 for none.
+        pixel_train_limit: the same where there is an output a pixel.
+        of_tables: the place among the estimators of tables; 0 for those that are not.
+    """
+
+    classifier: Make | None
+    label_classifier: Make | None = None
+    pixel_regressor: Make | None = None
+    several_classes: bool = True
+    two_classes: bool = True
+    train_limit: int = 0
+    pixel_train_limit: int = 0
+    of_tables: int = 0
+
+
+def _one_a_label(make: Make) -> Make:
+    return lambda: multioutput.MultiOutputClassifier(make(), n_jobs=-1)
+
+
+SLOW = 10_000  # training images of support vector machines
+
+REGISTRY: dict[str, Entry] = {
+    NETWORK: Entry(FlaxClassifier, FlaxClassifier, FlaxDenoiser, of_tables=5),
+    "dummy": Entry(dummy.DummyClassifier, dummy.DummyClassifier, dummy.DummyRegressor),
+    "sgd": Entry(linear_model.SGDClassifier, _one_a_label(linear_model.SGDClassifier)),
+    "logistic_regression": Entry(
+        linear_model.LogisticRegression,
+        _one_a_label(linear_model.LogisticRegression),
+        of_tables=1,
+    ),
+    "svc": Entry(svm.SVC, _one_a_label(svm.SVC), train_limit=SLOW),
+    "svc_ovo": Entry(
+        lambda: multiclass.OneVsOneClassifier(svm.SVC()), two_classes=False, train_limit=SLOW
+    ),
+    "svc_ovr": Entry(
+        lambda: multiclass.OneVsRestClassifier(svm.SVC()), two_classes=False, train_limit=SLOW
+    ),
+    "linear_svc": Entry(svm.LinearSVC, _one_a_label(svm.LinearSVC), train_limit=SLOW),
+    "knn": Entry(
+        neighbors.KNeighborsClassifier,
+        neighbors.KNeighborsClassifier,
+        neighbors.KNeighborsClassifier,
+    ),
+    "decision_tree": Entry(
+        tree.DecisionTreeClassifier,
+        tree.DecisionTreeClassifier,
+        tree.DecisionTreeRegressor,
+        pixel_train_limit=5_000,
+        of_tables=2,
+    ),
+    "random_forest": Entry(
+        ensemble.RandomForestClassifier,
+        ensemble.RandomForestClassifier,
+        ensemble.RandomForestRegressor,
+        pixel_train_limit=500,
+        of_tables=3,
+    ),
+    "extra_trees": Entry(
+        ensemble.ExtraTreesClassifier,
+        ensemble.ExtraTreesClassifier,
+        ensemble.ExtraTreesRegressor,
+        pixel_train_limit=2_000,
+    ),
+    "gradient_boosting": Entry(
+        ensemble.HistGradientBoostingClassifier,
+        _one_a_label(ensemble.HistGradientBoostingClassifier),
+        of_tables=4,
+    ),
+    "mlp": Entry(networks.MLPClassifier, networks.MLPClassifier, networks.MLPRegressor),
+    "classifier_chain": Entry(
+        None,
+        lambda: multioutput.ClassifierChain(svm.SVC()),
+        several_classes=False,
+        two_classes=False,
+        train_limit=SLOW,
+    ),
 }
-_DENOISERS: dict[str, Callable[[], BaseEstimator]] = {
-    "flax": FlaxDenoiser,
-    "dummy": dummy.DummyRegressor,
-    "knn": neighbors.KNeighborsClassifier,
-    "decision_tree": tree.DecisionTreeRegressor,
-    "random_forest": ensemble.RandomForestRegressor,
-    "extra_trees": ensemble.ExtraTreesRegressor,
-    "mlp": networks.MLPRegressor,
-}
-_KINDS = dict.fromkeys(_CLASSIFIERS, _LABELS) | {
-    **dict.fromkeys(_DENOISERS, _ALL),
-    "flax": (*_ALL, "number"),
-    "svc_ovo": ("multiclass",),
-    "svc_ovr": ("multiclass",),
-    "classifier_chain": ("multilabel",),
-}
-_ONE_A_LABEL = ("sgd", "logistic_regression", "svc", "linear_svc", "gradient_boosting")
 _WITHOUT_EFFECT = {"logistic_regression": ("n_jobs",)}  # deprecated there
-
-# Training images beyond which a fit takes minutes on two cores.
-_TRAIN_LIMITS = {
-    "svc": 10_000,
-    "svc_ovo": 10_000,
-    "svc_ovr": 10_000,
-    "classifier_chain": 10_000,
-    "linear_svc": 10_000,
-}
-_DENOISE_TRAIN_LIMITS = {"decision_tree": 5_000, "random_forest": 500, "extra_trees": 2_000}
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of all estimators."""
-    return tuple(_CLASSIFIERS)
+    """Returns the names of all learners."""
+    return tuple(REGISTRY)
 
 
-def fits(name: str, kind: str) -> bool:
-    """Tells whether an estimator can do tasks of a kind.
-
-    Args:
-        name: of the estimator, one of `names()`.
-        kind: of the task, as `Task.kind`.
-    """
-    return kind in _KINDS[name]
+def names_of_tables() -> tuple[str, ...]:
+    """Returns the names of the learners of tables."""
+    found = [name for name, entry in REGISTRY.items() if entry.of_tables]
+    return tuple(sorted(found, key=lambda name: REGISTRY[name].of_tables))
 
 
-def train_limit(name: str, kind: str) -> int:
-    """Returns how many training images to give an estimator that does not scale; 0 for all."""
-    limits = _DENOISE_TRAIN_LIMITS if kind == "denoise" else _TRAIN_LIMITS
-    return limits.get(name, 0)
+def fits(name: str, task: Task) -> bool:
+    """Tells whether a learner can do a task."""
+    return task.estimator(REGISTRY[name]) is not None
 
 
-def defaults(name: str, kind: str = "multiclass") -> dict[str, Any]:
-    """Returns the parameters that `config.estimator.parameters` may set, with their defaults.
+def train_limit(name: str, task: Task) -> int:
+    """Returns how many training images to give a learner that does not scale; 0 for all."""
+    return task.train_limit(REGISTRY[name])
+
+
+def defaults(name: str, task: Task) -> dict[str, Any]:
+    """Returns the parameters that `config.learner.parameters` may set, with their defaults.
 
     Of the wrappers and the chain, the SVC's parameters follow their own. Those that scikit-learn
-    is about to drop are left out, and so is the noise of FlaxDenoiser, which the task says.
+    is about to drop are left out, and so are those that the task says.
 
     Args:
         name: of the estimator, one of `names()`.
-        kind: of the task; for denoise some names stand for a regressor.
+        task: that it is for.
     """
-    estimator = (_DENOISERS if kind == "denoise" else _CLASSIFIERS)[name]()
+    estimator = task.estimator(REGISTRY[name])
+    if isinstance(estimator, multioutput.MultiOutputClassifier):
+        estimator = estimator.estimator
     parameters = estimator.get_params(deep=False)
     inner = parameters.pop("estimator", None)
     parameters |= {} if inner is None else inner.get_params() | parameters
-    noise = {"noise"} if kind == "denoise" else set()
     return {
         parameter: default
         for parameter, default in parameters.items()
-        if parameter not in noise and not (isinstance(default, str) and default == "deprecated")
+        if parameter not in task.estimator_parameters()
+        and not (isinstance(default, str) and default == "deprecated")
     }
 
 
 def parameter_name(
-    estimator: BaseEstimator, name: str, section: str = "config.estimator.parameters"
+    estimator: BaseEstimator, name: str, section: str = "config.learner.parameters"
 ) -> str:
     """Returns what `set_params` of an estimator calls a parameter: C may be estimator__C.
 
@@ -143,7 +189,7 @@ def parameter_name(
 
 
 def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
-    """Returns the estimator that a config's section `estimator` describes, not yet fitted.
+    """Returns the estimator that a config's section `learner` describes, not yet fitted.
 
     Every estimator that draws at random gets the seed, and one that can share its work among cores
     gets all of them, unless the parameters say otherwise; None there says nothing. A text that is a
@@ -152,30 +198,24 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     from `scores.pairwise` for svc_ovo.
 
     Args:
-        config: the section `estimator` of a config.
+        config: the section `learner` of a config: name, parameters and scale.
         task: which the estimator is for.
         seed: for `random_state`.
 
     Raises:
         UserError: if the estimator does not fit the task or does not have a parameter.
     """
-    if not fits(config.name, task.kind) or task.kind == "number":
-        fitting_names = [name for name in names() if fits(name, task.kind)]
+    estimator = task.estimator(REGISTRY[config.name])
+    if estimator is None:
+        fitting_names = [name for name in names() if fits(name, task)]
         raise UserError(
-            f"config.estimator.name={config.name} does not fit the task {task.name}; "
+            f"config.learner.name={config.name} does not fit the task {task.name}; "
             f"those that do are {', '.join(fitting_names)}."
-            if task.kind != "number"
-            else "the task number is not for estimators; it is what --mode=train does with "
-            "config.estimator.name=flax."
         )
-    table = _DENOISERS if task.kind == "denoise" else _CLASSIFIERS
-    estimator = table[config.name]()
     given = {
         parameter_name(estimator, name): _number(value) for name, value in config.parameters.items()
     }
-    ours = {"random_state": seed, "n_jobs": -1}
-    if config.name == "flax" and task.kind == "denoise":
-        ours["noise"] = task.noise
+    ours = {"random_state": seed, "n_jobs": -1, **task.estimator_parameters()}
     for path in estimator.get_params():
         name = path.rpartition("__")[2]
         if name in ours and name not in _WITHOUT_EFFECT.get(config.name, ()):
@@ -183,11 +223,9 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     try:
         estimator.set_params(**given)
     except ValueError as error:
-        raise UserError(f"config.estimator.parameters cannot be used: {error}") from error
-    if task.kind == "multilabel" and config.name in _ONE_A_LABEL:
-        estimator = multioutput.MultiOutputClassifier(estimator, n_jobs=-1)
+        raise UserError(f"config.learner.parameters cannot be used: {error}") from error
     if config.scale:
-        estimator = Pipeline([("scale", StandardScaler()), ("estimator", estimator)])
+        estimator = Pipeline([("scaler", StandardScaler()), ("estimator", estimator)])
     return estimator
 
 

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mnist3 import tasks
+from mnist3.config import NETWORK
 from mnist3.estimators import registry
 
 RARE_LEVEL = 10  # rows: levels with fewer are one, as are levels never seen in training
@@ -21,14 +22,13 @@ MISSING_LEVEL = "missing"
 FIXED: Mapping[str, Mapping[str, Any]] = {
     "logistic_regression": {"max_iter": 1_000},
     "gradient_boosting": {"max_iter": 200, "early_stopping": False},
-    "flax": {"model": "mlp", "hidden": (64,)},
 }
 GRIDS: Mapping[str, Mapping[str, tuple]] = {
     "logistic_regression": {"C": (0.1, 1.0, 10.0)},
     "decision_tree": {"max_depth": (4, 8, 12), "min_samples_leaf": (5, 20)},
     "random_forest": {"min_samples_leaf": (1, 3), "max_features": ("sqrt", 0.3)},
     "gradient_boosting": {"learning_rate": (0.05, 0.1), "max_leaf_nodes": (8, 15, 31)},
-    "flax": {"dropout": (0.0, 0.3)},
+    NETWORK: {"dropout": (0.0, 0.3)},
 }
 
 

@@ -6,14 +6,23 @@ from mnist3.errors import UserError
 
 MODES = ("train", "evaluate", "predict", "audit", "compare")
 
-# The module of each mode, by what is run. To evaluate a study is to run it again: its fits and the
-# models below its folder are kept, so that it writes the same files anew.
+# The module of each mode, by kind of run. To evaluate a comparison is to compare again: fits and
+# the models below its folder are kept, so that it writes the same files anew.
 _JOBS = {
-    "numbers": {mode: mode for mode in MODES},
-    "a task of one digit": {"train": "fit", "evaluate": "fit", "audit": "audit"},
-    "a table": {"train": "tabular", "evaluate": "tabular", "predict": "tabular_predict"},
-    "a comparison": {"compare": "compare", "evaluate": "compare"},
-    "the textbook study": {"train": "textbook", "evaluate": "textbook"},
+    "numbers": {"train": "train", "evaluate": "evaluate", "predict": "predict", "audit": "audit"},
+    "digits": {"train": "train", "evaluate": "evaluate", "predict": "predict", "audit": "audit"},
+    "table": {
+        "train": "compare",
+        "compare": "compare",
+        "evaluate": "compare",
+        "predict": "predict_table",
+    },
+    "comparison": {
+        "train": "compare",
+        "compare": "compare",
+        "evaluate": "compare",
+        "predict": "predict",
+    },
 }
 
 
@@ -21,20 +30,12 @@ def job_of(mode: str, config: ConfigDict) -> str:
     """Returns the name of the module here that does what a mode asks for with a config.
 
     Raises:
-        UserError: if the mode is not for what the config runs.
+        UserError: if the mode is not for runs of this kind.
     """
-    what = _what(config)
-    if mode not in _JOBS[what]:
-        modes = " or ".join(f"--mode={each}" for each in _JOBS[what])
-        raise UserError(f"--mode={mode} is not for {what}; run it with {modes}.")
-    return _JOBS[what][mode]
-
-
-def _what(config: ConfigDict) -> str:
-    if config.data.name == "tabular":
-        return "a table"
-    if config.compare.experiments:
-        return "a comparison"
-    if config.task.name != "number":
-        return "a task of one digit"
-    return "the textbook study" if config.textbook.parts else "numbers"
+    jobs = _JOBS[config.kind]
+    if mode not in jobs:
+        modes = " or ".join(f"--mode={each}" for each in jobs)
+        raise UserError(
+            f"--mode={mode} is not for runs of kind {config.kind}; run it with {modes}."
+        )
+    return jobs[mode]

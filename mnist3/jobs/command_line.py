@@ -55,7 +55,7 @@ def _fields_of_experiment(argv: list[str]) -> dict[str, Any]:
         if match := re.match(r"--?config=(.+)", word):
             with contextlib.suppress(Exception):
                 return dict(configs.fields(experiments.load(shlex.quote(match[1]))))
-    return dict(configs.fields(configs.base()))
+    return dict(configs.fields(configs.numbers()))
 
 
 def _config_mistake(argv: list[str]) -> str | None:

@@ -69,15 +69,6 @@ def read_config(workdir: str) -> ConfigDict:
         ) from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); train the run anew.") from error
-    known, held = (
-        {name for name, _ in configs.fields(each) if not name.startswith(configs.OPEN)}
-        for each in (configs.base(), config)
-    )
-    if known != held:
-        raise UserError(
-            f"{path} was written by another version of mnist3, whose config.{min(known ^ held)} "
-            "differs; train the run anew."
-        )
     validation.validate(config)
     return config
 

@@ -25,6 +25,22 @@ REGISTRY = {
 }
 
 
+def config_fields(names=None) -> dict[str, Any]:
+    """Returns the fields of `config.model` beside its name."""
+    fields = {
+        "stem": 16,
+        "stem_stride": 2,
+        "stem_padding": "SAME",
+        "channels": (32, 64),
+        "convolutions": 2,
+        "glances": 4,
+        "crop_height": 0,
+        "hidden": (),
+        "dropout": 0.0,
+    }
+    return fields if names is None else {"hidden": (), "dropout": 0.0}
+
+
 def create(config: ConfigDict, digits: int, dtype: str = "float32", classes: int = 10) -> nn.Module:
     """Returns the model that a config's section `model` describes.
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 
+from mnist3.data.numbers import number_text
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
 from mnist3.evaluation.intervals import wilson_interval
@@ -25,7 +26,6 @@ from mnist3.reporting.drawing import (
     plain_axes,
     write_title,
 )
-from mnist3.tasks import number_text
 
 DIGITS = np.arange(10)
 

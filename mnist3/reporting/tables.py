@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from mnist3.evaluation.curves import OperatingPoint
 from mnist3.evaluation.error_analysis import Confused
-from mnist3.reporting.report import metric_text, value_text
+from mnist3.evaluation.words import metric_text, value_text
 
 
 def of_metrics(

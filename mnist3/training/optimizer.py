@@ -12,6 +12,10 @@ from ml_collections import ConfigDict
 MUON_LONGEST_SIDE = 512  # orthogonalising a larger matrix costs more than the step it improves
 
 
+OPTIMIZERS = dict.fromkeys(("sgd", "adam", "adamw", "muon"))
+SCHEDULES = dict.fromkeys(("constant", "cosine", "one_cycle"))
+
+
 def create_schedule(config: ConfigDict, steps: int) -> optax.Schedule:
     """Returns the learning rate of each step.
 

@@ -12,48 +12,24 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float32, Int32, UInt8
+from jaxtyping import Array, Int32, Num, UInt8
 from ml_collections import ConfigDict
 
-from mnist3 import tasks
 from mnist3.data import composition
 from mnist3.data.augmentation import augment
 from mnist3.data.dataset import Stream
-from mnist3.data.noise import integer_noise
-from mnist3.data.splits import Split
 from mnist3.errors import UserError
-from mnist3.training.state import TrainState, update_average
+from mnist3.tasks import Examples, Predictions, Task
+from mnist3.training.state import TrainState
+from mnist3.training.step import StepMetrics, as_ink, create_train_step
 
 PREDICTION_BATCH = 512
 AUGMENTATION_CHUNK = 1024
 
 
-class Examples(NamedTuple):
-    """Inputs and targets of a fixed split, on the device.
-
-    Attributes:
-        images: uint8 pixels, or float32 ink from 0 to 1, of images or as vectors, or float32
-            feature vectors.
-        labels: what the task's loss takes: a label, class or row of labels an image, or an image;
-            None where images are their own targets.
-        count: int32 [], how many of the rows are examples, the others filling; None for all.
-    """
-
-    images: UInt8[Array, "n *size"] | Float32[Array, "n *size"]
-    labels: Int32[Array, "n *K"] | UInt8[Array, "n *size"] | Float32[Array, "n *size"] | None
-    count: Int32[Array, ""] | None = None
-
-
-class StepMetrics(NamedTuple):
-    """What training steps measured on their own batches, each float32 [steps]."""
-
-    loss: jax.Array
-    exact_match: jax.Array
-
-
 def create_mesh() -> Mesh:
-    """Returns all local devices on the one axis `data`."""
-    return Mesh(np.asarray(jax.local_devices()), ("data",))
+    """Returns all devices on the one axis `data`."""
+    return Mesh(np.asarray(jax.devices()), ("data",))
 
 
 def replicate(tree, mesh: Mesh):
@@ -61,19 +37,14 @@ def replicate(tree, mesh: Mesh):
     return jax.device_put(tree, NamedSharding(mesh, P()))
 
 
-def as_ink(images: Array) -> Array:
-    """Returns uint8 images as float32 with ink from 0 to 1, and all else as it is."""
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
-
-
 def create_train_epoch(
     model: nn.Module,
+    task: Task,
     optimizer: optax.GradientTransformation,
     config: ConfigDict,
     steps: int,
     layout: composition.Composition | None,
     mesh: Mesh,
-    noise: int = 0,
 ) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
     """Returns the program that takes every step of an epoch.
 
@@ -84,65 +55,49 @@ def create_train_epoch(
     state, which it consumes, the training images, and the key of the epoch. Of a stream the digit
     images are augmented, all of them once an epoch, before they are composed: that is less work
     than to augment the larger number images, and gives each digit a distortion of its own. Fixed
-    examples that are counted may be fewer than the steps of an epoch need; each is then taken as
-    often as any other, or once more.
+    examples may be fewer than the steps of an epoch need; each is then taken as often as any
+    other, or once more.
 
     Args:
         model: from images as float32 ink, or feature vectors, to logits.
+        task: that it learns.
         optimizer: of its parameters.
-        config: a whole config, whose task says the loss.
+        config: with the sections `training`, `augmentation`, `model` and `optimizer`.
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
         mesh: with the axis `data`.
-        noise: if above 0, fixed images are their own targets, and what the model sees of them has
-            integers from 0 to this added to every pixel, new ones at each step.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    task = tasks.create(config.task)
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
-    def loss_of(params, images, labels, key):
-        logits = model.apply({"params": params}, images, train=True, rngs={"dropout": key})
-        losses = task.loss(logits, labels, config.training.label_smoothing)
-        return losses.mean(), StepMetrics(losses.mean(), task.right(logits, labels).mean())
-
-    def gradients_of(params, data, rows, key):
+    def draw(data, rows, key):
+        """Returns inputs and targets of a micro-batch, augmented, and the key of dropout."""
         draw_key, augment_key, dropout_key = jax.random.split(key, 3)
         if layout is None:
-            images = as_ink(data.images[rows])
+            images = as_ink(data.inputs[rows])
             if any(config.augmentation.values()):
                 images = augment(augment_key, images, config.augmentation)
-            labels = images if noise else as_ink(data.labels[rows])
-            if noise:
-                images = images + integer_noise(draw_key, images.shape, noise) / 255
+            targets = images if data.targets is None else as_ink(data.targets[rows])
+            images, targets = task.corrupt(draw_key, images, targets)
         else:
-            images, labels = composition.sample(
+            images, targets = composition.sample(
                 draw_key, data.pool, data.numbers, layout, micro_batch
             )
             images = as_ink(images)
-        return jax.grad(loss_of, has_aux=True)(params, images, labels, dropout_key)
+        return images, targets, dropout_key
+
+    train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
 
     def take_steps(state, data, order, keys):
         """Takes the steps with this device's share of each batch."""
-
-        def take_step(state, inputs):
-            def add(total, inputs):
-                return jax.tree.map(jnp.add, total, gradients_of(state.params, data, *inputs)), None
-
-            zero = jax.tree.map(jnp.zeros_like, (state.params, StepMetrics(0.0, 0.0)))
-            total, _ = jax.lax.scan(add, zero, inputs)
-            gradients, metrics = jax.tree.map(
-                lambda leaf: jax.lax.psum(leaf, "data") / micro_batches, total
-            )
-            updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-            params = optax.apply_updates(state.params, updates)
-            average = update_average(state.average, params, state.step, config.training.ema_decay)
-            return TrainState(state.step + 1, params, average, opt_state), metrics
-
-        return jax.lax.scan(take_step, state, (order, keys))
+        return jax.lax.scan(
+            lambda state, inputs: train_step(state, (data, inputs[0]), inputs[1]),
+            state,
+            (order, keys),
+        )
 
     def train_epoch(state, data, key):
         order_key, augment_key, step_key = jax.random.split(key, 3)
@@ -165,9 +120,17 @@ def create_train_epoch(
 
 
 def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draws"]:
-    """Returns which example is taken when: any `draws` of all, or all of those that count."""
+    """Returns which example is taken when.
+
+    Of uncounted examples each once, in any order, and again where more are drawn than there are;
+    of those that are counted any of the draws, each equally often or once more.
+    """
     if data.count is None:
-        return jax.random.permutation(key, data.images.shape[0])[:draws]
+        n = data.inputs.shape[0]
+        if draws <= n:
+            return jax.random.permutation(key, n)[:draws]
+        keys = jax.random.split(key, -(-draws // n))
+        return jax.vmap(lambda key: jax.random.permutation(key, n))(keys).reshape(-1)[:draws]
     order_key, first_key = jax.random.split(key)
     first = jax.random.randint(first_key, (), 0, data.count)
     return (jax.random.permutation(order_key, draws) + first) % data.count
@@ -222,10 +185,13 @@ def augment_all(
     return chunks.reshape(-1, *images.shape[1:])[:n]
 
 
-def batched(
-    images: UInt8[np.ndarray, "n *size"] | Float32[np.ndarray, "n *size"], mesh: Mesh
-) -> jax.Array:
-    """Puts images on every device as `[batches, size, height, width]`, the last filled up."""
+def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh) -> jax.Array:
+    """Puts images on every device as `[batches, size, height, width]`, the last filled up.
+
+    Integers wider than bytes are grey levels too, which may exceed 255: they become float32 ink.
+    """
+    if images.dtype.kind == "i":
+        images = (images / 255).astype(np.float32)
     n = len(images)
     size = min(PREDICTION_BATCH, n)
     size += -size % mesh.size
@@ -281,48 +247,39 @@ def create_compute_logits(
     return jax.jit(in_one_row, out_shardings=NamedSharding(mesh, P()))
 
 
-class Scores(NamedTuple):
-    """What a model made of labelled images.
-
-    Attributes:
-        prediction: of every image.
-        log_likelihood: float32 [n], log probability of the true number.
-    """
-
-    prediction: tasks.Prediction
-    log_likelihood: jax.Array
-
-
-@jax.jit
-def score(logits: tasks.Logits, labels: Int32[Array, "n K"]) -> Scores:
-    """Returns predictions and likelihoods of the first n rows of logits."""
-    logits = logits[: labels.shape[0]]
-    return Scores(tasks.decode(logits, labels.shape[1]), tasks.log_likelihood(logits, labels))
-
-
 class SplitOnDevice(NamedTuple):
     """A split ready to be read, on every device.
 
     Attributes:
-        batches: uint8 [batches, size, height, width], the last filled up.
-        labels: int32 [n, K].
+        batches: [batches, size, height, width], the last filled up.
+        targets: of the n examples; None where they are not known.
     """
 
     batches: jax.Array
-    labels: jax.Array
+    targets: jax.Array | None
 
 
-def put_split(split: Split, mesh: Mesh) -> SplitOnDevice:
-    """Copies a split to every device."""
-    return SplitOnDevice(batched(split.images, mesh), replicate(split.labels, mesh))
+def put_split(inputs: np.ndarray, targets: np.ndarray | None, mesh: Mesh) -> SplitOnDevice:
+    """Copies inputs, and targets where they are known, to every device."""
+    return SplitOnDevice(
+        batched(inputs, mesh), None if targets is None else replicate(targets, mesh)
+    )
 
 
-def score_split(compute_logits: Callable, params: optax.Params, split: SplitOnDevice) -> Scores:
-    """Returns what a model makes of a split, still on the device.
+def create_read_split(
+    model: nn.Module, task: Task, mesh: Mesh, shift: int = 0
+) -> Callable[[optax.Params, SplitOnDevice, int], Predictions]:
+    """Returns the program that gives the predictions of the first n examples of batches.
 
     Args:
-        compute_logits: from `create_compute_logits`, or compiled from it.
-        params: of the model.
-        split: from `put_split`.
+        model: from float32 inputs to logits.
+        task: that it has learned.
+        mesh: with the axis `data`.
+        shift: px, see `create_compute_logits`.
     """
-    return score(compute_logits(params, split.batches), split.labels)
+    compute_logits = create_compute_logits(model, mesh, shift)
+
+    def read_split(params, split, n):
+        return task.predict(compute_logits(params, split.batches)[:n], split.targets)
+
+    return jax.jit(read_split, static_argnums=2)

@@ -1,4 +1,4 @@
-"""The parts of a run, put together from its config."""
+"""The parts of a training, put together from its config."""
 
 import dataclasses
 
@@ -10,9 +10,13 @@ from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
 from mnist3 import models
+from mnist3.tasks import Task
 from mnist3.training import program
 from mnist3.training.optimizer import create_optimizer
 from mnist3.training.state import TrainState, create_state
+
+AUTOMATIC_EPOCHS = 3
+AUTOMATIC_STEPS = 600  # at least, of a training whose config says no epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +25,22 @@ class Run:
 
     Attributes:
         config: the whole config.
+        task: that is learned.
         model: from images to logits.
         optimizer: with its schedule over all steps.
+        epochs: of the whole training.
         steps: in an epoch.
-        mesh: all local devices on the axis `data`.
+        size: (height, width) of the images, px.
+        mesh: the devices on the axis `data`.
     """
 
     config: ConfigDict
+    task: Task
     model: nn.Module
     optimizer: optax.GradientTransformation
+    epochs: int
     steps: int
+    size: tuple[int, int]
     mesh: Mesh
 
     def keys(self) -> tuple[jax.Array, jax.Array]:
@@ -51,9 +61,8 @@ class Run:
 
     def create_state(self, key: jax.Array) -> TrainState:
         """Returns the state before the first step, with initial parameters drawn with the key."""
-        size = (self.config.data.height, self.config.data.width)
         averaged = self.config.training.ema_decay > 0
-        return create_state(key, self.model, self.optimizer, size, averaged)
+        return create_state(key, self.model, self.optimizer, self.size, averaged)
 
 
 def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
@@ -61,13 +70,21 @@ def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
     return tuple(jax.random.split(jax.random.key(seed)))
 
 
-def assemble(config: ConfigDict, train_examples: int) -> Run:
-    """Returns the parts of a run with so many training images an epoch."""
+def assemble(config: ConfigDict, task: Task, train_examples: int) -> Run:
+    """Returns the parts of a training with so many images an epoch."""
     steps = max(1, train_examples // config.training.batch_size)
+    epochs = config.training.epochs
+    if not epochs:
+        epochs, steps = AUTOMATIC_EPOCHS, max(AUTOMATIC_STEPS // AUTOMATIC_EPOCHS, steps)
     return Run(
         config=config,
-        model=models.create(config.model, config.data.digits, config.training.dtype),
-        optimizer=create_optimizer(config.optimizer, steps * config.training.epochs),
+        task=task,
+        model=models.create(
+            config.model, task.positions, config.training.dtype, classes=task.outputs
+        ),
+        optimizer=create_optimizer(config.optimizer, steps * epochs),
+        epochs=epochs,
         steps=steps,
+        size=(config.data.height, config.data.width),
         mesh=program.create_mesh(),
     )

@@ -6,6 +6,12 @@ import sys
 import joblib
 import numpy as np
 import pytest
+from mnist3.evaluation.cached import (
+    CachedEstimator,
+    Inputs,
+    MadeInputs,
+    estimator_key,
+)
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
@@ -16,12 +22,6 @@ from sklearn.preprocessing import StandardScaler
 
 from mnist3.estimators import FlaxClassifier
 from mnist3.evaluation import cached
-from mnist3.evaluation.cached import (
-    CachedEstimator,
-    Inputs,
-    MadeInputs,
-    estimator_key,
-)
 
 FITS = []
 

@@ -2,14 +2,14 @@ import joblib
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from mnist3.evaluation.cached import Inputs
+from mnist3.evaluation.search import search
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.errors import UserError
-from mnist3.evaluation.cached import Inputs
-from mnist3.evaluation.search import search
 
 GRID = {"n_neighbors": (1, 5, 9), "weights": ("uniform", "distance")}
 

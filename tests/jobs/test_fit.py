@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from mnist3.evaluation.answers import Answer
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3 import tasks
@@ -14,7 +15,6 @@ from mnist3.data import dataset as datasets
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.evaluation.answers import Answer
 from mnist3.jobs import command_line, experiments, fit, fit_figures, study
 from mnist3.jobs.arguments import Arguments
 

@@ -3,11 +3,11 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from mnist3.training.inference import load_reader
 
 from mnist3.config import base
 from mnist3.errors import UserError
 from mnist3.training.checkpoints import Checkpoints
-from mnist3.training.inference import load_reader
 from mnist3.training.run import assemble
 
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, Randomize
 from mnist3.config import nearest
 from mnist3.errors import UserError
 from mnist3.estimators.registry import parameter_name
-from mnist3.evaluation.cached import CachedEstimator, Inputs
+from mnist3.learners.cached import CachedEstimator, Inputs
 
 METHODS = ("grid", "random", "halving")
 

@@ -1,0 +1,300 @@
+"""The candidates of a comparison: their configs by name, and what makes each learn."""
+
+import functools
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from sklearn.pipeline import Pipeline
+
+from mnist3 import config as configs
+from mnist3 import estimators, tasks, tracking, validation
+from mnist3.config import NETWORK
+from mnist3.data import tabular
+from mnist3.data.table_dataset import TableDataset
+from mnist3.data.tabular import Table
+from mnist3.errors import UserError
+from mnist3.estimators import tabular as tabular_estimators
+from mnist3.jobs import experiments, output, parts, workdir
+from mnist3.jobs.parts import Parts
+from mnist3.learners import estimator, tuning
+from mnist3.learners.cached import fits_cache
+from mnist3.results import Result
+from mnist3.tasks import Examples
+
+Make = Callable[[], Result]
+FREE = ("data.train_limit", "data.shifted_copies", "data.train_examples")  # where val chooses
+
+
+def resolve(config: ConfigDict) -> dict[str, list[ConfigDict]]:
+    """Returns the configs of the experiments to compare, by a name that tells them apart.
+
+    Experiments that differ in the seed alone are replicates of one candidate; of a learner without
+    anything random the first stands for all.
+
+    Raises:
+        UserError: if there is none, one cannot be read or compared, two are the same, or they
+            differ in data or task. How many training images each gets, and whether with shifted
+            copies, may differ where val chooses; cross-validation takes no copies and no numbers.
+    """
+    texts = config.compare.experiments
+    if not texts:
+        raise UserError(
+            "config.compare.experiments is empty; name the experiments to compare, for instance "
+            "with --config=experiments/compare.py."
+        )
+    found: dict[str, list[ConfigDict]] = {}
+    for text in texts:
+        each = _resolve_one(text, config.compare.by)
+        first = next(iter(found.values()), [each])[0]
+        if differing := _difference(first, each, config.compare.by):
+            raise UserError(
+                f"{texts[0]!r} and {text!r} differ in {differing}; give all of "
+                "config.compare.experiments the same data and task."
+            )
+        name = name_of(each, first)
+        if any(each.seed == other.seed for other in found.get(name, [])):
+            raise UserError(
+                f"config.compare.experiments has {name!r} twice; leave one of them out."
+            )
+        if name not in found or _draws(each):
+            found.setdefault(name, []).append(each)
+    return found
+
+
+def _draws(config: ConfigDict) -> bool:
+    """Tells whether another seed can make another result."""
+    if config.learner.name == NETWORK:
+        return True
+    made = estimators.create(config.learner, parts.task_of(config), config.seed)
+    return any(name.rpartition("__")[2] == "random_state" for name in made.get_params())
+
+
+def _resolve_one(text: str, by: str) -> ConfigDict:
+    """Returns the config of an experiment that can be compared."""
+    this = f"config.compare.experiments has {text!r}"
+    try:
+        config = experiments.load(text)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{this}, which cannot be read: {reason}") from error
+    validation.validate(config)
+    if config.kind not in ("numbers", "digits"):
+        raise UserError(
+            f"{this}, which is neither of numbers nor of one digit; name experiments such as those "
+            "of experiments/quickstart.py or experiments/classify.py."
+        )
+    if config.learner.name != NETWORK:
+        estimators.create(config.learner, parts.task_of(config), config.seed)
+    elif by == "cross_validation" and config.kind == "numbers":
+        raise UserError(
+            f"{this}, whose models are trained once and not in folds; set config.compare.by=val."
+        )
+    if config.data.get("shifted_copies") and by == "cross_validation":
+        raise UserError(
+            f"{this}, whose shifted copies of one image would be in several folds; leave them out "
+            "or set config.compare.by=val."
+        )
+    return config
+
+
+def name_of(config: ConfigDict, first: ConfigDict) -> str:
+    """Returns what tells an experiment apart from the others that it is compared with.
+
+    It is the model or the estimator, with what differs: of an estimator from its defaults, of a
+    network from the first experiment that has one.
+    """
+    if config.learner.name != NETWORK:
+        task = parts.task_of(config)
+        words = [config.learner.name, *_settings(estimator.changed_parameters(config, task))]
+        words += ["scaled"] * config.learner.scale
+    else:
+        before = dict(configs.fields(first))
+        changed = {
+            name: value
+            for name, value in configs.fields(config)
+            if name.startswith((*FREE, *(f"{section}." for section in OF_NETWORKS)))
+            and name in before
+            and value != before[name]
+        }
+        changed.pop("data.shifted_copies", None)
+        if config.kind == "digits":
+            changed.pop("data.train_limit", None)
+        changed.pop("model.name", None)
+        words = [config.model.name, *_settings(changed)]
+    words += ["shifted copies"] * config.data.get("shifted_copies", False)
+    method = config.get("search", {}).get("method", "none")
+    words += [f"{method} search"] * (method != "none")
+    return " ".join(words)
+
+
+OF_NETWORKS = ("model", "optimizer", "training", "augmentation", "evaluation")
+
+
+def _settings(changed: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in changed.items()]
+
+
+def _difference(one: ConfigDict, other: ConfigDict, by: str) -> str | None:
+    """Returns the first field of task or data that differs, if it matters."""
+    if one.kind != other.kind:
+        return f"config.kind ({one.kind!r} and {other.kind!r})"
+    values = dict(configs.fields(other))
+    for section in ("task.", "data."):
+        for name, value in configs.fields(one):
+            free = name in FREE and by == "val"
+            if name.startswith(section) and value != values[name] and not free:
+                return f"config.{name} ({value!r} and {values[name]!r})"
+    return None
+
+
+def prepare(
+    config: ConfigDict, folder: str, data_dir: str | None
+) -> tuple[dict[str, list[Make]], dict[str, str]]:
+    """Returns by name what makes each replicate of each candidate learn, and their folders.
+
+    Args:
+        config: of the comparison.
+        folder: its workdir; candidates learn below it.
+        data_dir: folder with the data.
+
+    Raises:
+        UserError: as `resolve`, or if the data lack what a learner needs.
+    """
+    loaded: dict[int, Parts] = {}
+    makes: dict[str, list[Make]] = {}
+    folders: dict[str, str] = {}
+    place = 0
+    for name, replicates in resolve(config).items():
+        for each in replicates:
+            place += 1
+            limit = each.data.train_limit
+            dataset = loaded[limit].dataset if limit in loaded else None
+            made = parts.load(each, data_dir, dataset)
+            loaded.setdefault(limit, made)
+            each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
+            own = os.path.join("candidates", f"{place}-{_file_name(name)}")
+            folders.setdefault(name, own)
+            where = os.path.join(folder, own)
+            if config.compare.by == "cross_validation":
+                make = functools.partial(_cross_validate, made)
+            else:
+                make = functools.partial(_learn, made, made.prepare(), where)
+            makes.setdefault(name, []).append(make)
+    return makes, folders
+
+
+def _file_name(name: str) -> str:
+    """Returns the beginning of a candidate's name without what file systems and shells mind."""
+    return re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
+
+
+def _learn(made: Parts, learning: Any, folder: str) -> Result:
+    """Returns the result of a candidate that learns in a folder of its own, and has read val."""
+    if made.config.learner.name != NETWORK:  # saved where it is chosen: it may be large
+        return made.result(learning(folder, None), ("val",))
+    with workdir.claimed(folder, made.config):
+        logging.info("training in %s", folder)
+        workdir.write_config(folder, made.config)
+    with output.tracked(folder, made.config) as tracker:
+        result = parts.learn(made, learning, folder, tracker)
+        tracker.summary(result.metrics)
+    return result
+
+
+def _cross_validate(made: Parts) -> Result:
+    """Returns the result of a candidate that folds can be made of, and has read val."""
+    config, memory = made.config, fits_cache()
+    if config.learner.name == NETWORK:
+        unfitted = tuning.as_estimator(config, made.task)
+    else:
+        unfitted = estimators.create(config.learner, made.task, config.seed)
+    learned = estimator.learn(config, made.task, unfitted, made.examples, memory)
+    return made.result(learned, ("val",))
+
+
+def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]:
+    """Returns by name what makes each learner of a table learn.
+
+    Args:
+        config: of kind table.
+        dataset: the table.
+    """
+    table = dataset.table
+    task = tasks.of_column(table.target, table.classes)
+    examples = {
+        split: Examples(table.features.iloc[rows], table.labels[rows])
+        for split, rows in dataset.rows.items()
+    }
+
+    def learn(name: str) -> Result:
+        own = ConfigDict(config.to_dict())
+        own.learner.name = name
+        own.search.grid = config.search.grid.to_dict() or dict(tabular_estimators.GRIDS[name])
+        preparation = tabular_estimators.create_preparation(table.kinds)
+        if name == NETWORK:
+            last = tuning.as_estimator(own, task)
+            unfitted = Pipeline([("preparation", preparation), ("estimator", last)])
+        else:
+            parameters = config.learner.parameters.to_dict()
+            unfitted = tabular_estimators.create(name, table.kinds, task, parameters, config.seed)
+        learned = estimator.learn(own, task, unfitted, examples, fits_cache())
+        learned.extra |= {
+            "kinds": dict(table.kinds),
+            "target": table.target,
+            "classes": list(table.classes),
+        }
+        return Result(own, dataset, task, examples, learned, {})
+
+    return {name: [functools.partial(learn, name)] for name in config.compare.learners}
+
+
+def load_table(config: ConfigDict) -> TableDataset:
+    """Returns the table of a config, split into train and test, and logs what it holds."""
+    table = tabular.load(config.data)
+    rows = tabular.split_rows(table, config.data.seed, config.search.folds)
+    dataset = TableDataset(table, rows, config.data.path or "embedded, synthetic")
+    log_table(table, rows)
+    return dataset
+
+
+def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
+    """Logs what a table holds and what kind each column is taken for."""
+    counts = np.bincount(table.labels)
+    logging.info(
+        "%s: %d rows, target %s: %s",
+        table.name,
+        len(table.labels),
+        table.target,
+        ", ".join(f"{name} {count}" for name, count in zip(table.classes, counts, strict=True)),
+    )
+    if table.unlabelled:
+        logging.warning("left out %d rows whose %s is missing", table.unlabelled, table.target)
+    logging.info("%s", tabular.describe_columns(table))
+    logging.info(
+        "  another kind for a column: --config.data.columns=%s:categorical", next(iter(table.kinds))
+    )
+    logging.info("  train: %d rows, test: %d rows", len(rows["train"]), len(rows["test"]))
+
+
+def outcomes(results: Sequence[Result], by: str, folds: int) -> list[Any]:
+    """Returns for each replicate what candidates are compared by.
+
+    Args:
+        results: the replicates of a candidate.
+        by: which examples choose: `val` or `cross_validation`.
+        folds: of train.
+    """
+    if by == "val":
+        return [result.outcomes("val") for result in results]
+    found = []
+    for result in results:
+        values = estimator.held_out_predictions(result.learned, folds, fits_cache())
+        targets = result.examples["train"].targets
+        predictions = tasks.Predictions(values)
+        found.append(result.task.outcomes(targets, predictions))
+    return found

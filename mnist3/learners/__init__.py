@@ -1,0 +1,101 @@
+"""What learns a task from a dataset: a network, or one of scikit-learn's estimators by name."""
+
+from collections.abc import Callable
+
+import joblib
+from ml_collections import ConfigDict
+
+from mnist3.config import NETWORK
+from mnist3.data import variants
+from mnist3.data.dataset import Dataset
+from mnist3.data.splits import HELD_OUT
+from mnist3.errors import UserError
+from mnist3.estimators import registry
+from mnist3.learners import estimator, network, tuning
+from mnist3.learners.learned import Learned, NetworkView
+from mnist3.tasks import Examples, Task
+from mnist3.tracking import Tracker
+
+__all__ = ["Learned", "NetworkView", "examples_of", "load", "prepare"]
+
+Learn = Callable[[str, Tracker], Learned]
+
+
+def examples_of(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str, Examples]:
+    """Returns what takes part in a task, by split, of the fixed splits that the dataset has.
+
+    Training images come with their shifted copies if the config says so.
+
+    Raises:
+        UserError: if train has nothing to learn from.
+    """
+    found = {}
+    for position, name in enumerate(("train", *HELD_OUT)):
+        split = dataset.splits.get(name)
+        if split is None or not len(split):
+            continue
+        if name == "train" and config.data.get("shifted_copies"):
+            split = variants.split_with_shifted_copies(split)
+        found[name] = task.examples(split, config.data.seed, position)
+    if "train" in found:
+        task.require_learnable(found["train"].targets)
+    return found
+
+
+def prepare(
+    config: ConfigDict,
+    dataset: Dataset,
+    task: Task,
+    examples: dict[str, Examples],
+    memory: joblib.Memory,
+) -> Learn:
+    """Returns what learns in the folder of a run, and goes on there after it was stopped.
+
+    Args:
+        config: of kind numbers or digits.
+        dataset: to learn from.
+        task: to learn.
+        examples: of the task, by split.
+        memory: where what estimators predict is kept.
+
+    Raises:
+        UserError: if the data lack what the learner needs, or it does not fit the task.
+    """
+    if config.learner.name != NETWORK:
+        made = registry.create(config.learner, task, config.seed)
+        for name in ("train", *HELD_OUT):
+            if name not in examples:
+                raise UserError(
+                    f"{dataset.name} has no {name} images here, which the task {task.name} needs; "
+                    "set config.data.val_fraction above 0."
+                )
+        return lambda folder, tracker: estimator.learn(config, task, made, examples, memory)
+    run = network.create(config, task, dataset)
+
+    def learn(folder: str, tracker: Tracker) -> Learned:
+        found = tuning.tune(config, task, examples, memory)
+        tuned = network.create(found.config, task, dataset) if found.results else run
+        network.log_layers(tuned)
+        learned = network.learn(
+            tuned, dataset, examples.get("train"), examples["val"], folder, tracker
+        )
+        return learned.with_search(found.results, found.seconds)
+
+    return learn
+
+
+def load(config: ConfigDict, task: Task, folder: str, checkpoint: str = "best") -> Learned:
+    """Returns what a run has learned.
+
+    Args:
+        config: of the run.
+        task: that it learned.
+        folder: workdir of the run.
+        checkpoint: of a network: `best`, `latest` or the number of an epoch.
+
+    Raises:
+        UserError: if it is not there or cannot be read.
+    """
+    if config.learner.name != NETWORK:
+        return estimator.load(task, folder)
+    return network.load(config, task, folder, checkpoint)

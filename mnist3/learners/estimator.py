@@ -1,0 +1,358 @@
+"""Scikit-learn's estimators as learners: what they predict is worked out once and kept.
+
+A fit that another run made is taken from the cache, which keeps predictions and not estimators: a
+forest, or the nearest neighbours, who are the data, may be larger than the data. The estimator
+itself is fitted again where it has to be saved.
+"""
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import cross_val_predict
+from threadpoolctl import threadpool_limits
+
+from mnist3.errors import UserError
+from mnist3.estimators import registry
+from mnist3.evaluation.words import settings_text
+from mnist3.files import replacing
+from mnist3.learners import progress
+from mnist3.learners.cached import CachedEstimator, Inputs, estimator_key, fingerprint
+from mnist3.learners.learned import NetworkView
+from mnist3.learners.search import search
+from mnist3.tasks import Examples, Predictions, Task
+from mnist3.tasks.estimated import last_step
+
+MODEL_FILE = "model.skops"  # in the folder of a run
+SMALL = 10_000  # training rows; below, OpenMP's threads wait for each other longer than they work
+
+
+class Fit(NamedTuple):
+    """What the cache keeps of a fit.
+
+    Attributes:
+        predictions: of the inputs that were asked about.
+        seconds: that the fit took when it was made.
+        loss_curve: mean training loss of each pass over the data; empty without.
+    """
+
+    predictions: Predictions
+    seconds: float
+    loss_curve: tuple[float, ...]
+
+
+@dataclasses.dataclass
+class Estimator:
+    """A fitted estimator; see `mnist3.learners.learned.Learned`.
+
+    Attributes:
+        task: that was learned.
+        name: of the estimator in the registry.
+        parameters: its settings that are not its defaults, those that a search chose among them.
+        training: the entry `train` of metrics.json.
+        search_results: what the search tried; None without one.
+        loss_curve: mean training loss of each pass over the data; empty without.
+        unfitted: the estimator with its settings.
+        train: what it is fitted to; None of one that was loaded.
+        fitted: the estimator; None as long as the cache has what it predicts.
+        known: predictions that the cache has, by the fingerprint of their inputs.
+        extra: plain data saved beside the estimator.
+    """
+
+    task: Task
+    name: str
+    parameters: dict[str, Any]
+    training: dict[str, Any]
+    search_results: dict[str, Any] | None
+    loss_curve: Sequence[float]
+    unfitted: BaseEstimator
+    train: Examples | None
+    fitted: BaseEstimator | None
+    known: dict[str, Predictions]
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    history = ()
+
+    def fit(self) -> BaseEstimator:
+        """Returns the fitted estimator, which is fitted now if the cache had its predictions."""
+        if self.fitted is None:
+            with working(self.name, f"{self.name}, {len(self.train.targets):,} training examples"):
+                features = features_of(self.train.inputs, self.unfitted)
+                self.fitted = clone(self.unfitted).fit(features, flat(self.train.targets))
+        return self.fitted
+
+    def predict(self, inputs: Any, targets: Any = None) -> Predictions:
+        """Returns the predictions of images or rows."""
+        del targets
+        features = features_of(inputs, self.unfitted)
+        key = fingerprint(features)
+        if key not in self.known:
+            return self.task.of_estimator(self.fit(), features)
+        return self.known[key]
+
+    def save(self, folder: str) -> None:
+        """Saves the fitted estimator."""
+        content = {
+            "estimator": self.fit(),
+            "name": self.name,
+            "parameters": self.parameters,
+            "training": self.training,
+            "loss_curve": list(self.loss_curve),
+            "search_results": self.search_results,
+            **self.extra,
+        }
+        with replacing(os.path.join(folder, MODEL_FILE), "wb") as file:
+            joblib.dump(content, file, compress=3)
+
+    def network(self, inputs: np.ndarray) -> NetworkView | None:
+        """Returns the network behind scikit-learn's interface, if it sees images."""
+        fitted = last_step(self.fit()) if hasattr(last_step(self.unfitted), "network") else None
+        if fitted is None:
+            return None
+        view = NetworkView(*fitted.network(features_of(inputs, self.unfitted)))
+        return view if view.inputs.ndim == 3 else None
+
+
+def learn(
+    config: ConfigDict,
+    task: Task,
+    estimator: BaseEstimator,
+    examples: dict[str, Examples],
+    memory: joblib.Memory,
+) -> Estimator:
+    """Returns an estimator fitted to train, its settings searched there first if need be.
+
+    Args:
+        config: with the sections learner and search, and a seed.
+        task: to learn.
+        estimator: not fitted.
+        examples: of train, and of what is held out.
+        memory: where predictions are kept.
+
+    Raises:
+        UserError: if the estimator refuses its settings or the data.
+    """
+    name, train = config.learner.name, examples["train"]
+    inputs = Inputs(features_of(train.inputs, estimator))
+    targets = flat(train.targets)
+    estimator, chosen, results, search_seconds = _choose(
+        config, task, estimator, inputs, targets, memory
+    )
+    parts = {
+        split: features_of(each.inputs, estimator)
+        for split, each in examples.items()
+        if split != "train"
+    }
+    asked = Inputs(_joined(list(parts.values())))
+    with working(name, f"{name}, {len(inputs):,} training examples"):
+        fit, fitted = _fit(memory, task, estimator, inputs, targets, asked)
+    how = "taken from the cache, which took" if fitted is None else "in"
+    logging.info("%s fitted to %d examples, %s %.1f s", name, len(inputs), how, fit.seconds)
+    known, start = {}, 0
+    for features in parts.values():
+        rows = slice(start, start := start + len(features))
+        known[fingerprint(features)] = fit.predictions.of(rows)
+    return Estimator(
+        task=task,
+        name=name,
+        parameters=chosen,
+        training={"n": len(inputs), "seconds": fit.seconds, "search_seconds": search_seconds},
+        search_results=results,
+        loss_curve=fit.loss_curve,
+        unfitted=estimator,
+        train=train,
+        fitted=fitted,
+        known=known,
+    )
+
+
+def load(task: Task, folder: str) -> Estimator:
+    """Returns the estimator of a run.
+
+    Args:
+        task: that it learned.
+        folder: workdir of the run.
+
+    Raises:
+        UserError: if there is none, or it cannot be read.
+    """
+    path = os.path.join(folder, MODEL_FILE)
+    try:
+        content = joblib.load(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no {MODEL_FILE}; give --workdir the folder of a finished run."
+        ) from error
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read ({' '.join(repr(error).split())}); train the run anew."
+        ) from error
+    fitted = content.pop("estimator")
+    said = {name: content.pop(name) for name in ("name", "parameters", "training", "loss_curve")}
+    return Estimator(
+        task=task,
+        **said,
+        search_results=content.pop("search_results"),
+        unfitted=fitted,
+        train=None,
+        fitted=fitted,
+        known={},
+        extra=content,
+    )
+
+
+def held_out_predictions(learned: Estimator, folds: int, memory: joblib.Memory) -> np.ndarray:
+    """Returns what the estimator predicts of each training example when its fold is left out.
+
+    Folds are stratified where targets are classes, and not shuffled.
+    """
+    inputs = Inputs(features_of(learned.train.inputs, learned.unfitted))
+    cached = CachedEstimator(learned.unfitted, inputs, memory)
+    with working(learned.name, f"{learned.name} in {folds} folds"):
+        predicted = cross_val_predict(cached, inputs.rows, flat(learned.train.targets), cv=folds)
+    return predicted.reshape(len(predicted), *np.shape(learned.train.targets)[1:])
+
+
+def features_of(inputs: Any, estimator: BaseEstimator) -> Any:
+    """Returns inputs as an estimator takes them: images as rows of pixels, tables as they are.
+
+    Networks take bytes; for scikit-learn's own, which would copy bytes again and again, and for
+    grey levels above 255, it is float32.
+    """
+    if not isinstance(inputs, np.ndarray):
+        return inputs
+    pixels = inputs.reshape(len(inputs), -1)
+    takes_bytes = hasattr(last_step(estimator), "network") and pixels.dtype == np.uint8
+    return pixels if takes_bytes else pixels.astype(np.float32)
+
+
+def flat(targets: np.ndarray) -> np.ndarray:
+    """Returns targets as estimators take them: images as rows of pixels."""
+    return targets.reshape(len(targets), -1) if targets.ndim > 2 else targets
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
+
+    return pd.concat(parts)
+
+
+def _choose(
+    config: ConfigDict,
+    task: Task,
+    estimator: BaseEstimator,
+    inputs: Inputs,
+    targets: np.ndarray,
+    memory: joblib.Memory,
+) -> tuple[BaseEstimator, dict[str, Any], dict[str, Any] | None, float]:
+    """Returns the estimator with its settings, those changed, the search's results and seconds."""
+    name, changed = config.learner.name, changed_parameters(config, task)
+    if config.search.method == "none":
+        return estimator, changed, None, 0.0
+    started = time.perf_counter()
+    with working(name, f"searching settings of {name}"), few_threads(len(inputs)):
+        found = search(estimator, config.search, inputs, targets, config.seed, memory, task.scoring)
+    best = {key.rpartition("__")[2]: value for key, value in found.best_params_.items()}
+    seconds = time.perf_counter() - started
+    logging.info(
+        "%s: %s in %d folds with %s, the best of %d tried in %.1f s",
+        name,
+        f"{task.scoring.replace('_', ' ')} {found.best_score_:.4f}",
+        config.search.folds,
+        settings_text(best),
+        len(found.cv_results_["params"]),
+        seconds,
+    )
+    tuned = clone(estimator).set_params(**found.best_params_)
+    return tuned, changed | best, found.cv_results_, seconds
+
+
+def changed_parameters(config: ConfigDict, task: Task) -> dict[str, Any]:
+    """Returns the parameters of a config's estimator that are not its defaults."""
+    parameters = config.learner.get("parameters", {})
+    defaults = registry.defaults(config.learner.name, task)
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in defaults or value != defaults[name]
+    }
+
+
+def few_threads(rows: int) -> contextlib.AbstractContextManager:
+    """Keeps OpenMP to one thread where there are few rows."""
+    return threadpool_limits(1, "openmp") if rows < SMALL else contextlib.nullcontext()
+
+
+def _fit(
+    memory: joblib.Memory,
+    task: Task,
+    estimator: BaseEstimator,
+    train: Inputs,
+    targets: np.ndarray,
+    asked: Inputs,
+) -> tuple[Fit, BaseEstimator | None]:
+    """Returns what a fit gives, from the cache if it is there, and the estimator if it is not."""
+    made: list[BaseEstimator] = []
+    values = {
+        "estimator": estimator,
+        "train": train,
+        "targets": targets,
+        "asked": asked,
+        "task": task,
+        "made": made,
+    }
+    key = (
+        estimator_key(estimator),
+        (train.fingerprint, fingerprint(targets), asked.fingerprint),
+        (type(task).__name__, len(task.classes)),
+    )
+    fit = memory.cache(_fit_and_predict, ignore=list(values))(*key, **values)
+    return fit, made[0] if made else None
+
+
+def _fit_and_predict(
+    estimator_key: str,
+    data_keys: tuple[str, str, str],
+    task_key: tuple[str, int],
+    *,
+    estimator: BaseEstimator,
+    train: Inputs,
+    targets: np.ndarray,
+    asked: Inputs,
+    task: Task,
+    made: list[BaseEstimator],
+) -> Fit:
+    """Fits and predicts; the first three arguments are what joblib remembers it by."""
+    started = time.perf_counter()
+    fitted = clone(estimator).fit(train.values, targets)
+    seconds = time.perf_counter() - started
+    made.append(fitted)
+    curve = tuple(getattr(last_step(fitted), "loss_curve_", ()))
+    return Fit(task.of_estimator(fitted, asked.values), seconds, curve)
+
+
+@contextlib.contextmanager
+def working(name: str, what: str) -> Iterator[None]:
+    """Tells what takes long, and in one sentence what an estimator does not take.
+
+    Raises:
+        UserError: with what the estimator said, if it refuses its settings or the data.
+    """
+    try:
+        with progress.telling(what):
+            yield
+    except ValueError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(
+            f"{name} cannot learn this ({reason}); change config.learner.parameters or the data."
+        ) from error

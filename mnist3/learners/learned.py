@@ -1,0 +1,66 @@
+"""What a learner leaves, whatever it is: the seam between learning and everything after it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import optax
+from flax import linen as nn
+
+from mnist3.tasks import Predictions, Task
+
+
+class NetworkView(NamedTuple):
+    """A network with its parameters, to look at what it does.
+
+    Attributes:
+        module: from images with ink from 0 to 1 to logits.
+        params: its parameters.
+        inputs: the first images as the module sees them, float32 ink.
+    """
+
+    module: nn.Module
+    params: optax.Params
+    inputs: np.ndarray
+
+
+class Learned(Protocol):
+    """A task learned from a dataset.
+
+    Attributes:
+        task: that was learned.
+        name: of the model or the estimator.
+        parameters: how many numbers a network has, or an estimator's settings that are not its
+            defaults.
+        training: the entry `train` of metrics.json.
+        history: a line an epoch; empty of what has no epochs.
+        loss_curve: mean training loss of each pass over the data; empty without.
+        search_results: what a search of settings tried, as scikit-learn's `cv_results_`; None
+            without a search.
+    """
+
+    task: Task
+    name: str
+    parameters: int | dict[str, Any]
+    training: dict[str, Any]
+    history: Sequence[dict[str, Any]]
+    loss_curve: Sequence[float]
+    search_results: dict[str, Any] | None
+
+    def predict(self, inputs: Any, targets: Any = None) -> Predictions:
+        """Returns the predictions of inputs, on the host.
+
+        Args:
+            inputs: as in the examples of the task.
+            targets: of these, where they are known: a network then gives their likelihoods.
+        """
+
+    def save(self, folder: str) -> None:
+        """Saves into the folder of a run all that `mnist3.learners.load` needs."""
+
+    def network(self, inputs: np.ndarray) -> NetworkView | None:
+        """Returns the network that sees images; None where there is none.
+
+        Args:
+            inputs: as in the examples of the task.
+        """

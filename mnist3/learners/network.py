@@ -1,0 +1,213 @@
+"""A network as a learner: trained in the folder of a run, where it goes on after it was stopped."""
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from absl import logging
+from ml_collections import ConfigDict
+
+from mnist3 import config as configs
+from mnist3 import models
+from mnist3.data.dataset import Dataset
+from mnist3.errors import UserError
+from mnist3.files import replacing
+from mnist3.learners.learned import NetworkView
+from mnist3.models.committee import first_network
+from mnist3.tasks import Examples, Predictions, Task
+from mnist3.tracking import Tracker, read_history
+from mnist3.training import loop, program
+from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.run import Run, assemble
+
+TUNED_FILE = "tuned.json"  # the config with what a search chose, in the folder of a run
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A trained network; see `mnist3.learners.learned.Learned`.
+
+    Attributes:
+        run: the parts of its training.
+        params: to predict with, on the host.
+        history: a line an epoch.
+        epoch: of the checkpoint.
+        search_results: what the search for its settings tried; None without one.
+        search_seconds: that it took.
+    """
+
+    run: Run
+    params: optax.Params
+    history: list[dict[str, Any]]
+    epoch: int
+    search_results: dict[str, Any] | None = None
+    search_seconds: float = 0.0
+
+    loss_curve = ()
+
+    @property
+    def task(self) -> Task:
+        """That was learned."""
+        return self.run.task
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.run.config.model.name
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the parameters hold."""
+        return models.parameter_count(self.params)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The entry `train` of metrics.json."""
+        last = self.history[-1]
+        images_seen = last["step"] * self.run.config.training.batch_size
+        return {
+            "seconds": last["seconds"],
+            "compile_seconds": last["compile_seconds"],
+            "examples_per_second": images_seen / last["train_seconds"],
+            "epochs": len(self.history),
+            "steps": last["step"],
+            "checkpoint_epoch": self.epoch,
+            **({"search_seconds": self.search_seconds} if self.search_results else {}),
+        }
+
+    @functools.cached_property
+    def _read_split(self):
+        run = self.run
+        return program.create_read_split(run.model, run.task, run.mesh, run.config.evaluation.shift)
+
+    @functools.cached_property
+    def _placed_params(self) -> optax.Params:
+        return program.replicate(self.params, self.run.mesh)
+
+    def predict(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> Predictions:
+        """Returns the predictions of images, on the host."""
+        split = program.put_split(inputs, targets, self.run.mesh)
+        return jax.device_get(self._read_split(self._placed_params, split, len(inputs)))
+
+    def with_search(self, results: dict[str, Any] | None, seconds: float) -> "Network":
+        """Returns the network with what the search for its settings gave."""
+        return dataclasses.replace(self, search_results=results, search_seconds=seconds)
+
+    def save(self, folder: str) -> None:
+        """Saves settings that a search chose; the checkpoints stand in the folder already."""
+        if self.search_results is not None:
+            with replacing(os.path.join(folder, TUNED_FILE)) as file:
+                file.write(configs.to_json(self.run.config))
+
+    def network(self, inputs: np.ndarray) -> NetworkView:
+        """Returns one network, the first of an ensemble, and images as it sees them."""
+        ink = np.asarray(inputs / np.float32(255), np.float32)
+        return NetworkView(*first_network(self.run.model, self.params), ink)
+
+
+def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:
+    """Returns the parts of a training.
+
+    Raises:
+        UserError: if the data lack what training needs, or the devices cannot share a batch.
+    """
+    for needed in ("train", "val"):
+        if needed not in dataset.splits and not (needed == "train" and dataset.stream):
+            raise UserError(
+                f"{dataset.name} has no {needed} split here, which training needs; add the folder "
+                f"{needed}/ to its images or choose another config.data.name."
+            )
+    examples = examples_of_epoch(config, dataset)
+    if examples < config.training.batch_size:
+        raise UserError(
+            f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
+            f"{examples} images; give a batch size of at most that."
+        )
+    run = assemble(config, task, examples)
+    program.require_even_shares(config, run.mesh)
+    return run
+
+
+def examples_of_epoch(config: ConfigDict, dataset: Dataset) -> int:
+    """Returns how many training images an epoch has, composed or fixed."""
+    return config.data.train_examples if dataset.stream else len(dataset.splits["train"])
+
+
+def learn(
+    run: Run, dataset: Dataset, train: Examples | None, val: Examples, folder: str, tracker: Tracker
+) -> Network:
+    """Trains for the epochs that a run has left, and returns the best checkpoint.
+
+    Args:
+        run: the parts of the training.
+        dataset: with what training images are composed from, where they are.
+        train: fixed training examples; None where they are composed.
+        val: to choose the checkpoint by.
+        folder: workdir of the run, which has its config.
+        tracker: of the run.
+
+    Raises:
+        UserError: if the loss is not finite.
+    """
+    checkpoints = Checkpoints(folder)
+    try:
+        epoch = checkpoints.latest() or 0
+        history = read_history(folder, epoch)
+        if epoch:
+            logging.info("going on after epoch %d of %d", epoch, run.epochs)
+        tracker.resume(epoch)
+        if not loop.finished(run, history):
+            shapes = run.state_shapes()
+            state = checkpoints.restore(epoch, shapes) if epoch else run.initial_state()
+            data = dataset.stream or run.task.network_examples(train)
+            loop.train(run, data, val, dataset.composition, state, history, checkpoints, tracker)
+        checkpoints.wait()
+        return _restore(run, checkpoints, folder, "best")
+    finally:
+        checkpoints.close()
+
+
+def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Network:
+    """Returns the network of a run.
+
+    Args:
+        config: of the run.
+        task: that it learned.
+        folder: workdir of the run.
+        checkpoint: `best`, `latest` or the number of an epoch.
+
+    Raises:
+        UserError: if there is no such checkpoint.
+    """
+    checkpoints = Checkpoints(folder, read_only=True)
+    tuned = os.path.join(folder, TUNED_FILE)
+    if os.path.exists(tuned):
+        with open(tuned) as file:
+            config = configs.from_json(file.read())
+    try:
+        run = assemble(config, task, config.training.batch_size)
+        return _restore(run, checkpoints, folder, checkpoint)
+    finally:
+        checkpoints.close()
+
+
+def _restore(run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str) -> Network:
+    epoch = checkpoints.resolve(checkpoint)
+    history = read_history(folder, checkpoints.resolve("latest"))
+    state = checkpoints.restore(epoch, run.state_shapes())
+    return Network(run, jax.device_get(state.inference_params), history, epoch)
+
+
+def log_layers(run: Run) -> None:
+    """Logs the layers of the model and how many parameters it has."""
+    table = run.model.tabulate(
+        jax.random.key(0),
+        np.zeros((1, *run.size), np.float32),
+        console_kwargs={"width": 100, "force_terminal": False},
+    )
+    parameters = models.parameter_count(run.state_shapes().params)
+    logging.info("%s: %d parameters%s", run.config.model.name, parameters, table)

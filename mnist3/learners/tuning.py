@@ -1,0 +1,88 @@
+"""The search for a network's settings by cross-validation, behind scikit-learn's interface."""
+
+import time
+from typing import Any, NamedTuple
+
+import joblib
+from ml_collections import ConfigDict
+from sklearn.base import BaseEstimator
+
+from mnist3 import estimators
+from mnist3.learners.cached import Inputs
+from mnist3.learners.estimator import features_of, flat, working
+from mnist3.learners.search import search
+from mnist3.tasks import Examples, Task
+
+SECTIONS = ("model", "optimizer", "augmentation", "training")
+
+
+class Found(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        config: with the best settings at their places.
+        results: scikit-learn's `cv_results_`; None without a search.
+        seconds: that it took.
+    """
+
+    config: ConfigDict
+    results: dict[str, Any] | None
+    seconds: float
+
+
+def tune(
+    config: ConfigDict, task: Task, examples: dict[str, Examples], memory: joblib.Memory
+) -> Found:
+    """Returns a network's config with the settings that cross-validation on train found best."""
+    if config.get("search", {}).get("method", "none") == "none":
+        return Found(config, None, 0.0)
+    started = time.perf_counter()
+    estimator = as_estimator(config, task)
+    train = examples["train"]
+    inputs = Inputs(features_of(train.inputs, estimator))
+    with working(config.learner.name, "searching settings of the network"):
+        found = search(
+            estimator,
+            config.search,
+            inputs,
+            flat(train.targets),
+            config.seed,
+            memory,
+            task.scoring,
+        )
+    best = with_settings(config, found.best_params_)
+    return Found(best, found.cv_results_, time.perf_counter() - started)
+
+
+def as_estimator(config: ConfigDict, task: Task) -> BaseEstimator:
+    """Returns a network behind scikit-learn's interface, with the settings of a config."""
+    estimator = task.network_estimator(estimators)()
+    known = estimator.get_params(deep=False)
+    settings = {
+        name: value
+        for section in SECTIONS
+        if section in config
+        for name, value in config[section].items()
+        if name in known and name != "name"
+    }
+    settings["epochs"] = config.training.epochs or "auto"
+    settings["optimizer"] = config.optimizer.name
+    settings["random_state"] = config.seed
+    if "model" in known:
+        settings["model"] = config.model.name
+    settings |= {
+        name: value for name, value in task.estimator_parameters().items() if name in known
+    }
+    return estimator.set_params(**settings)
+
+
+def with_settings(config: ConfigDict, settings: dict[str, Any]) -> ConfigDict:
+    """Returns a config in which the settings of a network's estimator stand at their places."""
+    changed = ConfigDict(config.to_dict())
+    for name, value in settings.items():
+        if name in ("model", "optimizer"):
+            changed[name].name = value
+            continue
+        section = next(each for each in SECTIONS if each in config and name in config[each])
+        changed[section][name] = value
+    return changed

@@ -1,0 +1,172 @@
+"""The page, the pictures and the console table of a comparison."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mnist3.comparisons import Compared
+from mnist3.data.splits import HELD_OUT
+from mnist3.evaluation import curves
+from mnist3.evaluation.selection import TESTS
+from mnist3.evaluation.words import metric_text, settings_text, value_text
+from mnist3.reporting import classification_figures, pages, pictures, report, study_figures
+from mnist3.reporting.console import aligned
+
+WHERE = {"val": "val", "cross_validation": "cross-validation on train"}
+COMPARED = {
+    "accuracy": "right",
+    "exact_match": "every digit right",
+    "mse": "mean squared error (squared grey levels)",
+}
+OF_WINNER = ("confusion", "roc", "importance", "class_balance", "search")
+FLATTERED = (
+    "settings were chosen by the same folds, so cross-validation flatters a little; test does not"
+)
+
+
+def draw_all(compared: Compared) -> dict[str, Figure]:
+    """Returns the pictures of a comparison by name, in reading order."""
+    winner, words = compared.winner, compared.winner.dataset.example_word
+    about = f"{winner.data}, {WHERE[compared.by]}"
+    drawn = {"comparison": study_figures.comparison(compared.selection, about, words)}
+    drawn |= _curves(compared)
+    for name, key in pictures.names(winner).items():
+        if name in OF_WINNER and name not in drawn:
+            drawn[name] = pictures.PICTURES[key](winner)
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _curves(compared: Compared) -> dict[str, Figure]:
+    """Returns the curves of detectors side by side, of those that give scores."""
+    scored = {}
+    for rival in compared.selection.rivals:
+        result = compared.results[rival.name][0]
+        examples, predictions = result.shown
+        found = result.task.detectors(examples.targets, predictions)
+        if len(found) == 1:
+            [(what, scored[rival.name])] = found.items()
+    truths = [truth for truth, _ in scored.values()]
+    if not scored or not 0 < truths[0].sum() < len(truths[0]):
+        return {}
+    winner = compared.winner
+    about = f"{what} in {winner.data}, {winner.split}"
+    rocs = {name: curves.roc(*each) for name, each in scored.items()}
+    precisions = {name: curves.precision_recall(*each) for name, each in scored.items()}
+    return {
+        "precision_recall": classification_figures.precision_recall_curves(precisions, about),
+        "roc": classification_figures.roc_curves(rocs, about, winner.dataset.example_word),
+    }
+
+
+def page(compared: Compared) -> report.Page:
+    """Returns what there is to say of a comparison."""
+    metrics, winner = compared.metrics, compared.winner
+    shown = next(split for split in ("test", "val") if split in metrics)
+    words = winner.dataset.example_word
+    return report.Page(
+        title=f"Comparison on {winner.data}",
+        headline=f"{metrics['model']['name']}: {winner.task.headline(metrics[shown])}",
+        explanation=(
+            f"{winner.task.explanation(metrics[shown], shown, words)} The winner was chosen by "
+            f"{WHERE[compared.by]}. {ties_text(metrics)}"
+        ),
+        facts=[
+            *winner.task.facts(),
+            *pages.data_facts(metrics["dataset"]),
+            *([("mind", FLATTERED)] if _tuned(compared) else []),
+            *pages.environment_facts(metrics["environment"]),
+        ],
+        table_title="Candidates, best first (in brackets 95 % intervals)",
+        columns=list(metrics["candidates"]),
+        rows=_rows(compared),
+    )
+
+
+def _rows(compared: Compared) -> list[tuple[str, list[str]]]:
+    """Returns what the table of the page says of each candidate, the winner first."""
+    metrics = compared.metrics
+    lines, metric = metrics["candidates"], metrics["metric"]
+    chosen = [line["chosen_by"] for line in lines.values()]
+    measured = [
+        (
+            f"{split}: {metric_text(name)}",
+            [value_text(line[split], name) for line in lines.values()],
+        )
+        for split in HELD_OUT
+        if split in metrics
+        for name in compared.winner.task.metrics
+        if any(isinstance(line[split].get(name), float) for line in lines.values())
+    ]
+    return [
+        (
+            f"{COMPARED[metric]}, {WHERE[compared.by]}",
+            [value_text(each, metric) for each in chosen],
+        ),
+        ("behind the winner", [value_text(each, "behind") for each in chosen]),
+        (f"p-value ({TESTS[metric]}, Holm)", [p_text(each["p_value"]) for each in chosen]),
+        *measured,
+        ("training examples", [f"{line['train_examples']:,}" for line in lines.values()]),
+        ("seconds of the first fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
+        ("parameters", [_parameters_text(line["parameters"]) for line in lines.values()]),
+    ]
+
+
+def _tuned(compared: Compared) -> bool:
+    return compared.by == "cross_validation" and any(
+        result.learned.search_results is not None
+        for results in compared.results.values()
+        for result in results
+    )
+
+
+def p_text(p_value: float) -> str:
+    """Returns a p-value as text; the smallest that a float can hold is not quite 0."""
+    return f"{p_value:.2g}" if p_value else "< 1e-300"
+
+
+def _parameters_text(parameters: Mapping[str, Any] | int) -> str:
+    """Returns an estimator's settings, or how many parameters a network has, as text."""
+    return f"{parameters:,}" if isinstance(parameters, int) else settings_text(parameters)
+
+
+def ties_text(metrics: Mapping[str, Any]) -> str:
+    """Returns a sentence on who cannot be told apart from the winner."""
+    tied, test = metrics["tied"], TESTS[metrics["metric"]]
+    if not tied:
+        return f"Each of the others is worse ({test}, 5 %, Holm's correction)."
+    return f"Cannot be told apart from it ({test}, 5 %, Holm's correction): {', '.join(tied)}."
+
+
+def text(compared: Compared, folder: str) -> str:
+    """Returns what each candidate reaches, and where the files of the run are."""
+    metrics = compared.metrics
+    by, metric, lines = WHERE[compared.by], metrics["metric"], metrics["candidates"]
+    headline = compared.winner.task.metrics[0]
+    held_out = [f"test {metric_text(headline)}"] if "test" in metrics else []
+    rows = [("  candidate", by[:16], "behind the winner", "p", *held_out, "train", "fit")]
+    for name, line in lines.items():
+        chosen = line["chosen_by"]
+        mark = "*" if name == metrics["model"]["name"] else "=" if chosen["tied"] else " "
+        rows.append(
+            (
+                f"{mark} {name}",
+                value_text(chosen, metric),
+                value_text(chosen, "behind"),
+                "" if mark == "*" else p_text(chosen["p_value"]),
+                *([value_text(line["test"], headline)] if held_out else []),
+                f"{line['train_examples']:,}",
+                f"{line['fit_seconds']:.1f} s",
+            )
+        )
+    flattered = [FLATTERED] if _tuned(compared) else []
+    return "\n".join(
+        [
+            f"\ntask {metrics['task']}, {pages.data_text(metrics['dataset'])}: "
+            f"{COMPARED[metric]} by {by}; in brackets 95 % intervals",
+            aligned(rows),
+            f"* the winner. {ties_text(metrics)}",
+            *flattered,
+            f"files in {folder}",
+        ]
+    )

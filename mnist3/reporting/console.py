@@ -1,0 +1,41 @@
+"""What a run prints at its end."""
+
+from collections.abc import Sequence
+
+from mnist3.data.splits import HELD_OUT
+from mnist3.evaluation.words import metric_text, value_text
+from mnist3.reporting import pages
+from mnist3.results import Result
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Returns rows of cells as a table, its first columns flush left and the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    ways = [str.ljust] * left + [str.rjust] * (len(widths) - left)
+    lines = (
+        "   ".join(way(cell, width) for way, cell, width in zip(ways, row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def result_text(result: Result, folder: str) -> str:
+    """Returns what a run reached, and where its files are."""
+    metrics = result.metrics
+    splits = [split for split in HELD_OUT if split in metrics]
+    words = result.dataset.example_word
+    shown = [
+        name
+        for name in result.task.metrics
+        if any(isinstance(metrics[split].get(name), float) for split in splits)
+    ]
+    rows = [("", *(f"{split} ({metrics[split]['n']:,} {words})" for split in splits))]
+    rows += [
+        (metric_text(name), *(value_text(metrics[split], name) for split in splits))
+        for name in shown
+    ]
+    return (
+        f"\n{result.learned.name} ({pages.parameters_text(result)}), task {result.task.name}, "
+        f"{pages.data_text(metrics['dataset'])}\n{aligned(rows)}\n"
+        f"in brackets 95 % intervals; {pages.training_text(metrics['train'])}; files in {folder}"
+    )

@@ -1,0 +1,126 @@
+"""What the page of a result says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mnist3.data.splits import HELD_OUT
+from mnist3.evaluation.error_analysis import Confused
+from mnist3.evaluation.words import metric_text, plain_text, settings_text, value_text
+from mnist3.reporting import report, tables
+from mnist3.results import Result
+
+
+def result_page(result: Result) -> report.Page:
+    """Returns what there is to say of a result."""
+    metrics, task = result.metrics, result.task
+    splits = [split for split in HELD_OUT if split in metrics]
+    last = splits[-1]
+    names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
+    epochs = [_flat(line) for line in result.learned.history]
+    columns = list(dict.fromkeys(name for line in epochs for name in line))
+    return report.Page(
+        title=f"{result.learned.name} on {result.data}",
+        headline=task.headline(metrics[last]),
+        explanation=task.explanation(metrics[last], last, result.dataset.example_word),
+        facts=[
+            *task.facts(),
+            *data_facts(metrics["dataset"]),
+            ("model", f"{result.learned.name}, {parameters_text(result)}"),
+            ("training", training_text(metrics["train"])),
+            *environment_facts(metrics["environment"]),
+        ],
+        table_title="Metrics by split (in brackets 95 % intervals)",
+        columns=splits,
+        rows=[
+            (metric_text(name), [value_text(metrics[split], name) for split in splits])
+            for name in names
+            if not name.endswith("_ci95") and name != "most_confused"
+        ],
+        tables=confusions(result),
+        epoch_columns=[name.replace("_", " ") for name in columns],
+        epoch_rows=[[plain_text(line.get(name)) for name in columns] for line in epochs],
+    )
+
+
+def confusions(result: Result) -> list[pd.DataFrame]:
+    """Returns the table of the classes most often taken for others; none without such a mistake."""
+    said = result.measured.get("val", {}).get("most_confused", ())
+    found = [Confused(**each) for each in said]
+    about = f"Most confused by {result.about}"
+    return [tables.of_confusions(found, result.task.classes, about)] if found else []
+
+
+def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns what a report says of the data: the entry `dataset` of metrics.json."""
+    facts = [("dataset", dataset["name"]), ("source", source_words(dataset["source"]))]
+    protocol = ", ".join(
+        f"{what.replace('_', ' ')} {how}" for what, how in dataset["protocol"].items()
+    )
+    facts.append(("protocol", f"{protocol} between the splits"))
+    if "rows" in dataset:
+        facts += [
+            (
+                "rows",
+                f"{dataset['rows']:,}, and {dataset['unlabelled']:,} left out without a label",
+            ),
+            ("columns", ", ".join(f"{name} ({kind})" for name, kind in dataset["columns"].items())),
+        ]
+    return [*facts, ("fingerprint", dataset["fingerprint"])]
+
+
+def data_text(dataset: Mapping[str, Any]) -> str:
+    """Returns in a line what the data are and what their splits share."""
+    protocol = ", ".join(
+        f"{what.replace('_', ' ')} {how}" for what, how in dataset["protocol"].items()
+    )
+    return f"{dataset['name']}, source {dataset['source']}, {protocol}"
+
+
+def source_words(source: str) -> str:
+    """Returns what a source is called in prose."""
+    return report.SOURCE_WORDS.get(source, source)
+
+
+def parameters_text(result: Result) -> str:
+    """Returns how many parameters a network has, or an estimator's settings, as text."""
+    parameters = result.learned.parameters
+    if isinstance(parameters, int):
+        return f"{parameters:,} parameters"
+    return f"with {settings_text(parameters)}"
+
+
+def training_text(train: Mapping[str, Any]) -> str:
+    """Returns how a learner was trained: the entry `train` of metrics.json."""
+    seconds = train.get("search_seconds", 0.0)
+    searched = f" after {seconds:.1f} s of searching settings" if seconds else ""
+    if "epochs" not in train:
+        return f"fitted to {train['n']:,} examples in {train['seconds']:.1f} s{searched}"
+    return (
+        f"trained {train['epochs']} epochs, {train['steps']:,} steps, in "
+        f"{train['seconds']:.1f} s (and {train['compile_seconds']:.1f} s to compile), "
+        f"{train['examples_per_second']:,.0f} images a second{searched}"
+    )
+
+
+def environment_facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns where and with what a result was made."""
+    versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
+    return [
+        ("processor", f"{environment['processor']} ({environment['instruction_set']})"),
+        ("devices", environment["devices"]),
+        ("versions", versions),
+        ("commit", environment["commit"] or "not in a checkout"),
+        ("date", environment["date"]),
+    ]
+
+
+def _flat(line: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name} {inner}": number for inner, number in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -1,0 +1,399 @@
+"""The pictures of a result: which there are, and what goes into each.
+
+A picture is a function from a result to a figure, or to None where there is nothing to show, and a
+line in `PICTURES`. All but class balance are of val where there is a val: who looks for mistakes in
+order to mend them must not look at test.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from mnist3.data import augmentation
+from mnist3.errors import UserError
+from mnist3.evaluation import curves, error_analysis, inspection
+from mnist3.evaluation.classification import confusion as count_confusions
+from mnist3.evaluation.words import settings_text
+from mnist3.reporting import (
+    classification_figures,
+    figures,
+    image_figures,
+    study_figures,
+)
+from mnist3.results import Result
+
+COPIES = 6  # of an image that is augmented
+LOOKED_AT = 4  # images with the pixels that speak for what was predicted
+SHOWN = 24  # images of a gallery
+WANTED_PRECISION = 0.9
+
+
+def draw(name: str, result: Result) -> Figure | None:
+    """Returns a picture of a result by its file name; None where there is nothing to show.
+
+    Raises:
+        UserError: if there is none of this name.
+    """
+    found = names(result)
+    if name not in found:
+        raise UserError(
+            f"there is no figure {name!r} of the task {result.task.name}; there are "
+            f"{', '.join(found)}."
+        )
+    return PICTURES[found[name]](result)
+
+
+def names(result: Result) -> dict[str, str]:
+    """Returns what draws each picture of a result, by its file name, in reading order."""
+    return {
+        "search": "search",
+        **result.task.pictures,
+        **{name: name for name in ("learning_curve", *OF_NETWORKS)},
+    }
+
+
+def draw_all(result: Result) -> dict[str, Figure]:
+    """Returns the pictures of a result by name, those that have something to show."""
+    drawn = {name: PICTURES[key](result) for name, key in names(result).items()}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _spread(count: int, n: int) -> slice:
+    """Returns so many places among n; images may be in the order of their numbers."""
+    return slice(0, None, -(-n // count))
+
+
+def search(result: Result) -> Figure | None:
+    """Draws what a search of settings tried."""
+    if result.learned.search_results is None:
+        return None
+    score = result.task.scoring.replace("neg_root_mean_squared_error", "negative RMSE")
+    about = f"{result.learned.name} on {result.data}, cross-validation on train"
+    return study_figures.search_heat_map(result.learned.search_results, score, about)
+
+
+def learning_curves(result: Result) -> Figure | None:
+    """Draws loss and headline by epoch."""
+    about = f"{result.learned.name} on {result.data}"
+    return figures.learning_curves(result.learned.history, about)
+
+
+def learning_curve(result: Result) -> Figure | None:
+    """Draws the loss of each pass over the data."""
+    if not result.learned.loss_curve:
+        return None
+    about = f"{result.learned.name} on {result.data}, train"
+    return study_figures.loss_curve(result.learned.loss_curve, about)
+
+
+def position_accuracy(result: Result) -> Figure:
+    """Draws the share of right digits at each position."""
+    measured = result.measured
+    return figures.position_accuracy(
+        {split: each["position_accuracy"] for split, each in measured.items()},
+        {split: each["n"] for split, each in measured.items()},
+        f"{result.learned.name} on {result.data}",
+    )
+
+
+def misread(result: Result) -> Figure:
+    """Draws the misread numbers, the most confident first."""
+    examples, predictions = result.shown
+    return figures.misread(
+        examples.inputs,
+        examples.targets,
+        predictions.values,
+        predictions.confidence,
+        result.about,
+    )
+
+
+def position_confusion(result: Result) -> Figure:
+    """Draws which digit was read as which at each position."""
+    examples, predictions = result.shown
+    return figures.position_confusion(examples.targets, predictions.values, result.about)
+
+
+def confusion(result: Result) -> Figure:
+    """Draws which class was taken for which."""
+    examples, predictions = result.shown
+    classes = result.task.classes
+    counts = count_confusions(examples.targets, predictions.values, len(classes))
+    return classification_figures.confusion(
+        counts, classes, result.about, result.dataset.example_word
+    )
+
+
+def reliability(result: Result) -> Figure | None:
+    """Draws how often predictions of a confidence are right."""
+    examples, predictions = result.shown
+    if predictions.confidence is None:
+        return None
+    n = len(predictions)
+    return figures.reliability(
+        np.clip(predictions.confidence, 0, 1),
+        examples.targets.reshape(n, -1),
+        predictions.values.reshape(n, -1),
+        result.about,
+    )
+
+
+def examples(result: Result) -> Figure:
+    """Draws images with their labels."""
+    shown = result.shown[0]
+    rows = _spread(SHOWN, len(shown.inputs))
+    about = f"{result.data}, {result.split}"
+    return figures.examples(shown.inputs[rows], shown.targets[rows], about)
+
+
+def position_balance(result: Result) -> Figure:
+    """Draws how often each class stands at each position of each split."""
+    dataset = result.dataset
+    return figures.class_balance(dataset.numbers, result.data, composed=dataset.stream is not None)
+
+
+def class_balance(result: Result) -> Figure:
+    """Draws how many examples each class has in each split."""
+    targets = {split: each.targets for split, each in result.examples.items()}
+    return classification_figures.class_balance(
+        targets, result.task.classes, result.data, result.dataset.example_word
+    )
+
+
+def _chosen(curve: curves.PrecisionRecall) -> curves.OperatingPoint | None:
+    """Returns the point of the wanted precision, None where no threshold has it."""
+    if curve.precision.max() < WANTED_PRECISION:
+        return None
+    return curves.threshold_for_precision(curve, WANTED_PRECISION)
+
+
+def detectors(result: Result) -> dict[str, tuple]:
+    """Returns truth and score of each detector: the learner's, or those of its labels."""
+    examples, predictions = result.shown
+    found = result.task.detectors(examples.targets, predictions)
+    if len(found) == 1:
+        return dict(zip((result.learned.name,), found.values(), strict=True))
+    return found
+
+
+def thresholds(result: Result) -> Figure | None:
+    """Draws precision and recall of a detector by its threshold."""
+    for targets, scores in detectors(result).values():
+        curve = curves.precision_recall(targets, scores)
+        chosen = _chosen(curve)
+        wish = "wanted" if chosen else "is out of reach"
+        about = f"{result.about}; a precision of 90 % {wish}"
+        return classification_figures.thresholds(curve, chosen, about)
+    return None
+
+
+def precision_recall(result: Result) -> Figure | None:
+    """Draws precision against recall of each detector."""
+    found = {name: curves.precision_recall(*each) for name, each in detectors(result).items()}
+    if not found:
+        return None
+    chosen = {name: point for name, curve in found.items() if (point := _chosen(curve))}
+    return classification_figures.precision_recall_curves(found, result.about, chosen)
+
+
+def roc(result: Result) -> Figure | None:
+    """Draws the ROC curve of each detector."""
+    found = {name: curves.roc(*each) for name, each in detectors(result).items()}
+    if not found:
+        return None
+    return classification_figures.roc_curves(found, result.about, result.dataset.example_word)
+
+
+def roc_by_class(result: Result) -> Figure | None:
+    """Draws the ROC curve of each class against the rest."""
+    examples, predictions = result.shown
+    if predictions.probabilities is None:
+        return None
+    drawn = {
+        name: curves.roc(examples.targets == number, predictions.probabilities[:, number])
+        for number, name in enumerate(result.task.classes)
+        if 0 < (examples.targets == number).sum() < len(examples.targets)
+    }
+    about = f"{result.about}, each class against the rest"
+    return classification_figures.roc_curves(drawn, about, result.dataset.example_word)
+
+
+def worst_images(result: Result) -> Figure | None:
+    """Draws the images whose truth is least probable."""
+    examples, predictions = result.shown
+    if predictions.probabilities is None:
+        return None
+    losses = result.task.losses(examples.targets, predictions)
+    rows = error_analysis.worst(losses, SHOWN)
+    return image_figures.worst(
+        examples.inputs[rows],
+        result.task.texts(examples.targets[rows]),
+        result.task.texts(predictions.values[rows]),
+        losses[rows],
+        result.about,
+    )
+
+
+def pair_gallery(result: Result) -> Figure | None:
+    """Draws images of the two classes that are most often confused."""
+    examples, predictions = result.shown
+    classes = result.task.classes
+    counts = count_confusions(examples.targets, predictions.values, len(classes))
+    confused = error_analysis.most_confused(counts, 1)
+    if not confused:
+        return None
+    first, second = confused[0].target, confused[0].prediction
+    confidence = predictions.confidence
+    if confidence is None:
+        confidence = np.zeros(len(predictions))
+    gallery = error_analysis.pair_gallery(
+        examples.targets, predictions.values, confidence, first, second
+    )
+    quarters = [examples.inputs[rows] for rows in gallery]
+    return image_figures.pair_gallery(
+        (quarters[:2], quarters[2:]),
+        (classes[first], classes[second]),
+        f"the most confused pair, {result.about}",
+    )
+
+
+def label_errors(result: Result) -> Figure | None:
+    """Draws images whose label is probably wrong."""
+    examples, predictions = result.shown
+    if predictions.probabilities is None:
+        return None
+    found = error_analysis.suspected_label_errors(examples.targets, predictions.probabilities)
+    found = found[:SHOWN]
+    if not len(found):
+        return None
+    taken_for = predictions.probabilities[found].argmax(axis=1)
+    return image_figures.suspects(
+        examples.inputs[found],
+        result.task.texts(examples.targets[found]),
+        result.task.texts(taken_for),
+        predictions.probabilities[found, taken_for],
+        result.about,
+    )
+
+
+def cleaned(result: Result) -> Figure:
+    """Draws noisy images, cleaned and as they were."""
+    examples, predictions = result.shown
+    return image_figures.denoising(
+        examples.inputs, predictions.values, examples.targets, result.about
+    )
+
+
+def importance(result: Result) -> Figure | None:
+    """Draws by how much accuracy falls where a column of a table is shuffled."""
+    if result.importances is None:
+        return None
+    return study_figures.feature_importance(
+        list(result.dataset.columns), result.importances, "accuracy", result.about
+    )
+
+
+def digit_grid(result: Result) -> Figure:
+    """Draws the first training images."""
+    return image_figures.digit_grid(result.dataset.splits["train"].images, f"{result.data}, train")
+
+
+def digit(result: Result) -> Figure:
+    """Draws one training image with its grey levels."""
+    train = result.dataset.splits["train"]
+    text = str(train.labels[0, 0])
+    return image_figures.digit(train.images[0], text, f"{result.data}, train")
+
+
+def filters(result: Result) -> Figure | None:
+    """Draws the first convolution's filters."""
+    if (view := result.learned.network(result.shown[0].inputs[:1])) is None:
+        return None
+    try:
+        kernels = inspection.first_filters(view.params)
+    except UserError:
+        return None
+    return image_figures.filters(kernels, result.about)
+
+
+def feature_maps(result: Result) -> Figure | None:
+    """Draws what each convolution makes of one image."""
+    examples, _ = result.shown
+    if (view := result.learned.network(examples.inputs[:1])) is None:
+        return None
+    maps = inspection.feature_maps(view.module, view.params, jnp.asarray(view.inputs[0]))
+    if not maps:
+        return None
+    text = "".join(map(str, examples.labels[0]))
+    windows = getattr(view.module, "crop_height", 0)
+    about = f"{result.about}, {'the first digit of ' if windows else ''}a {text}"
+    return image_figures.feature_maps(view.inputs[0], maps, about)
+
+
+def saliency(result: Result) -> Figure | None:
+    """Draws which pixels speak for what was predicted."""
+    examples, predictions = result.shown
+    rows = _spread(LOOKED_AT, len(predictions))
+    view = result.learned.network(examples.inputs[rows])
+    if view is None or predictions.confidence is None:
+        return None
+    gradients = inspection.input_gradients(
+        lambda images: view.module.apply({"params": view.params}, images),
+        jnp.asarray(view.inputs),
+    )
+    texts = result.task.texts(predictions.values[rows])
+    return image_figures.saliency(view.inputs, np.asarray(gradients), texts, result.about)
+
+
+def augmented(result: Result) -> Figure | None:
+    """Draws training images as augmentation distorts them."""
+    on = {name: value for name, value in result.config.get("augmentation", {}).items() if value}
+    if not on:
+        return None
+    dataset = result.dataset
+    if dataset.stream is not None:  # digits are augmented before they are composed
+        pool = dataset.stream.pool
+        images, what = pool.images[pool.start], f"digit images of {dataset.source}"
+    elif "train" in dataset.splits:
+        images, what = dataset.splits["train"].images, result.data
+    else:
+        return None
+    shown = np.asarray(images[_spread(LOOKED_AT, len(images))])
+    copies = augmentation.augmented_copies(shown, result.config.augmentation, COPIES)
+    return image_figures.augmented(shown, copies, f"{what}, train; {settings_text(on)}")
+
+
+OF_NETWORKS = ("augmented", "filters", "feature_maps", "saliency")
+PICTURES: Mapping[str, Callable[[Result], Figure | None]] = {
+    each.__name__: each
+    for each in (
+        search,
+        learning_curves,
+        learning_curve,
+        position_accuracy,
+        misread,
+        position_confusion,
+        confusion,
+        reliability,
+        examples,
+        position_balance,
+        class_balance,
+        thresholds,
+        precision_recall,
+        roc,
+        roc_by_class,
+        worst_images,
+        pair_gallery,
+        label_errors,
+        cleaned,
+        importance,
+        digit_grid,
+        digit,
+        augmented,
+        filters,
+        feature_maps,
+        saliency,
+    )
+}

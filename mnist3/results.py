@@ -1,0 +1,148 @@
+"""A result: what was learned from what, and its predictions by split.
+
+metrics.json, predictions, pictures, page, console table and tracker are functions of results.
+"""
+
+import csv
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from mnist3 import runtime
+from mnist3.data.dataset import Dataset
+from mnist3.data.splits import HELD_OUT
+from mnist3.files import replacing
+from mnist3.learners import Learned
+from mnist3.tasks import Examples, Predictions, Task
+
+IMPORTANCE_REPEATS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a learner learned from a dataset, and what it predicts.
+
+    Attributes:
+        config: the whole config.
+        dataset: with the splits.
+        task: that was learned.
+        examples: of the task, by split.
+        learned: what the learner left.
+        predictions: by split, of those that were read.
+    """
+
+    config: ConfigDict
+    dataset: Dataset
+    task: Task
+    examples: dict[str, Examples]
+    learned: Learned
+    predictions: dict[str, Predictions]
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        return {
+            "dataset": self.dataset.describe(),
+            "task": self.task.name,
+            "model": {"name": self.learned.name, "parameters": self.learned.parameters},
+            "environment": runtime.environment(),
+            "train": self.learned.training,
+            **self.measured,
+        }
+
+    @functools.cached_property
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """The metrics of each split that was read."""
+        found = {}
+        for split, predictions in self.predictions.items():
+            examples = self.examples[split]
+            found[split] = self.task.measure(examples.targets, predictions, self.config.seed)
+            if split == "val":  # who looks for mistakes must not look at test
+                found[split] |= self.task.notes(examples, predictions)
+        return found
+
+    @functools.cached_property
+    def importances(self) -> Float[np.ndarray, "columns repeats"] | None:
+        """By how much accuracy falls where a column of a table is shuffled; None without columns.
+
+        Source: L. Breiman, Random forests, Machine Learning 45, 2001.
+        """
+        if not self.dataset.columns:
+            return None
+        from sklearn.inspection import permutation_importance
+
+        shown = self.shown[0]
+        return permutation_importance(
+            self.learned.fit(),
+            shown.inputs,
+            shown.targets,
+            n_repeats=IMPORTANCE_REPEATS,
+            random_state=self.config.seed,
+            scoring="accuracy",
+        ).importances
+
+    @property
+    def train_examples(self) -> int:
+        """How many training examples there are, of composed ones in an epoch."""
+        if "train" in self.examples:
+            return len(self.examples["train"].targets)
+        return self.config.data.train_examples
+
+    @property
+    def split(self) -> str:
+        """Where mistakes are looked for: val, where there is one."""
+        return next(iter(self.predictions))
+
+    @property
+    def shown(self) -> tuple[Examples, Predictions]:
+        """The examples to look for mistakes in, and their predictions."""
+        return self.examples[self.split], self.predictions[self.split]
+
+    @property
+    def data(self) -> str:
+        """What the examples are, for a title."""
+        return self.task.data_text(self.dataset)
+
+    @property
+    def about(self) -> str:
+        """What was predicted, for a title."""
+        return f"{self.learned.name} on {self.data}, {self.split}"
+
+    def outcomes(self, split: str = "val") -> Any:
+        """Returns what learners are compared by: right or not, or the error, of each example."""
+        return self.task.outcomes(self.examples[split].targets, self.predictions[split])
+
+    def with_splits(self, *splits: str) -> "Result":
+        """Returns the result with the predictions of more splits, of those that there are."""
+        more = read(self.learned, self.examples, splits)
+        return dataclasses.replace(self, predictions=self.predictions | more)
+
+
+def read(
+    learned: Learned, examples: dict[str, Examples], splits: Sequence[str] = HELD_OUT
+) -> dict[str, Predictions]:
+    """Returns the predictions of splits, of those that there are."""
+    return {
+        split: learned.predict(examples[split].inputs, examples[split].targets)
+        for split in splits
+        if split in examples
+    }
+
+
+def write_predictions(result: Result, folder: str) -> None:
+    """Writes predictions_{split}.csv of each split that was read into the folder of a run."""
+    for split, predictions in result.predictions.items():
+        examples = result.examples[split]
+        path = os.path.join(folder, f"predictions_{split}.csv")
+        with replacing(path, newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["index", *result.task.columns])
+            index = result.dataset.index(split)
+            for row, cells in enumerate(result.task.rows(examples, predictions)):
+                writer.writerow([row if index is None else index[row], *cells])

@@ -1,0 +1,255 @@
+"""What every task answers: the seam between a model's logits and the files of a run."""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Num
+from ml_collections import ConfigDict
+
+from mnist3.data.dataset import Dataset
+from mnist3.data.splits import Split
+from mnist3.evaluation.words import metric_text
+
+Targets = Num[np.ndarray, "n *outputs"]
+Entry = Any  # of the registry of estimators, see mnist3.estimators.registry.Entry
+
+
+class Predictions(NamedTuple):
+    """What a learner gives for n examples; a leading axis of replicates may stand before n.
+
+    Attributes:
+        values: what is predicted: int32 [n, K] digits of a number, int32 [n] classes, int32
+            [n, labels] of 0 or 1, or uint8 [n, height, width] images.
+        confidence: probability that the whole prediction is right, [n]; None without
+            probabilities.
+        probabilities: of each predicted digit, [n, K]; of each class, or of a 1 for each label,
+            [n, outputs]; None of an estimator that gives none.
+        scores: higher where the class or label is more likely: [n] for the second of two classes,
+            else [n, outputs]; None without.
+        log_likelihood: natural logarithm of the probability of the true target, [n]; None where
+            targets were not given or probabilities are not.
+    """
+
+    values: Any
+    confidence: Any = None
+    probabilities: Any = None
+    scores: Any = None
+    log_likelihood: Any = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def of(self, rows: slice | np.ndarray) -> "Predictions":
+        """Returns the predictions of some of the examples."""
+        return Predictions(*(None if each is None else each[rows] for each in self))
+
+
+class Examples(NamedTuple):
+    """Inputs and targets of a split, on the host or on the devices.
+
+    Attributes:
+        inputs: uint8 images `[n, height, width]`, ink bright on dark; of denoise with noise, then
+            of a wider type; float32 feature vectors; or the rows of a table.
+        targets: what the task predicts of each.
+        labels: int32 [n, K], what stands on the images, where they show something.
+        count: int32 [], how many rows are examples, the others filling; None for all.
+    """
+
+    inputs: Any
+    targets: Any
+    labels: Any = None
+    count: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task(abc.ABC):
+    """What is to be predicted; the same for networks and for scikit-learn's estimators.
+
+    The first group of methods is pure and compiled, the second works on the host. Both take arrays
+    of many examples.
+
+    Attributes:
+        name: in the registry, or the column of a table that is predicted.
+        classes: names of the classes or labels.
+        kind: of the runs that it is for.
+        fields: of its own in `config.task`, with their defaults.
+        metrics: names of what is measured, the headline first; what rests on probabilities only
+            of learners that give them.
+        pictures: file name of each picture to what draws it, see `mnist3.reporting.pictures`, in
+            reading order; each is drawn where there is something to show.
+        outcome: what learners are compared by: `exact_match`, `accuracy` or `mse`.
+        right_name: what the share of `right` examples is called in the history.
+        scoring: scikit-learn's name of the score that a search maximises.
+        reads_views: whether logits may be averaged over moved images as log-probabilities.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+
+    kind: ClassVar[str] = "digits"
+    fields: ClassVar[Mapping[str, Any]] = {}
+    metrics: ClassVar[tuple[str, ...]]
+    pictures: ClassVar[Mapping[str, str]]
+    headline_words: ClassVar[str]
+    outcome: ClassVar[str] = "accuracy"
+    right_name: ClassVar[str] = "accuracy"
+    scoring: ClassVar[str] = "accuracy"
+    reads_views: ClassVar[bool] = True
+    higher_is_better: ClassVar[bool] = True
+
+    @classmethod
+    @abc.abstractmethod
+    def create(cls, config: ConfigDict, classes: tuple[str, ...], positions: int) -> "Task":
+        """Returns the task of a config's section `task`.
+
+        Args:
+            config: the section.
+            classes: names of the source's classes.
+            positions: K, digits an image.
+
+        Raises:
+            UserError: if a field cannot be used with these classes.
+        """
+
+    @property
+    def positions(self) -> int:
+        """How many classes are predicted of an example, one after the other."""
+        return 1
+
+    @property
+    def outputs(self) -> int:
+        """Logits of a model: of each position, or of each pixel."""
+        return len(self.classes)
+
+    @abc.abstractmethod
+    def loss(
+        self, logits: Array, targets: Array, label_smoothing: float = 0.0
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example."""
+
+    @abc.abstractmethod
+    def right(self, logits: Array, targets: Array) -> Bool[Array, "batch"]:
+        """Tells which examples are predicted right."""
+
+    @abc.abstractmethod
+    def predict(self, logits: Array, targets: Array | None = None) -> Predictions:
+        """Returns the predictions that logits stand for; with targets, their likelihoods too."""
+
+    def corrupt(self, key: jax.Array, images: Array, targets: Array) -> tuple[Array, Array]:
+        """Returns what a network sees of training images at a step, and their targets."""
+        del key
+        return images, targets
+
+    def examples(self, split: Split, seed: int, position: int) -> Examples:
+        """Returns the examples of a split that take part.
+
+        Args:
+            split: images and labels.
+            seed: of what is drawn once.
+            position: number of the split, so that each draws its own.
+        """
+        del seed, position
+        return Examples(split.images, split.labels, split.labels)
+
+    def network_examples(self, examples: Examples) -> Examples:
+        """Returns training examples as a network takes them before `corrupt`."""
+        return examples
+
+    def require_learnable(self, targets: Targets) -> None:
+        """Checks that there is something to learn.
+
+        Raises:
+            UserError: if not.
+        """
+        del targets
+
+    @abc.abstractmethod
+    def measure(self, targets: Targets, predictions: Predictions, seed: int = 0) -> dict[str, Any]:
+        """Returns the metrics of a split, under the names of metrics.json."""
+
+    @abc.abstractmethod
+    def progress(self, targets: Targets, predictions: Predictions) -> dict[str, float]:
+        """Returns what is said of val after each epoch: the headline, and `nll` where known."""
+
+    @abc.abstractmethod
+    def outcomes(
+        self, targets: Targets, predictions: Predictions
+    ) -> Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]:
+        """Returns what learners are compared by: which examples are right, or their errors."""
+
+    @abc.abstractmethod
+    def texts(self, values: np.ndarray) -> list[str]:
+        """Returns values, predicted or true, as texts."""
+
+    @abc.abstractmethod
+    def data_text(self, dataset: Dataset) -> str:
+        """Returns what the examples are, for the title of a figure."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of predictions_{split}.csv after `index`."""
+        return ("label", "prediction", "confidence")
+
+    @abc.abstractmethod
+    def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
+        """Yields the cells under `columns` of each example."""
+
+    def estimator(self, entry: Entry) -> Any | None:
+        """Returns a new estimator for this task, None if the entry does not fit it.
+
+        Args:
+            entry: of the registry of estimators.
+        """
+        del entry
+        return None
+
+    def estimator_parameters(self) -> dict[str, Any]:
+        """Returns parameters that the task says, for estimators that have them."""
+        return {}
+
+    def train_limit(self, entry: Entry) -> int:
+        """Returns beyond how many training examples a fit takes minutes; 0 for none."""
+        return entry.train_limit
+
+    def of_estimator(self, fitted: Any, features: Any) -> Predictions:
+        """Returns the predictions of a fitted scikit-learn estimator."""
+        raise NotImplementedError(f"no estimator fits the task {self.name}")
+
+    def network_estimator(self, flax: Any) -> Callable[..., Any]:
+        """Returns which of the package's scikit-learn estimators is a network for this task.
+
+        Args:
+            flax: the module with both of them.
+        """
+        return flax.FlaxClassifier
+
+    def detectors(
+        self, targets: Targets, predictions: Predictions
+    ) -> dict[str, tuple[Bool[np.ndarray, "n"], Float[np.ndarray, "n"]]]:
+        """Returns truth and score of each detector in the task, by its name."""
+        del targets, predictions
+        return {}
+
+    def headline(self, metrics: Mapping[str, Any]) -> str:
+        """Returns the metric of a split that matters most, as text with its name."""
+        name = self.metrics[0]
+        return f"{100 * metrics[name]:.2f} % {metric_text(name)}"
+
+    def explanation(self, metrics: Mapping[str, Any], split: str, examples: str = "images") -> str:
+        """Returns what the headline is, and its interval."""
+        low, high = metrics[f"{self.metrics[0]}_ci95"]
+        words = self.headline_words.format(n=metrics["n"], split=split, examples=examples)
+        return f"{words}; 95 % interval {100 * low:.2f} % to {100 * high:.2f} %."
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Returns what a report says of the task."""
+        return [("task", f"{self.name}: {', '.join(self.classes)}")]
+
+    def notes(self, examples: Examples, predictions: Predictions) -> dict[str, Any]:
+        """Returns what metrics.json says of val besides its metrics."""
+        del examples, predictions
+        return {}
