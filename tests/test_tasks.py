@@ -6,20 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist3 import tasks
-from mnist3.config import CHOICES, base
+from mnist3.config import digits as digits_config
+from mnist3.data.numbers import digits_of, number_of, number_text
+from mnist3.data.splits import Split
+from mnist3.errors import UserError
+from mnist3.tasks.numbers import Number
 
 
 @given(st.integers(1, 4), st.data())
 def test_digits_and_numbers_are_inverse(digits, data):
     number = data.draw(st.integers(0, 10**digits - 1))
-    read = tasks.digits_of(jnp.asarray([number], jnp.int32), digits)
+    read = digits_of(jnp.asarray([number], jnp.int32), digits)
     assert "".join(map(str, read[0].tolist())) == f"{number:0{digits}d}"
-    assert int(tasks.number_of(read)[0]) == number
+    assert int(number_of(read)[0]) == number
 
 
 def test_text_of_a_number_keeps_leading_zeros():
-    assert tasks.number_text(np.array([0, 0, 7], np.int32)) == "007"
-    assert tasks.number_text(jnp.array([0, 4], jnp.int32)) == "04"
+    assert number_text(np.array([0, 0, 7], np.int32)) == "007"
+    assert number_text(jnp.array([0, 4], jnp.int32)) == "04"
 
 
 def joint_logits(logits):
@@ -29,18 +33,28 @@ def joint_logits(logits):
     return (a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]).reshape(-1, 1000)
 
 
+NUMBER = Number("number", tasks.DIGITS, 3)
+
+
 @given(st.integers(0, 2**31 - 1))
 def test_both_forms_of_logits_mean_the_same(seed):
     logits = 3 * jax.random.normal(jax.random.key(seed), (5, 3, 10))
     labels = jax.random.randint(jax.random.key(seed + 1), (5, 3), 0, 10, jnp.int32)
-    by_position, whole = tasks.decode(logits, 3), tasks.decode(joint_logits(logits), 3)
-    np.testing.assert_array_equal(by_position.digits, whole.digits)
-    np.testing.assert_allclose(by_position.confidence, whole.confidence, rtol=1e-4)
-    np.testing.assert_allclose(by_position.digit_confidences, whole.digit_confidences, rtol=1e-4)
-    np.testing.assert_allclose(
-        tasks.log_likelihood(logits, labels),
-        tasks.log_likelihood(joint_logits(logits), labels),
-        rtol=1e-4,
+    by_position, whole = (NUMBER.predict(each, labels) for each in (logits, joint_logits(logits)))
+    np.testing.assert_array_equal(by_position.values, whole.values)
+    for one, other in zip(by_position[1:], whole[1:], strict=True):
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_numbers_of_other_classes_are_decoded_in_their_base():
+    letters = Number("number", tuple("abc"), 2)
+    logits = jnp.zeros((1, 9)).at[0, 5].set(9.0)  # the sixth of nine: b, c
+    predictions = letters.predict(logits, jnp.asarray([[1, 2]], jnp.int32))
+    assert letters.texts(np.asarray(predictions.values)) == ["bc"]
+    assert letters.right(logits, jnp.asarray([[1, 2]], jnp.int32)).all()
+    assert predictions.log_likelihood[0] == pytest.approx(
+        np.log(predictions.confidence[0]), rel=1e-3
     )
 
 
@@ -48,30 +62,29 @@ def test_loss_is_the_cross_entropy_by_softmax():
     logits = jnp.log(jnp.asarray([[[0.5] + [0.5 / 9] * 9, [0.1] * 10]]))
     labels = jnp.asarray([[0, 4]], jnp.int32)
     expected = -(np.log(0.5) + np.log(0.1)) / 2
-    assert tasks.loss(logits, labels)[0] == pytest.approx(expected, rel=1e-5)
-    assert tasks.loss(logits, labels, 0.1)[0] > tasks.loss(logits, labels)[0]
+    assert NUMBER.loss(logits, labels)[0] == pytest.approx(expected, rel=1e-5)
+    assert NUMBER.loss(logits, labels, 0.1)[0] > NUMBER.loss(logits, labels)[0]
 
 
 DIGITS = np.arange(10, dtype=np.int32)
 
 
 def task(name, **changes):
-    config = base().task
+    config = digits_config("digits").task
     config.update(name=name, **changes)
     return tasks.create(config)
 
 
-@pytest.mark.parametrize("name", tasks.NAMES)
-def test_every_task_says_its_loss_metrics_and_figures(name):
+def split_of_digits():
+    return Split(np.zeros((10, 28, 28), np.uint8), DIGITS[:, None])
+
+
+@pytest.mark.parametrize("name", tasks.REGISTRY)
+def test_every_task_says_its_metrics_and_pictures(name):
     made = task(name)
     assert made.name == name
-    assert made.metrics and made.figures and made.classes
+    assert made.metrics and made.pictures and made.classes and made.headline_words
     assert made == task(name) and hash(made) == hash(task(name))
-    assert callable(made.loss) and callable(made.right)
-
-
-def test_the_config_knows_the_tasks():
-    assert CHOICES["task.name"] == tasks.NAMES
 
 
 @pytest.mark.parametrize(
@@ -98,10 +111,10 @@ def test_the_config_knows_the_tasks():
 )
 def test_targets_follow_from_the_digit(name, changes, digits, targets):
     made = task(name, **changes)
-    taking_part = DIGITS[made.select(DIGITS)]
-    assert taking_part.tolist() == digits
-    assert made.targets(taking_part).tolist() == targets
-    assert made.targets(taking_part).dtype == np.int32
+    examples = made.examples(split_of_digits(), 0, 0)
+    assert examples.labels[:, 0].tolist() == digits
+    assert examples.targets.tolist() == targets
+    assert examples.targets.dtype == np.int32
     assert made.outputs == (len(targets[0]) if name == "multilabel" else len(set(targets)))
 
 
@@ -116,16 +129,45 @@ def test_classes_are_named_by_the_digits_of_the_config(name, changes, classes):
     assert task(name, **changes).classes == classes
 
 
-def test_targets_that_are_images_do_not_follow_from_a_digit():
-    assert task("denoise").select(DIGITS).all()
-    with pytest.raises(ValueError, match="denoise"):
-        task("denoise").targets(DIGITS)
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("binary", {"digit": 10}, "from 0 to 9"),
+        ("multilabel", {"large": 10}, "from 0 to 9"),
+        ("pair", {"pair": (3, 3)}, "two different digits"),
+        ("denoise", {"noise": 0}, "from 1 to 255"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_refused(name, changes, said):
+    with pytest.raises(UserError, match=said):
+        task(name, **changes)
+
+
+def test_noise_is_drawn_once_and_its_targets_are_clean():
+    made = task("denoise")
+    images = np.full((4, 28, 28), 200, np.uint8)
+    split = Split(images, np.zeros((4, 1), np.int32))
+    examples = made.examples(split, 3, 1)
+    noise = examples.inputs - images
+    assert noise.min() == 0 and noise.max() == 99
+    np.testing.assert_array_equal(examples.targets, images)
+    np.testing.assert_array_equal(examples.inputs, made.examples(split, 3, 1).inputs)
+    assert (examples.inputs != made.examples(split, 3, 2).inputs).any()
+    clean = made.network_examples(examples)
+    np.testing.assert_array_equal(clean.inputs, images)
+    noisy, targets = made.corrupt(jax.random.key(0), jnp.asarray(clean.inputs) / 255, None)
+    assert 0.3 < float((noisy - targets).max()) <= 99 / 255 + 1e-6
+
+
+def test_one_class_alone_is_nothing_to_learn():
+    with pytest.raises(UserError, match="all of one class"):
+        task("binary").require_learnable(np.zeros(5, np.int32))
 
 
 @pytest.mark.parametrize("name", ["multiclass", "binary", "pair", "multilabel"])
 def test_true_logits_are_right_and_cost_less_than_others(name):
     made = task(name)
-    targets = made.targets(DIGITS[made.select(DIGITS)])
+    targets = made.examples(split_of_digits(), 0, 0).targets
     one_hot = targets if targets.ndim == 2 else np.eye(made.outputs)[targets]
     logits = jnp.asarray(20.0 * one_hot - 10, jnp.float32)
     targets = jnp.asarray(targets)
@@ -150,4 +192,4 @@ def test_a_clean_image_is_right():
 def test_a_number_is_right_if_all_its_digits_are():
     logits = jax.nn.one_hot(jnp.asarray([[1, 2], [3, 4]]), 10)
     labels = jnp.asarray([[1, 2], [3, 5]], jnp.int32)
-    assert task("number").right(logits, labels).tolist() == [True, False]
+    assert Number("number", tasks.DIGITS, 2).right(logits, labels).tolist() == [True, False]

@@ -30,11 +30,11 @@ SHOWN = 24  # images of a gallery
 WANTED_PRECISION = 0.9
 
 
-def draw(name: str, result: Result) -> Figure | None:
-    """Returns a picture of a result by its file name; None where there is nothing to show.
+def draw(name: str, result: Result) -> Figure:
+    """Returns a picture of a result by its file name.
 
     Raises:
-        UserError: if there is none of this name.
+        UserError: if there is none of this name, or it has nothing to show.
     """
     found = names(result)
     if name not in found:
@@ -42,7 +42,10 @@ def draw(name: str, result: Result) -> Figure | None:
             f"there is no figure {name!r} of the task {result.task.name}; there are "
             f"{', '.join(found)}."
         )
-    return PICTURES[found[name]](result)
+    figure = PICTURES[found[name]](result)
+    if figure is None:
+        raise UserError(f"the figure {name} does not go with this task and learner.")
+    return figure
 
 
 def names(result: Result) -> dict[str, str]:

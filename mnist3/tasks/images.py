@@ -84,7 +84,7 @@ class Denoise(Task):
         return Predictions(jnp.clip(jnp.round(255 * logits), 0, 255).astype(jnp.uint8))
 
     def corrupt(
-        self, key: jax.Array, images: Float[Array, "batch height width"], targets: Array
+        self, key: jax.Array, images: Float[Array, "batch height width"], targets: Array | None
     ) -> tuple[Array, Array]:
         """Adds new noise to training images, ink from 0 to 1, which are their own targets."""
         if not self.noise:

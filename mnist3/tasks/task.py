@@ -139,7 +139,7 @@ class Task(abc.ABC):
     def predict(self, logits: Array, targets: Array | None = None) -> Predictions:
         """Returns the predictions that logits stand for; with targets, their likelihoods too."""
 
-    def corrupt(self, key: jax.Array, images: Array, targets: Array) -> tuple[Array, Array]:
+    def corrupt(self, key: jax.Array, images: Array, targets: Array | None) -> tuple[Array, Array]:
         """Returns what a network sees of training images at a step, and their targets."""
         del key
         return images, targets

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from mnist3 import models, tasks
-from mnist3.config import CHOICES, base
+from mnist3.config import digits, numbers
 from mnist3.data import dataset as datasets
 from mnist3.data import splits
 from mnist3.errors import UserError
+from mnist3.tasks.images import Denoise
 from mnist3.training import program
-from mnist3.training.optimizer import create_optimizer
+from mnist3.training.optimizer import OPTIMIZERS, SCHEDULES, create_optimizer
 from mnist3.training.run import assemble
 from mnist3.training.state import create_state
 
@@ -25,7 +26,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def tiny_config():
-    config = base()
+    config = numbers()
     config.data.digits, config.data.height, config.data.width = 2, 28, 56
     config.data.composition.vertical_jitter = 0
     config.data.val_examples = config.data.test_examples = 32
@@ -43,14 +44,18 @@ def dataset():
 
 def fixed(dataset):
     """The val split, as one to train on."""
-    return program.Examples(dataset.splits["val"].images, dataset.splits["val"].labels)
+    return tasks.Examples(dataset.splits["val"].images, dataset.splits["val"].labels)
+
+
+def parts_of(config, images=32):
+    return assemble(config, tasks.create(config.task, positions=config.data.digits), images)
 
 
 def run_epochs(config, dataset, data, epochs=1):
-    parts = assemble(config, 32)
+    parts = parts_of(config)
     layout = dataset.composition if data is dataset.stream else None
     train_epoch = program.create_train_epoch(
-        parts.model, parts.optimizer, config, parts.steps, layout, parts.mesh
+        parts.model, parts.task, parts.optimizer, config, parts.steps, layout, parts.mesh
     )
     state = parts.initial_state()
     data = program.replicate(data, parts.mesh)
@@ -79,8 +84,8 @@ def test_composed_images_differ_from_epoch_to_epoch(dataset):
     assert len(set(losses.tolist())) == 4
 
 
-@pytest.mark.parametrize("schedule", CHOICES["optimizer.schedule"])
-@pytest.mark.parametrize("optimizer", CHOICES["optimizer.name"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_and_schedule_takes_steps(dataset, optimizer, schedule):
     config = tiny_config()
     config.model.name = "logistic"
@@ -88,7 +93,7 @@ def test_every_optimizer_and_schedule_takes_steps(dataset, optimizer, schedule):
     config.optimizer.gradient_clip = 1.0
     config.training.ema_decay = 0.9
     config.training.label_smoothing = 0.1
-    before = jax.device_get(assemble(config, 32).initial_state().params)
+    before = jax.device_get(parts_of(config).initial_state().params)
     state, losses, _ = run_epochs(config, dataset, fixed(dataset), 2)
     assert np.isfinite(losses).all()
     moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before, jax.device_get(state.params))
@@ -110,7 +115,7 @@ def test_every_member_of_a_committee_learns(dataset):
     config = tiny_config()
     config.model.members = 2
     config.training.epochs = 40
-    parts = assemble(config, 32)
+    parts = parts_of(config)
     before = jax.device_get(parts.initial_state().params)
     state, losses, train_epoch = run_epochs(config, dataset, fixed(dataset), 40)
     assert losses[-4:].mean() < 0.7 * losses[:4].mean()
@@ -145,7 +150,7 @@ def test_the_order_is_another_each_epoch_and_covers_every_image(dataset):
 
 
 def test_logits_of_batches_are_those_of_single_images(dataset):
-    parts = assemble(tiny_config(), 32)
+    parts = parts_of(tiny_config())
     params = parts.initial_state().params
     images = dataset.splits["test"].images
     compute_logits = program.create_compute_logits(parts.model, parts.mesh)
@@ -155,7 +160,7 @@ def test_logits_of_batches_are_those_of_single_images(dataset):
 
 
 def test_moved_images_are_read_together(dataset):
-    parts = assemble(tiny_config(), 32)
+    parts = parts_of(tiny_config())
     params = parts.initial_state().params
     images = dataset.splits["test"].images[:4]
     batches = program.batched(images, parts.mesh)
@@ -176,7 +181,7 @@ def test_windows_are_moved_where_digits_are_cut_out(dataset, members):
     config = tiny_config()
     config.model.members = members
     config.model.crop_height = 24
-    parts = assemble(config, 32)
+    parts = parts_of(config)
     params = parts.initial_state().params
     images = dataset.splits["test"].images[:4]
     batches = program.batched(images, parts.mesh)
@@ -211,12 +216,12 @@ def test_digit_images_are_augmented_once_an_epoch(dataset):
     assert moved.dtype == np.uint8
     assert moved.shape == images.shape
     assert (np.asarray(moved) != images).any(axis=(1, 2)).sum() > 50
-    assert program.augment_all(jax.random.key(0), images, base().augmentation, mesh) is images
+    assert program.augment_all(jax.random.key(0), images, numbers().augmentation, mesh) is images
 
 
 @pytest.mark.parametrize("count", [1, 5, 32])
 def test_counted_examples_are_drawn_equally_often_and_no_others(count):
-    data = program.Examples(jax.numpy.zeros((64, 3)), None, jax.numpy.int32(count))
+    data = tasks.Examples(jax.numpy.zeros((64, 3)), None, count=jax.numpy.int32(count))
     order = np.asarray(program.draw_order(jax.random.key(0), data, 128))
     drawn = np.bincount(order)
     assert len(drawn) == count
@@ -224,15 +229,23 @@ def test_counted_examples_are_drawn_equally_often_and_no_others(count):
     assert (order != program.draw_order(jax.random.key(1), data, 128)).any() or count == 1
 
 
-def learn(task, name, data, size, epochs, noise=0, **changes):
+def test_few_examples_are_taken_again_each_equally_often():
+    data = tasks.Examples(jax.numpy.zeros((5, 3)), None)
+    order = np.asarray(program.draw_order(jax.random.key(0), data, 13))
+    drawn = np.bincount(order)
+    assert len(drawn) == 5
+    assert drawn.max() - drawn.min() <= 1
+    assert sorted(order[:5].tolist()) == [0, 1, 2, 3, 4]
+
+
+def learn(task, name, data, size, epochs, **changes):
     """Trains a model of one output row an image, and returns the losses of the steps."""
     config = tiny_config()
     config.model.update(name=name, hidden=(16,), **changes)
-    config.task.name = task
-    model = models.create(config.model, digits=1, classes=tasks.create(config.task).outputs)
+    model = models.create(config.model, 1, classes=task.outputs)
     optimizer = create_optimizer(config.optimizer, 4 * epochs)
     mesh = program.create_mesh()
-    train_epoch = program.create_train_epoch(model, optimizer, config, 4, None, mesh, noise)
+    train_epoch = program.create_train_epoch(model, task, optimizer, config, 4, None, mesh)
     state = create_state(jax.random.key(0), model, optimizer, size, False)
     state, data = program.replicate((state, data), mesh)
     losses = []
@@ -242,13 +255,15 @@ def learn(task, name, data, size, epochs, noise=0, **changes):
     return losses
 
 
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_feature_vectors_are_learnt(task):
+@pytest.mark.parametrize("name", ["multiclass", "multilabel"])
+def test_feature_vectors_are_learnt(name):
     labels = np.arange(40, dtype=np.int32) % 10
-    config = base().task
-    config.name = task
+    section = digits("digits").task
+    section.name = name
+    task = tasks.create(section)
     features = np.eye(10, dtype=np.float32)[labels]
-    data = program.Examples(features, tasks.create(config).targets(labels), np.int32(40))
+    targets = np.asarray(task.table, np.int32)[labels]
+    data = tasks.Examples(features, targets, count=np.int32(40))
     losses = learn(task, "mlp", data, (10,), 20)
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
 
@@ -256,8 +271,9 @@ def test_feature_vectors_are_learnt(task):
 @pytest.mark.parametrize("noise", [0, 99])
 def test_images_are_cleaned(dataset, noise):
     images = dataset.splits["val"].images
-    data = program.Examples(images, None if noise else images, np.int32(len(images)))
-    losses = learn("denoise", "denoiser", data, images.shape[1:], 20, noise, stem_stride=2)
+    data = tasks.Examples(images, None if noise else images, count=np.int32(len(images)))
+    task = Denoise("denoise", ("ink",), noise)
+    losses = learn(task, "denoiser", data, images.shape[1:], 20, stem_stride=2)
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
 
 
@@ -302,17 +318,17 @@ def test_eight_devices_see_the_losses_of_one():
 def test_a_batch_that_devices_cannot_share_is_refused(dataset):
     config = tiny_config()
     mesh = mock.Mock(spec=jax.sharding.Mesh, size=3)  # of devices that are not there
-    parts = assemble(config, 32)
+    parts = parts_of(config)
     with pytest.raises(UserError, match="multiple of 3"):
         program.create_train_epoch(
-            parts.model, parts.optimizer, config, 2, dataset.composition, mesh
+            parts.model, parts.task, parts.optimizer, config, 2, dataset.composition, mesh
         )
 
 
 def test_training_draws_from_other_keys_than_the_fixed_splits():
     config = tiny_config()
     config.seed = config.data.seed = 0
-    init_key, epochs_key = assemble(config, 256).keys()
+    init_key, epochs_key = parts_of(config, 256).keys()
     epoch_keys = [jax.random.fold_in(epochs_key, epoch) for epoch in range(50)]
     training = {
         tuple(jax.random.key_data(key).tolist()) for key in (init_key, epochs_key, *epoch_keys)
