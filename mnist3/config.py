@@ -89,7 +89,7 @@ def base() -> ConfigDict:
     config.model.stem_padding = "SAME"  # its padding: SAME | VALID; of denoiser always SAME
     config.model.channels = (32, 64)  # channels of the stages after it
     config.model.convolutions = 2  # 3x3 convolutions a stage
-    config.model.glances = 4  # weightings of the columns that each head of multihead has
+    config.model.attention = 4  # weightings of the columns that each head of multihead has
     config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
     config.model.hidden = ()  # units of the dense layers of mlp, and of cnn before its last one
     config.model.dropout = 0.0  # share of features dropped before the heads

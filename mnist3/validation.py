@@ -28,7 +28,7 @@ POSITIVE = (
     "data.test_examples",
     "model.stem",
     "model.stem_stride",
-    "model.glances",
+    "model.attention",
     "model.convolutions",
     "model.members",
     "optimizer.learning_rate",

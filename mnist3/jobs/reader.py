@@ -20,7 +20,7 @@ from mnist3.data.augmentation import augmented_copies
 from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation import inspection
-from mnist3.models.committee import first_network
+from mnist3.models import first_member
 from mnist3.reporting import drawing, figures, image_figures, report
 from mnist3.tasks import number_text
 from mnist3.training.program import Scores, as_ink
@@ -69,7 +69,7 @@ class Reader(NamedTuple):
 
     @property
     def about_network(self) -> str:
-        """What one network of it read: the first of a committee."""
+        """What one network of it read: the first of an ensemble."""
         return self.about + ", the first member" * (self.config.model.members > 1)
 
     @property
@@ -159,14 +159,14 @@ class Reader(NamedTuple):
 
     def _filters(self) -> Figure | None:
         try:
-            kernels = inspection.first_filters(first_network(self.model, self.params)[1])
+            kernels = inspection.first_filters(first_member(self.model, self.params)[1])
         except UserError:
             return None
         return image_figures.filters(kernels, self.about_network)
 
     def _feature_maps(self) -> Figure | None:
         image = as_ink(jnp.asarray(self.misreadings[0][0]))
-        maps = inspection.feature_maps(*first_network(self.model, self.params), image)
+        maps = inspection.feature_maps(*first_member(self.model, self.params), image)
         if not maps:
             return None
         text = number_text(self.misreadings[1][0])

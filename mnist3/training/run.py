@@ -66,7 +66,7 @@ def assemble(config: ConfigDict, train_examples: int) -> Run:
     steps = max(1, train_examples // config.training.batch_size)
     return Run(
         config=config,
-        model=models.create(config.model, config.data.digits, config.training.dtype),
+        model=models.create(config.model, config.data.digits, 10, config.training.dtype),
         optimizer=create_optimizer(config.optimizer, steps * config.training.epochs),
         steps=steps,
         mesh=program.create_mesh(),

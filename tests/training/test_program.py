@@ -106,7 +106,7 @@ def test_micro_batches_sum_to_the_gradient_of_the_batch(dataset):
     np.testing.assert_allclose(losses(16), losses(4), rtol=1e-4)
 
 
-def test_every_member_of_a_committee_learns(dataset):
+def test_every_member_of_an_ensemble_learns(dataset):
     config = tiny_config()
     config.model.members = 2
     config.training.epochs = 40
