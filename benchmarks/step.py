@@ -29,7 +29,7 @@ def forward_operations(model: nn.Module, images: jax.ShapeDtypeStruct) -> dict[s
     """Returns the floating-point operations of each layer with a kernel, first layer first.
 
     Args:
-        model: from images as float32 ink to logits; a single network, not a committee.
+        model: from images as float32 ink to logits; a single network, not an ensemble.
         images: shape and dtype of a batch.
     """
 

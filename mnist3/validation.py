@@ -1,6 +1,5 @@
 """What a config may hold: types, choices, ranges, and what goes with what."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from mnist3.errors import UserError
 from mnist3.estimators import registry
 from mnist3.training import optimizer
 
-MAXIMAL_CNN_DIGITS = 4
 LARGEST_SEED = 2**32 - 1  # JAX's keys and NumPy's generators take so many bits
 POSITIVE = (
     "data.digits",
@@ -23,11 +21,6 @@ POSITIVE = (
     "data.train_examples",
     "data.val_examples",
     "data.test_examples",
-    "model.stem",
-    "model.stem_stride",
-    "model.glances",
-    "model.convolutions",
-    "model.members",
     "optimizer.learning_rate",
     "training.batch_size",
     "training.cpu_micro_batch",
@@ -35,7 +28,6 @@ POSITIVE = (
 )
 SHARES = (
     "data.val_fraction",
-    "model.dropout",
     "optimizer.momentum",
     "optimizer.warmup",
     "training.label_smoothing",
@@ -49,7 +41,6 @@ _WORDS = {  # fields whose values are not entries of a registry
     "data.composition.ink": ("max", "sum", "over"),
     "search.method": ("none", "grid", "random", "halving"),
     "compare.by": ("val", "cross_validation"),
-    "model.stem_padding": ("SAME", "VALID"),
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
@@ -200,37 +191,18 @@ def _require_data(config: ConfigDict) -> None:
 def _require_model(config: ConfigDict) -> None:
     if config.kind == "table":
         return
-    _require_size(config)
-    if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
+    task = tasks.REGISTRY[config.task.name]
+    data = config.data
+    models.check(config.model, data.height, data.width, data.digits, len(tasks.DIGITS))
+    if models.output(config.model.name) != task.model_output:
         raise UserError(
-            f"config.model.name=cnn needs one output a number, 10^{config.data.digits} here; "
-            f"use multihead for more than {MAXIMAL_CNN_DIGITS} digits."
+            f"config.model.name={config.model.name} does not fit the task {config.task.name}, "
+            f"which needs a model of {task.model_output}; set another of both."
         )
-    if (config.model.name == "denoiser") != (config.task.name == "denoise"):
-        raise UserError(
-            f"config.model.name={config.model.name} does not fit the task {config.task.name}; set "
-            "config.task.name=denoise and config.model.name=denoiser together."
-        )
-    if config.evaluation.shift and not tasks.REGISTRY[config.task.name].reads_views:
+    if config.evaluation.shift and not task.reads_views:
         raise UserError(
             f"config.evaluation.shift is {config.evaluation.shift}, but the task "
             f"{config.task.name} has no probabilities of classes to average; set it to 0."
-        )
-
-
-def _require_size(config: ConfigDict) -> None:
-    """Checks that the stem's stride and the max-pools leave a feature of what the trunk sees."""
-    model, height, width = config.model, config.data.height, config.data.width
-    if model.name not in ("cnn", "multihead"):
-        return
-    if model.name == "multihead" and model.crop_height:
-        height, width = model.crop_height, math.ceil(width / config.data.digits)
-    border = 4 if model.stem_padding == "VALID" else 0  # the stem is 5x5
-    pools = len(model.channels) + (model.name == "cnn")  # which pools once more after the trunk
-    if math.ceil((min(height, width) - border) / model.stem_stride) < 2**pools:
-        raise UserError(
-            f"config.model.channels has {len(model.channels)} stages, which leave {model.name} "
-            f"nothing of {height}x{width} px; take fewer channels or a smaller stem_stride."
         )
 
 

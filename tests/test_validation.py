@@ -63,7 +63,7 @@ def test_the_smallest_images_are_those_that_leave_a_feature(model, fits, leaves_
     config.data.digits = 3
     config.data.height, config.data.width = fits
     validation.validate(config)
-    model = models.create(config.model, config.data.digits, config.training.dtype)
+    model = models.create(config.model, config.data.digits, 10, config.training.dtype)
     jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *fits)))
     config.data.height, config.data.width = leaves_nothing
     with pytest.raises(UserError, match=r"config.model.channels .* leave .* nothing of"):

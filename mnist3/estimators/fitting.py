@@ -158,7 +158,7 @@ def _fill(array: np.ndarray | None, rows: int) -> np.ndarray | None:
 def create_model(problem: Problem) -> nn.Module:
     """Returns the model that a problem trains."""
     config = configs.from_json(problem.config)
-    return models.create(config.model, 1, config.training.dtype, problem.task.outputs)
+    return models.create(config.model, 1, problem.task.outputs, config.training.dtype)
 
 
 @functools.lru_cache(_PROGRAMS)

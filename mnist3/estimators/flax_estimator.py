@@ -155,7 +155,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         stem_padding: str, default="SAME". Of the first convolution; "VALID" drops the border.
         channels: tuple of int, default=(64,). Channels of the stages after the first convolution.
         convolutions: int, default=1. Of a stage.
-        glances: int, default=4. Weightings of the columns that multihead has.
+        attention: int, default=4. Weightings of the columns that each head of multihead has.
         hidden: tuple of int or None, default=None. Units of the dense layers before the last one;
             None for (128,) in mlp and none in cnn.
         dropout: float, default=0.0. Share of features dropped before the last layer.
@@ -179,7 +179,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
 
     model: Any = dataclasses.field(default="auto", kw_only=False)
     stem_padding: Any = "SAME"
-    glances: Any = 4
+    attention: Any = 4
     hidden: Any = None
     dropout: Any = 0.0
     label_smoothing: Any = 0.0

@@ -17,7 +17,6 @@ from mnist3.data.dataset import Dataset
 from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.learners.learned import NetworkView
-from mnist3.models.committee import first_network
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import loop, program
@@ -106,7 +105,7 @@ class Network:
     def network(self, inputs: np.ndarray) -> NetworkView:
         """Returns one network, the first of an ensemble, and images as it sees them."""
         ink = np.asarray(inputs / np.float32(255), np.float32)
-        return NetworkView(*first_network(self.run.model, self.params), ink)
+        return NetworkView(*models.first_member(self.run.model, self.params), ink)
 
 
 def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:

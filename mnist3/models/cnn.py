@@ -1,6 +1,6 @@
-"""A convolutional network with one softmax over all 10^K numbers.
+"""A convolutional network with one softmax over all classes^K numbers.
 
-The way most people first solve the problem. It cannot name a number it never saw in training.
+The first idea of many. It cannot predict a number that the training images do not show.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,11 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from mnist3 import ops
+from mnist3.errors import UserError
+from mnist3.models.fields import field
 from mnist3.models.trunk import Trunk
+
+MOST_NUMBERS = 10_000  # outputs; more would need most of the parameters, and images of each
 
 
 class CNN(nn.Module):
@@ -18,25 +22,42 @@ class CNN(nn.Module):
 
     Attributes:
         digits: K, positions of a number.
-        trunk: from images to features.
-        hidden: units of the dense layers before the last one.
-        dropout: share of features dropped in training.
         classes: of each position; there are classes^K outputs.
+        trunk: from images to feature maps.
+        hidden: units of the dense layers before the last one.
+        dropout: share of features dropped before the last layer in training.
         dtype: of the arithmetic; parameters and logits are float32.
     """
 
     digits: int
+    classes: int
     trunk: Trunk
-    hidden: Sequence[int] = ()
-    dropout: float = 0.0
-    classes: int = 10
+    hidden: Sequence[int] = field((), at_least=1)
+    dropout: float = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
+
+    def check(self, height: int, width: int) -> None:
+        """Checks the size of images, px, and the number of outputs.
+
+        Raises:
+            UserError: if no feature is left, or there are more than 10,000 outputs.
+        """
+        self.trunk.check(height, width, pools=1)
+        if self.classes**self.digits > MOST_NUMBERS:
+            raise UserError(
+                f"config.model.name=cnn needs one output a number, {self.classes}^{self.digits} "
+                f"here; use multihead for more than {MOST_NUMBERS:,} numbers."
+            )
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width"], train: bool = False
-    ) -> Float[Array, "batch numbers"]:
-        """Returns the logits of all numbers, in order, of images with ink from 0 to 1."""
+    ) -> Float[Array, "batch {self.classes**self.digits}"]:
+        """Returns the logits of all numbers of images with ink from 0 to 1.
+
+        The logit at index sum of label[k] classes^(K - 1 - k) is that of the number with these
+        labels; for digits the index is the number itself.
+        """
         features = self.trunk(images)
         features = ops.max_pool(features, (2, 2), strides=(2, 2)).reshape(images.shape[0], -1)
         for depth, units in enumerate(self.hidden):

@@ -1,39 +1,46 @@
 """A convolutional network from a noisy image to the clean one."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from mnist3 import ops
+from mnist3.models.fields import field
 
 
 class Denoiser(nn.Module):
-    """A strided stem, 3x3 convolutions on its smaller image, and one that puts the pixels back.
+    """A strided 5x5 convolution (the stem), 3x3 convolutions, and sub-pixel upsampling.
 
-    The last convolution gives, for each place that the stem left, the stem_stride^2 pixels there
-    (Shi et al. 2016, arXiv:1609.05158).
+    The last convolution has stem_stride^2 channels: at each place of the smaller image, the pixels
+    of the larger one (Shi et al. 2016, arXiv:1609.05158). ReLU follows the others.
 
     Attributes:
-        stem: channels of the first convolution, 5x5.
-        stem_stride: of the first convolution, px.
-        channels: channels of each stage; no stage makes the image smaller.
-        convolutions: convolutions a stage.
+        stem: channels of the stem.
+        stem_stride: of the stem, px.
+        channels: output channels of each stage; no stage makes the image smaller.
+        convolutions: 3x3 convolutions of each stage.
         dtype: of the arithmetic; parameters and pixels are float32.
     """
 
-    stem: int
-    stem_stride: int
-    channels: Sequence[int]
-    convolutions: int
+    output: ClassVar[str] = "images"
+
+    stem: int = field(16, at_least=1)
+    stem_stride: int = field(2, at_least=1)
+    channels: Sequence[int] = field((32, 64), at_least=1)
+    convolutions: int = field(2, at_least=1)
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width"], train: bool = False
     ) -> Float[Array, "batch height width"]:
-        """Returns clean images, ink from about 0 to 1, of images with noise added to their ink."""
+        """Returns estimates of the clean images, ink of about 0 to 1, of noisy ones.
+
+        The estimates are not clipped. Ink of the noisy images may be above 1.
+        """
         del train
 
         def convolution(features, channels, size, stride, name):

@@ -1,4 +1,4 @@
-"""A multilayer perceptron, for feature vectors and as a baseline on images."""
+"""A multilayer perceptron: for feature vectors, and as a baseline on images."""
 
 from collections.abc import Sequence
 
@@ -6,29 +6,31 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from mnist3.models.fields import field
+
 
 class MLP(nn.Module):
-    """Dense layers with ReLU, then one dense layer to the classes of each position.
+    """Dense layers with ReLU, then one dense layer to the logits of each position.
 
     Attributes:
         digits: K, positions of a number.
-        hidden: units of each layer before the last.
+        classes: of each position.
+        hidden: units of the layers before the last one; () for none.
         dropout: share of each hidden layer's units dropped in training.
-        classes: logits of each position.
         dtype: of the arithmetic; parameters and logits are float32.
     """
 
     digits: int
-    hidden: Sequence[int]
-    dropout: float = 0.0
-    classes: int = 10
+    classes: int
+    hidden: Sequence[int] = field((), at_least=1)
+    dropout: float = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, inputs: Float[Array, "batch *features"], train: bool = False
     ) -> Float[Array, "batch digits classes"]:
-        """Returns the logits of images with ink from 0 to 1, or of feature vectors."""
+        """Returns the logits of each position, of images (ink from 0 to 1) or feature vectors."""
         features = inputs.reshape(inputs.shape[0], -1).astype(self.dtype)
         for depth, units in enumerate(self.hidden):
             dense = nn.Dense(

@@ -47,6 +47,7 @@ class Denoise(Task):
     right_name: ClassVar[str] = "cleaned"
     scoring: ClassVar[str] = "neg_root_mean_squared_error"
     reads_views: ClassVar[bool] = False
+    model_output: ClassVar[str] = "images"
     higher_is_better: ClassVar[bool] = False
 
     @classmethod

@@ -84,6 +84,7 @@ class Task(abc.ABC):
         outcome: what learners are compared by: `exact_match`, `accuracy` or `mse`.
         right_name: what the share of `right` examples is called in the history.
         scoring: scikit-learn's name of the score that a search maximises.
+        model_output: what a model for it computes: `logits` of classes, or `images`.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
     """
 
@@ -99,6 +100,7 @@ class Task(abc.ABC):
     right_name: ClassVar[str] = "accuracy"
     scoring: ClassVar[str] = "accuracy"
     reads_views: ClassVar[bool] = True
+    model_output: ClassVar[str] = "logits"
     higher_is_better: ClassVar[bool] = True
 
     @classmethod

@@ -137,7 +137,7 @@ def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draw
 
 
 def require_even_shares(config: ConfigDict, mesh: Mesh) -> None:
-    """Checks that devices, and on each the members of a committee, can share a batch evenly.
+    """Checks that devices, and on each the members of an ensemble, can share a batch evenly.
 
     Args:
         config: a whole config.

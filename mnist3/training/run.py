@@ -79,9 +79,7 @@ def assemble(config: ConfigDict, task: Task, train_examples: int) -> Run:
     return Run(
         config=config,
         task=task,
-        model=models.create(
-            config.model, task.positions, config.training.dtype, classes=task.outputs
-        ),
+        model=models.create(config.model, task.positions, task.outputs, config.training.dtype),
         optimizer=create_optimizer(config.optimizer, steps * epochs),
         epochs=epochs,
         steps=steps,

@@ -12,11 +12,11 @@ def forward(**fields):
     config = base().model
     config.update(fields)
     images = jax.ShapeDtypeStruct((5, 28, 84), np.float32)
-    return step.forward_operations(models.create(config, 3), images)
+    return step.forward_operations(models.create(config, 3, 10), images)
 
 
 def test_every_layer_with_a_kernel_is_counted():
-    counted = forward(stem=4, stem_stride=2, channels=(6,), convolutions=1, glances=2)
+    counted = forward(stem=4, stem_stride=2, channels=(6,), convolutions=1, attention=2)
     assert counted == {
         "trunk/stem": 2 * 5 * (14 * 42) * (5 * 5 * 1 * 4),
         "trunk/stage0_conv0": 2 * 5 * (7 * 21) * (3 * 3 * 4 * 6),

@@ -12,7 +12,7 @@ from mnist3.evaluation import inspection
 def network(request):
     settings = config.base().model
     settings.update({"name": request.param, "stem": 3, "channels": (4, 5)})
-    model = models.create(settings, digits=1)
+    model = models.create(settings, digits=1, classes=10)
     images = jnp.asarray(np.random.default_rng(1).random((2, 28, 28), np.float32))
     random = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)["params"]

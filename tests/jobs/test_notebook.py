@@ -106,7 +106,7 @@ def test_a_reader_without_convolutions_has_no_figures_of_them():
             found.draw(name)
 
 
-def test_a_committee_shows_what_its_first_member_looks_at():
+def test_an_ensemble_shows_what_its_first_member_looks_at():
     found = notebook.train_reader(
         TINY.format("multihead") + " --config.model.members=2 --config.model.crop_height=28", DIGITS
     )

@@ -1,10 +1,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mnist3.config import base
-from mnist3.training.optimizer import create_optimizer, create_schedule
+from mnist3.training.optimizer import (
+    OPTIMIZERS,
+    SCHEDULES,
+    create_optimizer,
+    create_schedule,
+    schedule_ends_at_zero,
+    schedule_extends,
+)
 
 
 def options(**fields):
@@ -36,7 +46,57 @@ def test_constant_is_constant():
     assert set(rates(10, schedule="constant").tolist()) == {1.0}
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "muon"])
+@given(st.sampled_from([*SCHEDULES]), st.floats(0, 0.99), st.floats(1e-6, 10))
+def test_schedules_that_end_at_zero_and_those_that_go_on(name, warmup, learning_rate):
+    config = options(schedule=name, warmup=warmup, learning_rate=learning_rate)
+    assert schedule_ends_at_zero(config) == (name != "constant")
+    assert schedule_extends(config) == (name == "constant")
+
+
+def test_a_new_schedule_is_asked_itself(monkeypatch):
+    def halved(config, steps):
+        del steps
+        return optax.schedules.exponential_decay(config.learning_rate, 100, 0.5)
+
+    def linear(config, steps):
+        return optax.schedules.linear_schedule(config.learning_rate, 0.0, steps)
+
+    monkeypatch.setitem(SCHEDULES, "halved", halved)
+    monkeypatch.setitem(SCHEDULES, "linear", linear)
+    with jax.transfer_guard("disallow"):
+        asked = [
+            (schedule_ends_at_zero(config), schedule_extends(config))
+            for config in (options(schedule="halved"), options(schedule="linear"))
+        ]
+    assert asked == [(False, True), (True, False)]
+    assert rates(100, schedule="halved")[100] == pytest.approx(0.5)
+
+
+def test_a_new_optimizer_is_an_entry(monkeypatch):
+    def lion(config, rate):
+        return optax.lion(rate, weight_decay=config.weight_decay)
+
+    monkeypatch.setitem(OPTIMIZERS, "lion", lion)
+    params = {"kernel": jnp.ones((4, 3))}
+    optimizer = create_optimizer(
+        options(name="lion", weight_decay=0.0, learning_rate=0.5, schedule="constant"), 10
+    )
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -0.5)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_schedule_gives_the_learning_rate_that_a_step_takes(schedule):
+    config = options(name="sgd", schedule=schedule, momentum=0.0, weight_decay=0.0)
+    optimizer, rate = create_optimizer(config, 10), create_schedule(config, 10)
+    params = {"kernel": jnp.ones((1, 1))}
+    state = optimizer.init(params)
+    for step in range(10):
+        updates, state = optimizer.update(params, state, params)
+        assert -updates["kernel"].item() == pytest.approx(float(rate(step)), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_weight_decay_acts_on_kernels_alone(name):
     params = {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}
     zeros = jax.tree.map(jnp.zeros_like, params)

@@ -111,7 +111,7 @@ def test_micro_batches_sum_to_the_gradient_of_the_batch(dataset):
     np.testing.assert_allclose(losses(16), losses(4), rtol=1e-4)
 
 
-def test_every_member_of_a_committee_learns(dataset):
+def test_every_member_of_an_ensemble_learns(dataset):
     config = tiny_config()
     config.model.members = 2
     config.training.epochs = 40
@@ -242,7 +242,7 @@ def learn(task, name, data, size, epochs, **changes):
     """Trains a model of one output row an image, and returns the losses of the steps."""
     config = tiny_config()
     config.model.update(name=name, hidden=(16,), **changes)
-    model = models.create(config.model, 1, classes=task.outputs)
+    model = models.create(config.model, 1, task.outputs)
     optimizer = create_optimizer(config.optimizer, 4 * epochs)
     mesh = program.create_mesh()
     train_epoch = program.create_train_epoch(model, task, optimizer, config, 4, None, mesh)
