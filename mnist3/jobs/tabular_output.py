@@ -38,8 +38,11 @@ def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
     if table.unlabelled:
         logging.warning("left out %d rows whose %s is missing", table.unlabelled, table.target)
     logging.info("%s", tabular.describe_columns(table))
+    for note in table.notes:
+        logging.warning("%s", note)
     logging.info(
-        "  another kind for a column: --config.data.columns=%s:categorical", next(iter(table.kinds))
+        "  another kind for a column: %s",
+        tabular.override_text(next(iter(table.kinds)), "categorical"),
     )
     logging.info("  train: %d rows, test: %d rows", len(rows["train"]), len(rows["test"]))
 
@@ -155,6 +158,7 @@ def write_report(
             ("rows", f"{data['rows']:,}, and {data['unlabelled']:,} left out without a label"),
             ("classes", ", ".join(data["classes"])),
             ("columns", ", ".join(f"{name} ({kind})" for name, kind in data["columns"].items())),
+            *([("mind the columns", " ".join(data["notes"]))] if data["notes"] else []),
             ("fingerprint", data["fingerprint"]),
             ("tied with the winner", _tied(lines)),
             *([("mind", FLATTERED)] if _tuned(lines) else []),
