@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-import joblib
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -16,7 +15,8 @@ from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.predict import require
-from mnist3.jobs.workdir import MODEL_FILE, require_writable
+from mnist3.jobs.workdir import MODEL_FILE, OLD_MODEL_FILE, require_writable
+from mnist3.learners.saved import load_estimator, save_estimator
 
 ADDED = ("prediction", "probability")
 
@@ -39,21 +39,22 @@ def save_model(folder: str, pipeline: Pipeline, table: Table) -> None:
     content = {
         "pipeline": pipeline,
         "kinds": dict(table.kinds),
+        "formats": dict(table.formats),
         "target": table.target,
         "classes": table.classes,
     }
-    with replacing(os.path.join(folder, MODEL_FILE), "wb") as file:
-        joblib.dump(content, file, compress=3)
+    save_estimator(os.path.join(folder, MODEL_FILE), content)
 
 
-def predict_table(folder: str, path: str, output: str) -> int:
+def predict_table(folder: str, path: str, output: str, allow_pickle: bool = False) -> int:
     """Writes a table's rows with what a run predicts for each and how probable it is.
 
     Args:
-        folder: workdir of the run. Its model is a pickle, which can run any code when it is read:
-            predict with your own runs alone.
-        path: CSV or Parquet with the columns that the run learned from; others are kept.
+        folder: workdir of the run.
+        path: CSV or Parquet with the columns that the run learned from; others are kept. Cells are
+            read as they were for training.
         output: the CSV file to write; one that exists is replaced.
+        allow_pickle: whether to read the model of an older run, a pickle that can run any code.
 
     Returns:
         the number of rows.
@@ -63,7 +64,7 @@ def predict_table(folder: str, path: str, output: str) -> int:
             output cannot be written.
     """
     require_writable(output)
-    model = _load_model(folder)
+    model = _load_model(folder, allow_pickle)
     cells = read_table(path)
     taken = [name for name in ADDED if name in cells.columns]
     if taken:
@@ -71,7 +72,11 @@ def predict_table(folder: str, path: str, output: str) -> int:
             f"{path} has a column {taken[0]} already, where the {taken[0]} would be written; "
             "rename it."
         )
-    features = tabular.as_features(tabular.mark_missing(cells), model["kinds"], path)
+    features, notes = tabular.as_features(
+        tabular.mark_missing(cells), model["kinds"], model.get("formats", {}), path
+    )
+    for note in notes:
+        logging.warning("%s: %s", path, note)
     probabilities = model["pipeline"].predict_proba(features)
     chosen = probabilities.argmax(axis=1)
     cells["prediction"] = np.array(model["classes"], dtype=object)[chosen]
@@ -82,16 +87,13 @@ def predict_table(folder: str, path: str, output: str) -> int:
     return len(cells)
 
 
-def _load_model(folder: str) -> dict[str, Any]:
+def _load_model(folder: str, allow_pickle: bool) -> dict[str, Any]:
     path = os.path.join(folder, MODEL_FILE)
+    old = os.path.join(folder, OLD_MODEL_FILE)
     try:
-        return joblib.load(path)
+        return load_estimator(path if os.path.exists(path) else old, allow_pickle)
     except FileNotFoundError as error:
         raise UserError(
             f"{folder} holds no model of a table ({MODEL_FILE}); give --workdir the folder of a "
             "finished run of experiments/tabular.py."
-        ) from error
-    except Exception as error:  # a pickle that is damaged or of other versions can raise anything
-        raise UserError(
-            f"{path} cannot be read ({' '.join(repr(error).split())}); train the run anew."
         ) from error
