@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,12 +30,15 @@ MISSING = ("", "?", "NA", "NaN", "nan", "N/A", "n/a", "#N/A", "NULL", "null")
 KINDS = ("numeric", "date", "categorical", "ignored")
 READABLE = 0.95  # share of a column's values that are numbers or dates, for it to be of that kind
 READABLE_BUT_ONE = 0.5  # the same where all the others are one text: a mark of what is missing
-ENOUGH = 10  # values of a column, beyond which most of them must fit its kind
+ENOUGH = 10  # values of a column, from which on most of them must fit its kind
+LEAST_TO_COUNT = 20  # rows; fewer may be numbered by chance
 IDENTIFIERS = re.compile(r"(?i:(?:^|[\W_])(?:id|idx|index|row|key))$|[a-z](?:Id|ID)$")
 TEST_FRACTION = 0.2
 SHOWN_NAMES = 20
 LEAST_ROWS_OF_A_CLASS = 10
-MOST_NUMBERS = 20  # different ones in a target; more with few rows each are no classes
+# Different numbers in a target; where there are more, some with few rows, they are no classes.
+MOST_FRACTIONS = 20
+MOST_WHOLE_NUMBERS = 100
 
 
 class Column(NamedTuple):
@@ -155,16 +158,18 @@ def make_table(cells: pd.DataFrame, target: str, overrides: str = "", name: str 
     if columns:
         columns |= _overridden(inputs, parse_columns(overrides, list(columns)))
     kinds = {column: found.kind for column, found in columns.items()}
+    ignored = [
+        f"{column} is ignored: {found.note}" for column, found in columns.items() if found.note
+    ]
     if set(kinds.values()) <= {"ignored"}:
+        reasons = f" ({'; '.join(ignored[:3])})" if ignored else ""
         raise UserError(
-            f"{name} has no column to learn {target} from; give a table with more columns or set "
-            "their kinds in config.data.columns."
+            f"{name} has no column to learn {target} from{reasons}; give a table with more columns "
+            "or set their kinds in config.data.columns."
         )
     formats = {column: found.form for column, found in columns.items() if found.form}
     features, unread = as_features(inputs[labelled], kinds, formats, name)
-    ignored = [
-        f"{column} is ignored: {found.note}." for column, found in columns.items() if found.note
-    ]
+    ignored = [f"{note}." for note in ignored]
     content = (target, tuple(kinds.items()), to_csv(features), tuple(cells[target]))
     return Table(
         name=name,
@@ -340,7 +345,13 @@ def describe_columns(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _mostly(values: pd.Series, parse: Any, form: str, share: float) -> bool:
+def _mostly(
+    values: pd.Series,
+    parse: Callable[[pd.Series, str], Float64[np.ndarray, "n"]],
+    form: str,
+    share: float,
+) -> bool:
+    """Tells whether a column is what a format reads a share of, see `infer`."""
     if READABLE_BUT_ONE < share < READABLE:
         return values[np.isnan(parse(values, form))].nunique() == 1
     return share >= READABLE
@@ -349,7 +360,7 @@ def _mostly(values: pd.Series, parse: Any, form: str, share: float) -> bool:
 def _row_numbers(cells: pd.Series, form: str) -> str:
     """Returns why a column of numbers probably identifies the rows; "" if it does not."""
     numbers = texts.as_numbers(cells, form)
-    if len(numbers) <= MOST_NUMBERS or np.isnan(numbers).any() or (numbers % 1).any():
+    if len(numbers) < LEAST_TO_COUNT or np.isnan(numbers).any() or (numbers % 1).any():
         return ""
     remedy = f"learn from it with {override_text(str(cells.name), 'numeric')}"
     ordered = np.sort(numbers)
@@ -447,9 +458,12 @@ def _require_classes(labels: pd.Series, target: str, name: str) -> None:
         UserError: if it has many different numbers, of which some have too few rows to be classes.
     """
     counts = labels.value_counts()
-    if len(counts) <= MOST_NUMBERS or counts.min() >= LEAST_ROWS_OF_A_CLASS:
+    form, share = texts.number_format(labels)
+    if share < READABLE or counts.min() >= LEAST_ROWS_OF_A_CLASS:
         return
-    if texts.number_format(labels)[1] >= READABLE:
+    numbers = texts.as_numbers(counts.index.to_series().astype(object), form)
+    whole = (numbers[np.isfinite(numbers)] % 1 == 0).all()
+    if len(counts) > (MOST_WHOLE_NUMBERS if whole else MOST_FRACTIONS):
         raise UserError(
             f"the target {target} of {name} holds {len(counts)} different numbers, a quantity: to "
             "predict one is regression, which mnist3 does not do; add a column with a few classes "

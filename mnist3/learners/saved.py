@@ -148,7 +148,7 @@ def _damaged(name: str, error: Exception) -> UserError:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | str) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

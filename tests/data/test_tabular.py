@@ -190,6 +190,11 @@ def test_a_target_of_many_numbers_is_called_a_regression():
     prices = [f"{100_000 + 37 * row:,}" for row in range(300)]
     with pytest.raises(UserError, match=r"holds 300 different numbers, a quantity: .* regression"):
         tabular.make_table(people(300).assign(price=prices), "price")
+    heights = [f"1,{row % 150:03d}5" for row in range(300)]
+    with pytest.raises(UserError, match="holds 150 different numbers"):
+        tabular.make_table(people(300).assign(height=heights), "height")
+    rare = [str(row % 40) for row in range(300)]  # numbered classes, which `split_rows` judges
+    assert len(tabular.make_table(people(300).assign(rare=rare), "rare").classes) == 40
     years = [str(row % 25) for row in range(300)]  # twelve rows each
     assert len(tabular.make_table(people(300).assign(year=years), "year").classes) == 25
 
@@ -257,6 +262,9 @@ def test_a_table_that_cannot_be_learned_from_is_refused(changed, target, columns
 def test_a_table_of_the_target_alone_is_refused():
     with pytest.raises(UserError, match="no column to learn answer from"):
         tabular.make_table(people()[["answer"]], "answer", "age:numeric")
+    numbered = people()[["answer"]].assign(row=[str(row) for row in range(40)])
+    with pytest.raises(UserError, match="row is ignored: it probably numbers the rows"):
+        tabular.make_table(numbered, "answer")
 
 
 def test_columns_that_a_table_lacks_are_named():
