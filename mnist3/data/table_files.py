@@ -1,7 +1,7 @@
 """Tables in files: CSV and Parquet in, rows of text out.
 
 Every cell is read as text, so that a table says the same in both formats and its rows can be
-written again as they were.
+written again as they were. Parquet takes pyarrow, which is no requirement of the package.
 """
 
 import csv
@@ -9,8 +9,6 @@ import os
 from typing import Any
 
 import pandas as pd
-import pyarrow
-from pyarrow import parquet
 
 from mnist3.errors import UserError
 
@@ -26,7 +24,8 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
     column without a name, as R and pandas write for row numbers, is left out.
 
     Raises:
-        UserError: if there is no such file, it is no table, or it has no rows.
+        UserError: if there is no such file, it is no table, it has no rows, or it is Parquet and
+            pyarrow is not installed.
     """
     try:
         with open(path, "rb") as file:
@@ -79,6 +78,14 @@ def _read_csv(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def _read_parquet(path: str | os.PathLike) -> pd.DataFrame:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise UserError(
+            f"{path} is a Parquet file, which takes pyarrow to read; install it with "
+            "pip install 'mnist3[parquet]', or give a CSV file."
+        ) from error
     try:
         table = parquet.read_table(path)
     except pyarrow.ArrowException as error:

@@ -7,11 +7,15 @@ and asked about a column of the table like any estimator.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
 from ml_collections import ConfigDict
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from mnist3 import tasks
 from mnist3.config import NETWORK
@@ -36,26 +40,25 @@ def create_preparation(kinds: Mapping[str, str]) -> ColumnTransformer:
     """Returns what turns the columns of a table into float64 without gaps.
 
     A numeric column is scaled to mean 0 and standard deviation 1 after its missing values have
-    become its median, and gets a column that says where they were. A categorical column becomes a
-    column a level; a missing value is a level too, and rare and unseen levels share one.
+    become its median, and gets a column that says where they were. So do the parts of a date, see
+    `date_parts`. A categorical column becomes a column a level; a missing value is a level too, and
+    rare and unseen levels share one.
 
     Args:
-        kinds: `numeric`, `categorical` or `ignored`, by column.
+        kinds: by column, of `mnist3.data.tabular.KINDS`.
     """
-    numeric, categorical = (
+    numeric, dates, categorical = (
         [name for name, kind in kinds.items() if kind == wanted]
-        for wanted in ("numeric", "categorical")
+        for wanted in ("numeric", "date", "categorical")
+    )
+    filled = (
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
     )
     return ColumnTransformer(
         [
-            (
-                "numeric",
-                make_pipeline(
-                    SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-                    StandardScaler(),
-                ),
-                numeric,
-            ),
+            ("numeric", make_pipeline(*map(clone, filled)), numeric),
+            ("date", make_pipeline(FunctionTransformer(date_parts), *map(clone, filled)), dates),
             (
                 "categorical",
                 make_pipeline(
@@ -72,6 +75,26 @@ def create_preparation(kinds: Mapping[str, str]) -> ColumnTransformer:
             ),
         ]
     )
+
+
+def date_parts(
+    days: pd.DataFrame | Float[np.ndarray, "rows columns"],
+) -> Float[np.ndarray, "rows parts"]:
+    """Returns the parts of dates that may matter: days, month 1-12, weekday 0-6, and hour.
+
+    Args:
+        days: from 1970 to each date, the time as fraction; NaN where missing. Monday is weekday 0.
+
+    Returns:
+        The days of each column, then the months, weekdays and hours.
+    """
+    values = np.asarray(days, np.float64)
+    dates = np.floor(values)
+    known = np.isfinite(values)
+    months = np.where(known, dates, 0).astype("datetime64[D]").astype("datetime64[M]")
+    month = np.where(known, months.astype(np.int64) % 12 + 1, np.nan)
+    weekday = (dates + 3) % 7  # 1 January 1970 was a Thursday
+    return np.hstack([values, month, weekday, 24 * (values - dates)])
 
 
 def create(

@@ -245,6 +245,7 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
         learned = estimator.learn(own, task, unfitted, examples, fits_cache())
         learned.extra |= {
             "kinds": dict(table.kinds),
+            "formats": dict(table.formats),
             "target": table.target,
             "classes": list(table.classes),
         }
@@ -275,8 +276,11 @@ def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
     if table.unlabelled:
         logging.warning("left out %d rows whose %s is missing", table.unlabelled, table.target)
     logging.info("%s", tabular.describe_columns(table))
+    for note in table.notes:
+        logging.warning("%s", note)
     logging.info(
-        "  another kind for a column: --config.data.columns=%s:categorical", next(iter(table.kinds))
+        "  another kind for a column: %s",
+        tabular.override_text(next(iter(table.kinds)), "categorical"),
     )
     logging.info("  train: %d rows, test: %d rows", len(rows["train"]), len(rows["test"]))
 

@@ -15,7 +15,8 @@ from mnist3 import validation
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
 
-MODEL_FILE = "model.joblib"  # in the folder of a run on a table
+MODEL_FILE = "model.skops"  # in the folder of a run on a table
+OLD_MODEL_FILE = "model.joblib"  # there, of older runs: a pickle
 
 
 def write_json(path: str, value: Any) -> None:

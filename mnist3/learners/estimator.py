@@ -23,15 +23,16 @@ from threadpoolctl import threadpool_limits
 from mnist3.errors import UserError
 from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
-from mnist3.files import replacing
+from mnist3.files import MODEL_FILE
 from mnist3.learners import progress
 from mnist3.learners.cached import CachedEstimator, Inputs, estimator_key, fingerprint
 from mnist3.learners.learned import NetworkView
+from mnist3.learners.saved import load_estimator, save_estimator
 from mnist3.learners.search import search
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tasks.estimated import last_step
 
-MODEL_FILE = "model.skops"  # in the folder of a run
+OLD_MODEL_FILE = "model.joblib"  # of older runs: a pickle
 SMALL = 10_000  # training rows; below, OpenMP's threads wait for each other longer than they work
 
 
@@ -106,11 +107,10 @@ class Estimator:
             "parameters": self.parameters,
             "training": self.training,
             "loss_curve": list(self.loss_curve),
-            "search_results": self.search_results,
+            "search_results": _plain_results(self.search_results),
             **self.extra,
         }
-        with replacing(os.path.join(folder, MODEL_FILE), "wb") as file:
-            joblib.dump(content, file, compress=3)
+        save_estimator(os.path.join(folder, MODEL_FILE), content)
 
     def network(self, inputs: np.ndarray) -> NetworkView | None:
         """Returns the network behind scikit-learn's interface, if it sees images."""
@@ -184,17 +184,7 @@ def load(task: Task, folder: str) -> Estimator:
     Raises:
         UserError: if there is none, or it cannot be read.
     """
-    path = os.path.join(folder, MODEL_FILE)
-    try:
-        content = joblib.load(path)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} holds no {MODEL_FILE}; give --workdir the folder of a finished run."
-        ) from error
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read ({' '.join(repr(error).split())}); train the run anew."
-        ) from error
+    content = load_model(folder)
     fitted = content.pop("estimator")
     said = {name: content.pop(name) for name in ("name", "parameters", "training", "loss_curve")}
     return Estimator(
@@ -207,6 +197,36 @@ def load(task: Task, folder: str) -> Estimator:
         known={},
         extra=content,
     )
+
+
+def load_model(folder: str, allow_pickle: bool = False) -> dict[str, Any]:
+    """Returns the content of the model file of a run.
+
+    Args:
+        folder: workdir of the run.
+        allow_pickle: whether to read the model of an older run, a pickle that can run any code.
+
+    Raises:
+        UserError: if there is none, or it cannot be read.
+    """
+    path, old = (os.path.join(folder, name) for name in (MODEL_FILE, OLD_MODEL_FILE))
+    try:
+        return load_estimator(path if os.path.exists(path) else old, allow_pickle)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no {MODEL_FILE}; give --workdir the folder of a finished run."
+        ) from error
+
+
+def _plain_results(results: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns what a search tried as lists and numbers, the parameters in one list."""
+    if results is None:
+        return None
+    return {
+        name: np.asarray(values).tolist() if name != "params" else [dict(each) for each in values]
+        for name, values in results.items()
+        if not name.startswith("param_")
+    }
 
 
 def held_out_predictions(learned: Estimator, folds: int, memory: joblib.Memory) -> np.ndarray:

@@ -67,6 +67,7 @@ def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
             ),
             ("columns", ", ".join(f"{name} ({kind})" for name, kind in dataset["columns"].items())),
         ]
+        facts += [("mind the columns", " ".join(dataset["notes"]))] if dataset["notes"] else []
     return [*facts, ("fingerprint", dataset["fingerprint"])]
 
 

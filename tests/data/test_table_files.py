@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,3 +78,40 @@ def test_a_file_that_is_not_there_and_a_folder_are_named(tmp_path):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(UserError, match="Is a directory"):
         read_table(tmp_path)
+
+
+def test_parquet_without_pyarrow_is_told_what_to_install(tmp_path, monkeypatch):
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match=r"pip install 'mnist3\[parquet\]', or give a CSV file"):
+        read_table(tmp_path / "table.parquet")
+
+
+# pandas looks for pyarrow when it is imported, and keeps text in another way without it.
+WITHOUT_PYARROW = """
+import sys
+sys.modules["pyarrow"] = None
+from mnist3.data import tabular
+from mnist3.data.table_files import read_table, to_csv
+cells = read_table(sys.argv[1])
+table = tabular.make_table(cells, "town")
+print(to_csv(cells) + to_csv(table.features) + table.fingerprint)
+"""
+
+
+def test_csv_says_the_same_without_pyarrow(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "town,age,when,pen\n" + "Rome,31,1.2.2024,ink\nOslo,?,3.2.2024,\nRome,many,,lead\n" * 9
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, path],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for code in (WITHOUT_PYARROW.replace('sys.modules["pyarrow"] = None', ""), WITHOUT_PYARROW)
+    ]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith("town,age,when,pen\nRome,31,1.2.2024,ink\nOslo,?,")

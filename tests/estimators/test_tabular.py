@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mnist3 import config as configs
 from mnist3 import tasks
@@ -56,6 +58,35 @@ def test_new_gaps_and_columns_without_any_value_are_taken():
     new = rows().assign(height=np.nan, age=np.nan)
     new["pen"] = pd.Series(np.nan, index=new.index, dtype=object)
     assert np.isfinite(prepared(new)).all()
+
+
+@given(
+    st.lists(
+        st.datetimes(pd.Timestamp(1700, 1, 1), pd.Timestamp(2200, 1, 1)) | st.none(), min_size=1
+    )
+)
+def test_the_parts_of_dates_are_those_of_the_calendar(dates):
+    known = [date or pd.NaT for date in dates]
+    start = pd.Timestamp(1970, 1, 1)
+    days = pd.DataFrame({"when": [(date - start) / pd.Timedelta(days=1) for date in known]})
+    expected = [
+        (days["when"][row], date.month, date.weekday(), date.hour + date.minute / 60)
+        if date
+        else (np.nan,) * 4
+        for row, date in enumerate(dates)
+    ]
+    np.testing.assert_allclose(tabular.date_parts(days), expected, atol=1 / 50)
+
+
+def test_dates_are_parts_with_their_gaps_told():
+    frame = rows().assign(when=np.where(np.arange(60) < 5, np.nan, 19_000.5 + np.arange(60)))
+    kinds = {**KINDS, "when": "date"}
+    matrix = tabular.create_preparation(kinds).fit_transform(frame)
+    assert matrix.shape == (60, 2 + 1 + (4 + 4) + 3)
+    assert np.isfinite(matrix).all()
+    np.testing.assert_allclose(matrix[:, 3:11].mean(axis=0), 0, atol=1e-9)
+    missing = tabular.create_preparation(kinds).fit(frame).transform(frame.assign(when=np.nan))
+    assert np.isfinite(missing).all()
 
 
 @pytest.mark.parametrize("name", configs.TABULAR_ESTIMATORS)
