@@ -15,6 +15,7 @@ from mnist3.evaluation.error_analysis import Confused
 from mnist3.files import replacing
 from mnist3.jobs import output, study
 from mnist3.reporting import report, tables
+from mnist3.reporting.cells import confidence_text
 from mnist3.tasks import Task
 
 HEADLINES = {
@@ -49,7 +50,7 @@ def write_predictions(path: str, task: Task, examples: study.Examples, said: Ans
             zip(examples.targets, said.predictions, strict=True)
         ):
             names = [class_text(task, each) for each in (target, prediction)]
-            confidence = "" if sure is None else f"{sure[index]:.6f}"
+            confidence = "" if sure is None else confidence_text(sure[index])
             writer.writerow([index, *names, confidence, *np.ravel(prediction)[: len(labels)]])
 
 

@@ -16,25 +16,12 @@ from mnist3 import models
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
 from mnist3.data.splits import HELD_OUT
-from mnist3.files import replacing
-from mnist3.jobs.workdir import MODEL_FILE
+from mnist3.files import RUN_FILES, replacing
 from mnist3.reporting import report
+from mnist3.reporting.cells import confidence_text
 from mnist3.tasks import Prediction, number_text
 from mnist3.tracking import Tracker
 from mnist3.training.run import Run
-
-FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
-    "config.json",
-    "metrics.json",
-    "comparison.json",
-    "history.jsonl",
-    "report.html",
-    "figures",
-    "predictions_val.csv",
-    "predictions_test.csv",
-    "checkpoints",
-    MODEL_FILE,
-)
 
 
 def log_dataset(dataset: datasets.Dataset) -> None:
@@ -88,7 +75,7 @@ def tracked(folder: str, config: ConfigDict, epoch: int = 0) -> Iterator[Tracker
         yield tracker
         failed = False
     finally:
-        paths = [os.path.join(folder, name) for name in FILES]
+        paths = [os.path.join(folder, name) for name in RUN_FILES]
         tracker.finish([path for path in paths if os.path.exists(path)], failed)
 
 
@@ -129,7 +116,13 @@ def write_predictions(path: str, labels: np.ndarray, prediction: Prediction) -> 
             zip(labels, prediction.digits, prediction.confidence, strict=True)
         ):
             writer.writerow(
-                [index, number_text(label), number_text(digits), f"{confidence:.6f}", *digits]
+                [
+                    index,
+                    number_text(label),
+                    number_text(digits),
+                    confidence_text(confidence),
+                    *digits,
+                ]
             )
 
 

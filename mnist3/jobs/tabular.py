@@ -30,6 +30,7 @@ from mnist3.evaluation import selection
 from mnist3.evaluation.cached import CachedEstimator, Inputs, fits_cache
 from mnist3.evaluation.classification import classification_metrics
 from mnist3.evaluation.search import search
+from mnist3.files import RUN_FILES, require_unread
 from mnist3.jobs import output, tabular_output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.tabular_predict import save_model
@@ -76,6 +77,9 @@ class Scored(NamedTuple):
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Tunes and compares the config's estimators on a table, and writes the files of a run."""
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
+    if config.data.path:
+        for name in RUN_FILES:
+            require_unread(os.path.join(folder, name), [config.data.path])
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)
         table = tabular.load(config.data)

@@ -17,6 +17,7 @@ from mnist3.evaluation.selection import Comparison
 from mnist3.files import replacing
 from mnist3.jobs import output
 from mnist3.reporting import classification_figures, report, study_figures
+from mnist3.reporting.cells import confidence_text
 
 METRIC_WORDS = {"n": "rows", "positives": "rows of the positive class"}
 
@@ -60,7 +61,7 @@ def write_predictions(
         names = [f"probability_{name}" for name in classes]
         writer.writerow(["index", "label", "prediction", "confidence", *names])
         for row, label, values in zip(rows, labels, probabilities, strict=True):
-            texts = [f"{value:.6f}" for value in values]
+            texts = [confidence_text(value) for value in values]
             best = int(values.argmax())
             writer.writerow([row, classes[label], classes[best], texts[best], *texts])
 

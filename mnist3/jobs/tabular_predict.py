@@ -13,10 +13,16 @@ from mnist3.data import tabular
 from mnist3.data.table_files import read_table, to_csv
 from mnist3.data.tabular import Table
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import (
+    MODEL_FILE,
+    opened_output,
+    replacing,
+    require_unread,
+    require_writable,
+)
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.predict import require
-from mnist3.jobs.workdir import MODEL_FILE, require_writable
+from mnist3.reporting.cells import confidence_text
 
 ADDED = ("prediction", "probability")
 
@@ -53,16 +59,18 @@ def predict_table(folder: str, path: str, output: str) -> int:
         folder: workdir of the run. Its model is a pickle, which can run any code when it is read:
             predict with your own runs alone.
         path: CSV or Parquet with the columns that the run learned from; others are kept.
-        output: the CSV file to write; one that exists is replaced.
+        output: the CSV file to write, one that exists is replaced; - for standard output.
 
     Returns:
         the number of rows.
 
     Raises:
         UserError: if there is no such run, the table lacks a column or cannot be read, or the
-            output cannot be written.
+            output cannot be written or would replace the table or a file of the run.
+        OutputClosed: if nobody reads standard output any more.
     """
     require_writable(output)
+    require_unread(output, [path], folder)
     model = _load_model(folder)
     cells = read_table(path)
     taken = [name for name in ADDED if name in cells.columns]
@@ -75,8 +83,8 @@ def predict_table(folder: str, path: str, output: str) -> int:
     probabilities = model["pipeline"].predict_proba(features)
     chosen = probabilities.argmax(axis=1)
     cells["prediction"] = np.array(model["classes"], dtype=object)[chosen]
-    cells["probability"] = [f"{value:.6f}" for value in probabilities.max(axis=1)]
-    with replacing(output, encoding="utf-8", newline="") as file:
+    cells["probability"] = [confidence_text(value) for value in probabilities.max(axis=1)]
+    with opened_output(output) as file:
         file.write(to_csv(cells))
     logging.info("wrote %s: %d rows with a predicted %s", output, len(cells), model["target"])
     return len(cells)

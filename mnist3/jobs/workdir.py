@@ -15,36 +15,11 @@ from mnist3 import validation
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
 
-MODEL_FILE = "model.joblib"  # in the folder of a run on a table
-
 
 def write_json(path: str, value: Any) -> None:
     """Writes a value as indented JSON."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=2) + "\n")
-
-
-def unwritable(output: str, error: OSError) -> UserError:
-    """Returns what to tell the user of an output that cannot be written."""
-    return UserError(
-        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
-        "exists, can be written to and has space left."
-    )
-
-
-def require_writable(output: str) -> None:
-    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
-
-    Raises:
-        UserError: if it cannot.
-    """
-    if os.path.exists(output) and not os.path.isfile(output):
-        raise UserError(f"--output={output} is not a file; name the file to write.")
-    try:
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
-            pass
-    except OSError as error:
-        raise unwritable(output, error) from error
 
 
 def fresh_workdir(experiment: str) -> str:

@@ -14,10 +14,10 @@ from mnist3 import config as configs
 from mnist3 import validation
 from mnist3.data.table_files import read_table
 from mnist3.errors import UserError
+from mnist3.files import MODEL_FILE
 from mnist3.jobs import tabular as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.tabular_predict import predict_table
-from mnist3.jobs.workdir import MODEL_FILE
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
