@@ -150,7 +150,9 @@ def opened_output(output: str) -> Iterator[IO[str]]:
 @contextlib.contextmanager
 def _standard_output(**options: Any) -> Iterator[IO[str]]:
     sys.stdout.flush()
-    file = io.TextIOWrapper(sys.stdout.buffer, **options)
+    # PYTHONUNBUFFERED leaves no buffer, and without one a long text is cut where the pipe is full.
+    raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    file = io.TextIOWrapper(io.BufferedWriter(raw), **options)
     try:
         yield file
         file.flush()
@@ -158,7 +160,12 @@ def _standard_output(**options: Any) -> Iterator[IO[str]]:
         drop_standard_output()
         raise
     finally:
-        file.detach()  # or the end of this file would close standard output
+        file.detach().detach()  # or the end of this file would close standard output
+
+
+def output_text(output: str) -> str:
+    """Returns what messages call an output."""
+    return "standard output" if output == STANDARD_OUTPUT else output
 
 
 def drop_standard_output() -> None:

@@ -98,6 +98,34 @@ except UserError as error:
     )
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_pipe_gets_all_of_a_long_text_and_may_be_closed_early(buffered):
+    code = """
+import sys
+from mnist3.files import OutputClosed, opened_output
+try:
+    with opened_output("-") as file:
+        file.write("row\\n" * 1_000_000)
+except OutputClosed:
+    sys.exit(141)
+"""
+    for reader, status, lines in (("cat", 0, 1_000_000), ("head -n 1", 141, 1)):
+        done = subprocess.run(
+            [
+                "bash",
+                "-c",
+                f'"$0" -c "$1" | {reader}; exit ${{PIPESTATUS[0]}}',
+                sys.executable,
+                code,
+            ],
+            env=os.environ | {"PYTHONUNBUFFERED": buffered},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (status, "")
+        assert done.stdout == "row\n" * lines
+
+
 def test_rows_keep_their_line_ends_and_bytes(tmp_path, capfdbinary):
     text = "caf\udce9\n\N{EURO SIGN}\r\n"
     for output in (str(tmp_path / "out.csv"), "-"):

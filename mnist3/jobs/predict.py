@@ -14,7 +14,13 @@ from tqdm import tqdm
 
 from mnist3.data.images import find_images, read_images
 from mnist3.errors import UserError
-from mnist3.files import STANDARD_OUTPUT, opened_output, require_unread, require_writable
+from mnist3.files import (
+    STANDARD_OUTPUT,
+    opened_output,
+    output_text,
+    require_unread,
+    require_writable,
+)
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting.cells import confidence_text
 from mnist3.tasks import Prediction
@@ -114,7 +120,7 @@ def predict_files(
             progress.update(len(batch.errors))
     logging.info(
         "wrote %s: %d of %d images read, %d of them dark on light and therefore inverted",
-        "standard output" if output == STANDARD_OUTPUT else output,
+        output_text(output),
         len(paths) - unreadable,
         len(paths),
         len(inverted),

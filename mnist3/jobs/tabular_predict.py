@@ -16,6 +16,7 @@ from mnist3.errors import UserError
 from mnist3.files import (
     MODEL_FILE,
     opened_output,
+    output_text,
     replacing,
     require_unread,
     require_writable,
@@ -86,7 +87,9 @@ def predict_table(folder: str, path: str, output: str) -> int:
     cells["probability"] = [confidence_text(value) for value in probabilities.max(axis=1)]
     with opened_output(output) as file:
         file.write(to_csv(cells))
-    logging.info("wrote %s: %d rows with a predicted %s", output, len(cells), model["target"])
+    logging.info(
+        "wrote %s: %d rows with a predicted %s", output_text(output), len(cells), model["target"]
+    )
     return len(cells)
 
 
