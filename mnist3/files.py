@@ -1,10 +1,36 @@
-"""Writing files so that they are whole or not there."""
+"""Writing files so that they are whole or not there, and never over what was read."""
 
 import contextlib
+import io
 import os
 import pathlib
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
+
+from mnist3.errors import UserError
+
+STANDARD_OUTPUT = "-"  # as --output
+MODEL_FILE = "model.skops"  # in the folder of a run whose learner is an estimator
+RUN_FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
+    "config.json",
+    "metrics.json",
+    "comparison.json",
+    "history.jsonl",
+    "report.html",
+    "figures",
+    "predictions_val.csv",
+    "predictions_test.csv",
+    "checkpoints",
+    "candidates",
+    "tuned.json",
+    MODEL_FILE,
+)
+
+
+class OutputClosed(Exception):
+    """Who reads standard output has had enough, as `head` has after its lines."""
 
 
 @contextlib.contextmanager
@@ -26,3 +52,140 @@ def remove_partial(folder: str | os.PathLike) -> None:
     for path in pathlib.Path(folder).glob("*.[0-9]*.partial"):
         if path.is_file():
             path.unlink(missing_ok=True)
+
+
+def require_writable(output: str) -> None:
+    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
+
+    Args:
+        output: path of a file, or `STANDARD_OUTPUT`.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    if output == STANDARD_OUTPUT:
+        if sys.stdout is None:
+            raise UserError("standard output is closed; give --output a file.")
+        return
+    if os.path.exists(output) and not os.path.isfile(output):
+        raise UserError(
+            f"--output={output} is not a file; name the file to write, or - for standard output."
+        )
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
+            pass
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def require_unread(
+    output: str, read: Iterable[str | os.PathLike], run: str | os.PathLike | None = None
+) -> None:
+    """Checks that a file to be written takes the place of none that the job reads.
+
+    Two names are of the same file if their links lead to one path or if the file system has the
+    same device and number for both, so that neither a symbolic nor a hard link hides it.
+
+    Args:
+        output: path of the file to write, or `STANDARD_OUTPUT`.
+        read: files and folders that the job reads; a folder stands for all that is in it.
+        run: folder of a run, whose own files (`RUN_FILES`, W&B's) are not to be replaced either,
+            whether they are there yet or not.
+
+    Raises:
+        UserError: names the file that would be lost.
+    """
+    if output == STANDARD_OUTPUT:
+        return
+    target = os.path.realpath(output)
+    if run is not None:
+        for name in (*RUN_FILES, "wandb"):
+            if _same_or_below(os.path.join(run, name), target):
+                raise UserError(
+                    f"{output} would replace a file of the run itself, {name} in {run}; write it "
+                    "under another name."
+                )
+    if os.path.exists(target):
+        for path in read:
+            if _same_or_below(path, target):
+                raise UserError(
+                    f"{output} would replace {os.fspath(path)}, which is read; write it under "
+                    "another name."
+                )
+
+
+def _same_or_below(path: str | os.PathLike, target: str) -> bool:
+    """Tells whether a real path is that of a file, or of something in a folder."""
+    with contextlib.suppress(OSError):
+        if os.path.samefile(path, target):
+            return True
+    real = os.path.realpath(path)
+    return target == real or target.startswith(os.path.join(real, ""))
+
+
+@contextlib.contextmanager
+def opened_output(output: str) -> Iterator[IO[str]]:
+    """Opens what --output names for text in UTF-8, with line ends as they are written.
+
+    A file appears whole or not at all, in the place of one that exists. File names that are not
+    UTF-8 are written as the bytes that they are.
+
+    Args:
+        output: path of the file, or `STANDARD_OUTPUT`, to which lines go as they are flushed.
+
+    Raises:
+        UserError: if it cannot be written.
+        OutputClosed: if nobody reads standard output any more.
+    """
+    options = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+    standard = output == STANDARD_OUTPUT
+    try:
+        opened = _standard_output(**options) if standard else replacing(output, **options)
+        with opened as file:
+            yield file
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+@contextlib.contextmanager
+def _standard_output(**options: Any) -> Iterator[IO[str]]:
+    sys.stdout.flush()
+    # PYTHONUNBUFFERED leaves no buffer, and without one a long text is cut where the pipe is full.
+    raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    file = io.TextIOWrapper(io.BufferedWriter(raw), **options)
+    try:
+        yield file
+        file.flush()
+    except OSError:
+        drop_standard_output()
+        raise
+    finally:
+        file.detach().detach()  # or the end of this file would close standard output
+
+
+def output_text(output: str) -> str:
+    """Returns what messages call an output."""
+    return "standard output" if output == STANDARD_OUTPUT else output
+
+
+def drop_standard_output() -> None:
+    """Sends nowhere what is still to be written to a standard output that takes no more.
+
+    The interpreter would try again at its exit, fail and tell.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _unwritable(output: str, error: OSError) -> UserError:
+    if output == STANDARD_OUTPUT:
+        return UserError(
+            f"cannot write to standard output: {error.strerror or error}; give --output a file."
+        )
+    return UserError(
+        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
+        "exists, can be written to and has space left."
+    )

@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -396,6 +397,13 @@ def test_help_imports_nothing_heavy(environment):
     assert "--workdir" in done.stdout
 
 
+def test_an_audit_does_not_replace_its_experiment(launch, tmp_path):
+    experiment = tmp_path / "own.py"
+    shutil.copy(f"{ROOT}/experiments/quickstart.py", experiment)
+    done = launch("--mode=audit", f"--config={experiment}", f"--output={experiment}")
+    refusal(done, "own.py would replace", "which is read")
+
+
 def test_audit_finds_nothing_shared_in_a_disjoint_dataset(launch, tmp_path):
     output = tmp_path / "audit.json"
     done = launch("--mode=audit", *TINY, f"--output={output}")
@@ -415,7 +423,7 @@ def test_audit_of_the_published_triple_mnist(launch, triple_mnist_dir):
     assert "81.77 %" in line
 
 
-def test_a_table_is_learned_and_predicted(launch, tmp_path):
+def test_a_table_is_learned_and_predicted(launch, environment, tmp_path):
     table = tmp_path / "animals.csv"
     rows = ["fur,legs,kind"] + ["yes,4,cat", "no,2,bird"] * 30
     table.write_text("\n".join(rows) + "\n")
@@ -431,6 +439,25 @@ def test_a_table_is_learned_and_predicted(launch, tmp_path):
     done = launch(*mode, output)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "kinds.csv").read_text().splitlines()[1].startswith("no,2,bird,")
+    refusal(launch(*mode, f"--output={table}"), "animals.csv would replace", "which is read")
+    refusal(launch(*mode, f"--output={tmp_path}/w/metrics.json"), "a file of the run itself")
+    done = launch(*mode, "--output=-")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (tmp_path / "kinds.csv").read_text()
+    table.write_text("fur,legs\n" + "no,2\n" * 20_000)  # more than a pipe holds
+    command = shlex.join([sys.executable, "launch.py", *mode, "--output=-"])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 141, done.stderr
+    assert done.stdout == "fur,legs,prediction,probability\n"
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+    assert "Broken pipe" not in done.stderr
     table.write_text("fur\nno\n")
     refusal(launch(*mode, output), "lacks the column legs")
     refusal(launch("--mode=audit", f"--workdir={tmp_path}/w"), "audit is not for a table")

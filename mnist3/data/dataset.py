@@ -21,9 +21,9 @@ from mnist3.data.composition import (
 )
 from mnist3.data.numbers import digits_of
 from mnist3.data.resplit import resplit
-from mnist3.data.sources import DigitSource, load_source
+from mnist3.data.sources import DigitSource, load_source, source_files
 from mnist3.data.splits import Split, data_key
-from mnist3.data.triple_mnist import load_triple_mnist
+from mnist3.data.triple_mnist import load_triple_mnist, triple_mnist_files
 from mnist3.errors import UserError
 
 
@@ -104,6 +104,20 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
     """
     dataset = REGISTRY[config.name](config, data_dir, cache_dir)
     return _limited(dataset, config) if config.train_limit else dataset
+
+
+def files(config: ConfigDict, data_dir: str | None) -> list[str]:
+    """Returns the files and folders in `data_dir` that `load` reads, as far as they exist.
+
+    Raises:
+        UserError: if number images are asked for and not there.
+    """
+    if data_dir is None:
+        return []
+    found = source_files(config.source, data_dir)
+    if config.name == "triple_mnist":
+        found += triple_mnist_files(data_dir)
+    return found
 
 
 def _limited(dataset: Dataset, config: ConfigDict) -> Dataset:

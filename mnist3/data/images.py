@@ -2,9 +2,10 @@
 
 What happens to a file, in order:
 
-1. Decoding: PNG, JPEG, BMP or TIFF, every mode; turned upright as its EXIF entry says; the first
-   picture of several. Colour becomes brightness. Modes deeper than 8 bits have no fixed range, so
-   that their darkest and brightest pixels become 0 and 255. What is transparent becomes paper.
+1. Decoding: PNG, JPEG, BMP, TIFF, WebP or GIF, every mode; turned upright as its EXIF entry says;
+   the first picture of several. Colour becomes brightness. Modes deeper than 8 bits have no fixed
+   range, so that their darkest and brightest pixels become 0 and 255. What is transparent becomes
+   paper.
 2. Size: a picture of the model's size stays as it is. Any other is scaled as a whole, its
    proportions kept, until it just fits, and centred on paper. So a picture should be the number
    with a margin of about a fifth of a digit's height, as in MNIST's own 28-pixel boxes.
@@ -15,23 +16,36 @@ What happens to a file, in order:
    dataset they are, so that those stay as they are, bit for bit.
 """
 
+import contextlib
+import functools
 import glob
-import io
 import os
 import re
+import stat
+import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnist3.errors import UserError
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+NOT_FILES = {  # what reading would wait for, perhaps for ever
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+SHOWN = 3  # paths in a line of the log
 SPECKS = 10  # pixels; so many may be brighter than the ink is said to be
 LOWEST_CONTRAST = 8  # grey levels between ink and paper; below there is only paper
 DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
@@ -48,52 +62,154 @@ class ReadImages(NamedTuple):
         images: uint8 [batch, height, width]; all 0 where the file was unreadable.
         errors: the reason for each unreadable file, "" for the others.
         inverted: whether the file was dark on light.
+        warnings: what the decoder found odd about each file that it could read, "" for most.
     """
 
     images: UInt8[np.ndarray, "batch height width"]
     errors: list[str]
     inverted: Bool[np.ndarray, "batch"]
+    warnings: list[str]
 
 
 def _natural_order(path: str) -> tuple:
     """Returns a key that sorts 9.png before 10.png, folder by folder."""
+    *folders, name = path.split(os.sep)
+    return (*map(_chunks_of_folder, folders), _chunks(name)), path
+
+
+def _chunks(name: str) -> tuple[str | int, ...]:
     return tuple(
-        tuple(
-            int(part) if index % 2 else part.casefold()
-            for index, part in enumerate(re.split("([0-9]+)", name))
-        )
-        for name in path.split(os.sep)
-    ), path
+        int(part) if index % 2 else part.casefold()
+        for index, part in enumerate(re.split("([0-9]+)", name))
+    )
 
 
-def find_images(pattern: str) -> list[str]:
-    """Returns the paths that a file, a folder or a glob stands for, in natural order.
+_chunks_of_folder = functools.lru_cache(_chunks)  # many images are in one folder
 
-    A folder stands for the PNG, JPEG, BMP and TIFF files in it and in the folders below, by their
-    endings, hidden ones left out. A glob (`**` crosses folders) stands for every file it matches.
+
+def find_images(patterns: str | Sequence[str]) -> list[str]:
+    """Returns the paths that files, folders and globs stand for, each of them in natural order.
+
+    A folder stands for the image files in it and in the folders below, by their endings, hidden
+    ones left out, links to folders not followed. A glob stands for every file it matches; its `**`
+    crosses folders and links to folders, each folder once. What is not a regular file is listed
+    too, since whoever reads it says so. A file that several paths lead to, by links or because it
+    is named twice, is listed under the first.
+
+    Args:
+        patterns: a file, a folder or a glob, or several.
 
     Raises:
-        UserError: if there is none.
+        UserError: if one of them stands for no file.
     """
-    pattern = os.path.expanduser(pattern)
-    if os.path.isfile(pattern):
-        return [pattern]
+    listed: dict[str | tuple[int, ...], str] = {}
+    repeated = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        pattern = os.path.expanduser(pattern)
+        found = False
+        for path in sorted(_matches(pattern), key=_natural_order):
+            identity = _identity(path)
+            if identity is None:
+                continue
+            found = True
+            if identity in listed:
+                repeated.append(path)
+            else:
+                listed[identity] = path
+        if not found:
+            missing = f"no file matches {pattern}"
+            if os.path.isdir(pattern):
+                missing = f"the folder {pattern} holds no image file ({', '.join(SUFFIXES)})"
+            raise UserError(f"{missing}; give --images a file, a folder or a glob in quotes.")
+    if repeated:
+        logging.info(
+            "left out %d paths of images that are listed already: %s",
+            len(repeated),
+            ", ".join(repeated[:SHOWN]) + (", ..." if len(repeated) > SHOWN else ""),
+        )
+    return list(listed.values())
+
+
+def _identity(path: str) -> str | tuple[int, ...] | None:
+    """Returns what all paths of a file have in common; None for a folder."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not status.st_ino:  # file systems without numbers
+        return os.path.realpath(path)
+    # Size and time, since not every network's file system keeps its numbers apart.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _matches(pattern: str) -> set[str]:
     if os.path.isdir(pattern):
-        paths = []
-        for folder, subfolders, names in os.walk(pattern):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            paths += [
-                os.path.join(folder, name)
-                for name in names
-                if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-            ]
-        missing = f"the folder {pattern} holds no image file ({', '.join(SUFFIXES)})"
+        return {
+            os.path.join(folder, name)
+            for folder, names in _folders(pattern, follow_links=False)
+            for name in names
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        }
+    if os.path.lexists(pattern):
+        return {pattern}
+    return _glob(pattern)
+
+
+def _glob(pattern: str) -> set[str]:
+    """Returns the paths that match a glob.
+
+    `glob.glob` follows links in circles, 40 times around one and without end where there are two.
+    """
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        return set(glob.glob(pattern))
+    crossing = parts.index("**")
+    start, rest = os.sep.join(parts[:crossing]), os.sep.join(parts[crossing + 1 :])
+    if crossing == 0:
+        roots = [""]
+    elif not start:
+        roots = [os.sep]
     else:
-        paths = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
-        missing = f"no file matches {pattern}"
-    if not paths:
-        raise UserError(f"{missing}; give --images a file, a folder or a glob in quotes.")
-    return sorted(paths, key=_natural_order)
+        roots = filter(os.path.isdir, glob.glob(start))
+    return {
+        path
+        for root in roots
+        for folder, _ in _folders(root, follow_links=True)
+        for path in _glob(os.path.join(glob.escape(folder), rest or "*"))
+    }
+
+
+def _folders(root: str, follow_links: bool) -> Iterator[tuple[str, list[str]]]:
+    """Yields a folder and those below, each once and under a path without links if it has one.
+
+    Hidden folders are left out; those that cannot be read are logged.
+
+    Yields:
+        the path of a folder, and the names of what it holds beside folders.
+    """
+    real, linked = deque([root]), deque()
+    seen = set()
+    while real or linked:
+        folder = (real or linked).popleft()
+        names = []
+        try:
+            status = os.stat(folder or os.curdir)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder or os.curdir) as entries:
+                for entry in entries:
+                    if not entry.is_dir():
+                        names.append(entry.name)
+                    elif not entry.name.startswith(".") and not entry.is_symlink():
+                        real.append(os.path.join(folder, entry.name))
+                    elif not entry.name.startswith(".") and follow_links:
+                        linked.append(os.path.join(folder, entry.name))
+        except OSError as error:
+            logging.warning("left out the folder %s: %s", folder, error.strerror)
+        yield folder, names
 
 
 def _without_transparency(image: Image.Image) -> Image.Image:
@@ -132,11 +248,17 @@ def _as_grey(image: Image.Image) -> Image.Image:
 
 def _decode(path: str, height: int, width: int) -> Image.Image:
     """Returns the file's picture as 8-bit brightness, scaled to fit the given size."""
-    with open(path, "rb") as file:
-        content = io.BytesIO(file.read())
-    with Image.open(content, formats=FORMATS) as image:
+    kind = stat.S_IFMT(os.stat(path).st_mode)
+    if kind in NOT_FILES:
+        raise UnreadableImage(f"not a file but {NOT_FILES[kind]}")
+    with open(path, "rb") as file:  # not its content: a huge file may well be no image
+        return _decode_file(file, height, width)
+
+
+def _decode_file(file: BinaryIO, height: int, width: int) -> Image.Image:
+    with Image.open(file, formats=FORMATS) as image:
         image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
-    with Image.open(content, formats=FORMATS) as image:
+    with Image.open(file, formats=FORMATS) as image:
         # JPEG alone: decodes a photograph at a fraction of its size, many times faster.
         image.draft("L", (2 * max(height, width), 2 * max(height, width)))
         ImageOps.exif_transpose(image, in_place=True)
@@ -157,16 +279,22 @@ def _dark_on_light(pixels: UInt8[np.ndarray, "rows columns"]) -> bool:
 def _reason(error: Exception) -> str:
     """Returns in a few words why a file could not be decoded."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a PNG, JPEG, BMP or TIFF image, or damaged at its beginning"
+        return "not a PNG, JPEG, BMP, TIFF, WebP or GIF image, or damaged at its beginning"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"damaged or not supported: {error or type(error).__name__}"
+    return f"damaged or not supported: {_one_line(error) or type(error).__name__}"
+
+
+def _one_line(message: Exception | Warning | str) -> str:
+    return " ".join(str(message).split())
 
 
 def read_image(
     path: str, height: int, width: int
 ) -> tuple[UInt8[np.ndarray, "{height} {width}"], bool]:
     """Reads one image file as the head of this module tells.
+
+    What Pillow finds odd about a file that it can read goes to `warnings`.
 
     Returns:
         the number image, and whether the file was dark on light and hence inverted.
@@ -207,18 +335,21 @@ def read_images(
     batches are held.
     """
 
-    def read(path: str) -> tuple[UInt8[np.ndarray, "height width"], str, bool]:
+    def read(path: str) -> tuple[UInt8[np.ndarray, "height width"], str, bool, str]:
+        _thread.notes = notes = []
         try:
             image, inverted = read_image(path, height, width)
         except UnreadableImage as error:
-            return np.zeros((height, width), dtype=np.uint8), str(error), False
-        return image, "", inverted
+            return np.zeros((height, width), dtype=np.uint8), str(error), False, ""
+        finally:
+            _thread.notes = None
+        return image, "", inverted, "; ".join(dict.fromkeys(notes))
 
     def collect(batch: list[Future]) -> ReadImages:
-        images, errors, inverted = zip(*(future.result() for future in batch), strict=True)
-        return ReadImages(np.stack(images), list(errors), np.array(inverted))
+        images, errors, inverted, noted = zip(*(future.result() for future in batch), strict=True)
+        return ReadImages(np.stack(images), list(errors), np.array(inverted), list(noted))
 
-    with ThreadPoolExecutor(workers) as pool:
+    with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
         started: deque[list[Future]] = deque()
         for first in range(0, len(paths), batch_size):
             started.append([pool.submit(read, path) for path in paths[first : first + batch_size]])
@@ -226,3 +357,27 @@ def read_images(
                 yield collect(started.popleft())
         if started:
             yield collect(started.popleft())
+
+
+_thread = threading.local()  # notes: what was warned of while the thread reads an image, or None
+
+
+@contextlib.contextmanager
+def _warnings_by_thread() -> Iterator[None]:
+    """Hands what Pillow warns of to the thread that reads, and all other warnings on.
+
+    `warnings.catch_warnings` changes the whole process and is thus of no use within a thread.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", module=r"PIL\b")
+        show = warnings.showwarning
+
+        def note(message: Warning | str, *arguments: Any, **options: Any) -> None:
+            notes = getattr(_thread, "notes", None)
+            if notes is None:
+                show(message, *arguments, **options)
+            else:
+                notes.append(_one_line(message))
+
+        warnings.showwarning = note
+        yield

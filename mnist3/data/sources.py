@@ -90,6 +90,15 @@ def has_mnist(data_dir: str) -> bool:
     )
 
 
+def source_files(name: str, data_dir: str) -> list[str]:
+    """Returns the files in a folder that a source may be read from, as far as they exist."""
+    if name != "mnist":
+        return []
+    folders = (data_dir, os.path.join(data_dir, "mnist"))
+    paths = [os.path.join(folder, file) for folder in folders for file in idx.MNIST_FILES]
+    return [path for path in paths if os.path.exists(path)]
+
+
 def _find_mnist(data_dir: str) -> str | None:
     """Returns the folder, `data_dir` or its `mnist`, with the official files, if there is one."""
     try:

@@ -124,6 +124,19 @@ def has_triple_mnist(path: str) -> bool:
     return True
 
 
+def triple_mnist_files(path: str) -> list[str]:
+    """Returns the zip, or the folder of each split that exists, that a path stands for.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = _find(path)
+    if os.path.isfile(found):
+        return [found]
+    folders = [os.path.join(found, split) for split in SPLITS]
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
 def _find(path: str) -> str:
     """Returns the zip, or the folder with folders of splits, that a path stands for."""
     if os.path.isfile(path):

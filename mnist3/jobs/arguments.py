@@ -15,6 +15,7 @@ class Arguments:
         images: predict: file, folder or glob of images to read.
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
         output: predict: the CSV file to write; audit: the JSON file, None for none.
+        allow_pickle: predict: whether to read the model of an older run, a pickle.
         mode: name of the job.
         command: the command line that repeats this one.
     """
@@ -26,5 +27,6 @@ class Arguments:
     images: str | None = None
     table: str | None = None
     output: str | None = None
+    allow_pickle: bool = False
     mode: str = "train"
     command: str = "python launch.py"

@@ -1,5 +1,7 @@
 """Measures what the splits of a number dataset share."""
 
+import json
+
 from absl import logging
 from ml_collections import ConfigDict
 
@@ -7,24 +9,33 @@ from mnist3 import runtime
 from mnist3.data import audit
 from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
-from mnist3.jobs import output, workdir
+from mnist3.files import STANDARD_OUTPUT, opened_output, require_unread, require_writable
+from mnist3.jobs import output
 from mnist3.jobs.arguments import Arguments
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Prints the shares of val and test that train has seen; an output gets them as JSON.
 
+    Standard output as the output gets the JSON alone.
+
     Raises:
-        UserError: if the output cannot be written, or the data cannot be loaded or matched.
+        UserError: if the output cannot be written or would replace a file that is read, or the data
+            cannot be loaded or matched.
+        OutputClosed: if nobody reads standard output any more.
     """
     if arguments.output:
-        workdir.require_writable(arguments.output)
+        require_writable(arguments.output)
+        read = [runtime.cache_dir(), *datasets.files(config.data, arguments.data_dir)]
+        require_unread(arguments.output, read, arguments.workdir)
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
     output.log_dataset(dataset)
     report = audit_dataset(dataset, arguments.data_dir)
-    print(report.to_text())
+    if arguments.output != STANDARD_OUTPUT:
+        print(report.to_text())
     if arguments.output:
-        workdir.write_json(arguments.output, report.to_dict())
+        with opened_output(arguments.output) as file:
+            file.write(json.dumps(report.to_dict(), indent=2) + "\n")
     return 0
 
 

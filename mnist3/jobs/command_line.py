@@ -18,6 +18,7 @@ from ml_collections import ConfigDict, config_flags
 from mnist3 import config as configs
 from mnist3 import jobs, validation
 from mnist3.errors import UserError
+from mnist3.files import OutputClosed, drop_standard_output, require_unread
 from mnist3.jobs import experiments, workdir
 from mnist3.jobs.arguments import Arguments
 
@@ -43,9 +44,17 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _IMAGES = flags.DEFINE_string("images", None, "For predict: an image, a folder or a glob.")
 _TABLE = flags.DEFINE_string("table", None, "For predict of a table: the CSV or Parquet file.")
-_OUTPUT = flags.DEFINE_string("output", None, "The file to write: CSV for predict, JSON for audit.")
+_ALLOW_PICKLE = flags.DEFINE_bool(
+    "allow_pickle",
+    False,
+    "For predict: also read the model of an older run, a pickle; reading one runs any code in it.",
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The file to write: CSV for predict, JSON for audit; - for standard output."
+)
 
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_CLOSED_PIPE = 141  # 128 + SIGPIPE, as a shell has it of other programs
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -158,8 +167,12 @@ def _run(argv: list[str]) -> int:
         images=_IMAGES.value,
         table=_TABLE.value,
         output=_OUTPUT.value,
+        allow_pickle=_ALLOW_PICKLE.value,
         command=shlex.join(["python", *sys.argv]),
     )
+    if arguments.output and _CONFIG.value is not None:
+        experiment = config_flags.get_config_filename(FLAGS["config"]).partition(":")[0]
+        require_unread(arguments.output, [experiment])
     config = _checked_config(arguments)
     job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config)}")
     return job.run(config, arguments)
@@ -200,6 +213,20 @@ def _log_own_progress() -> None:
     logging.get_absl_handler().setFormatter(stdlib_logging.Formatter("%(message)s"))
 
 
+def _end_standard_output() -> None:
+    """Writes what was printed, since the interpreter would tell of a closed pipe at its exit.
+
+    Raises:
+        OutputClosed: if nobody reads standard output any more.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        drop_standard_output()
+        raise OutputClosed from error
+
+
 def main(argv: list[str]) -> int:
     """Runs the job that the command line asks for and returns the exit status."""
     status = 0
@@ -207,6 +234,7 @@ def main(argv: list[str]) -> int:
     def job(rest: list[str]) -> None:
         nonlocal status
         status = _run(rest)
+        _end_standard_output()
 
     _log_own_progress()
     try:
@@ -219,6 +247,8 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 130
+    except OutputClosed:
+        return _CLOSED_PIPE
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None:

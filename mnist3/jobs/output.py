@@ -7,24 +7,11 @@ from collections.abc import Iterator, Mapping
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from mnist3.files import RUN_FILES
 from mnist3.jobs import workdir
-from mnist3.learners.estimator import MODEL_FILE
 from mnist3.reporting import drawing, pages, pictures, report
 from mnist3.results import Result, write_predictions
 from mnist3.tracking import Tracker
-
-FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
-    "config.json",
-    "metrics.json",
-    "comparison.json",
-    "history.jsonl",
-    "report.html",
-    "figures",
-    "predictions_val.csv",
-    "predictions_test.csv",
-    "checkpoints",
-    MODEL_FILE,
-)
 
 
 @contextlib.contextmanager
@@ -36,7 +23,7 @@ def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
         yield tracker
         failed = False
     finally:
-        paths = [os.path.join(folder, name) for name in FILES]
+        paths = [os.path.join(folder, name) for name in RUN_FILES]
         tracker.finish([path for path in paths if os.path.exists(path)], failed)
 
 

@@ -1,25 +1,35 @@
-"""Reads the numbers in a user's image files into a CSV file, with a checkpoint of a run."""
+"""Reads a user's image files into a CSV file, with a checkpoint of a run."""
 
 import csv
+import itertools
 import os
+import pathlib
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
+from PIL import Image
 from tqdm import tqdm
 
+from mnist3 import learners
 from mnist3.data.images import find_images, read_images
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import (
+    STANDARD_OUTPUT,
+    opened_output,
+    output_text,
+    require_unread,
+    require_writable,
+)
+from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.workdir import require_writable, unwritable
-from mnist3.tasks import Prediction, number_text
-from mnist3.training.inference import load_reader
+from mnist3.tasks import Predictions, Task
 
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
-LOGGED_PATHS = 10  # of the inverted images
+LOGGED_PATHS = 10  # of the inverted images, and of those that the decoder warned of
 
 
 def require(value: str | None, flag: str, example: str) -> str:
@@ -37,85 +47,90 @@ def _filled(images: UInt8[np.ndarray, "n height width"]) -> UInt8[np.ndarray, "b
     return np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
 
 
-def _cells(prediction: Prediction, row: int) -> list[str]:
-    """Returns number, confidence, the digits and their confidences as texts."""
-    digits = [str(digit) for digit in prediction.digits[row]]
-    confidences = [prediction.confidence[row], *prediction.digit_confidences[row]]
-    confidence, *digit_confidences = (f"{value:.6f}" for value in confidences)
-    return [number_text(prediction.digits[row]), confidence, *digits, *digit_confidences]
-
-
 def predict_files(
     paths: Sequence[str],
     canvas: tuple[int, int],
-    digits: int,
-    predict: Callable[[UInt8[np.ndarray, "batch height width"]], Prediction],
+    predict: Callable[[UInt8[np.ndarray, "batch height width"]], Predictions],
+    columns: Sequence[str],
+    cells: Callable[[Predictions, Sequence[str]], Sequence[Sequence[str]]],
     output: str,
 ) -> int:
-    """Writes what each image file reads to a CSV file, one row an image, in order.
+    """Writes what is predicted for each image file to a CSV file, one row an image, in order.
 
-    The columns are path, number (leading zeros kept), confidence, digit_1 to digit_K,
-    confidence_1 to confidence_K and error; an unreadable file has its path and its error alone.
-    The next batch is read from the disk while the model works on this one. The output appears
-    whole or not at all.
+    The columns are path, those given and error; an unreadable file has its path and its error
+    alone. The next batch is read from the disk while the model works on this one. A file appears
+    whole or not at all; standard output gets the rows of a batch as they are known.
+
+    Whoever reads the CSV with a number in it has to read that column as text, or leading zeros are
+    lost: `pandas.read_csv(path, dtype={"number": str})`; in Excel, Data > From Text/CSV with the
+    column's type set to Text. No way of quoting keeps them there.
 
     Args:
         paths: image files.
-        canvas: (height, width) of the model's number images.
-        digits: K.
-        predict: reads number images, `BATCH_SIZE` at a time.
-        output: path of the CSV file; one that exists is replaced.
+        canvas: (height, width) of the model's images.
+        predict: returns predictions of images, `BATCH_SIZE` at a time.
+        columns: names, between path and error.
+        cells: returns, of predictions and the paths of their images, a row an image under
+            `columns`.
+        output: path of the CSV file, one that exists is replaced and has to be none of the image
+            files (`require_unread`); or `STANDARD_OUTPUT`.
 
     Returns:
         the number of unreadable files.
 
     Raises:
         UserError: if the output cannot be written.
+        OutputClosed: if nobody reads standard output any more.
     """
-    columns = [f"{name}_{k + 1}" for name in ("digit", "confidence") for k in range(digits)]
-    unread = [""] * (2 + len(columns))
-    unreadable, inverted = 0, []
-    remaining = iter(paths)
-    try:
-        with (
-            # File names need not be valid UTF-8: surrogateescape writes their bytes as they are.
-            replacing(output, newline="", encoding="utf-8", errors="surrogateescape") as file,
-            tqdm(total=len(paths), unit="image", disable=None) as progress,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["path", "number", "confidence", *columns, "error"])
-            for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
-                prediction = predict(_filled(batch.images))
-                for row, error in enumerate(batch.errors):
-                    path = next(remaining)
-                    cells = unread if error else _cells(prediction, row)
-                    writer.writerow([path, *cells, error])
-                    if batch.inverted[row]:
-                        inverted.append(path)
-                unreadable += sum(map(bool, batch.errors))
-                progress.update(len(batch.errors))
-    except OSError as error:
-        raise unwritable(output, error) from error
+    unread = [""] * len(columns)
+    unreadable, inverted, odd = 0, [], []
+    first = 0
+    hidden = True if output == STANDARD_OUTPUT and sys.stdout.isatty() else None
+    with (
+        opened_output(output) as file,
+        tqdm(total=len(paths), unit="image", disable=hidden) as progress,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", *columns, "error"])
+        for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
+            of_batch = paths[first : (first := first + len(batch.errors))]
+            predictions = predict(_filled(batch.images)).of(slice(len(of_batch)))
+            rows = cells(predictions, of_batch)
+            for row, (path, error) in enumerate(zip(of_batch, batch.errors, strict=True)):
+                writer.writerow([path, *(unread if error else rows[row]), error])
+                if batch.inverted[row]:
+                    inverted.append(path)
+                if batch.warnings[row]:
+                    odd.append(f"{path}: {batch.warnings[row]}")
+            unreadable += sum(map(bool, batch.errors))
+            file.flush()
+            progress.update(len(batch.errors))
     logging.info(
         "wrote %s: %d of %d images read, %d of them dark on light and therefore inverted",
-        output,
+        output_text(output),
         len(paths) - unreadable,
         len(paths),
         len(inverted),
     )
-    for path in inverted[:LOGGED_PATHS]:
-        logging.info("  inverted: %s", path)
-    if len(inverted) > LOGGED_PATHS:
-        logging.info("  and %d more", len(inverted) - LOGGED_PATHS)
+    _log_some(logging.INFO, "inverted", inverted)
+    _log_some(logging.WARNING, "read although it is odd", odd)
     if unreadable:
-        logging.warning(
-            "%d images could not be read; the column error of %s says why", unreadable, output
-        )
+        logging.warning("%d images could not be read; the column error says why", unreadable)
     return unreadable
 
 
+def _log_some(level: int, what: str, lines: Sequence[str]) -> None:
+    for line in lines[:LOGGED_PATHS]:
+        logging.log(level, "  %s: %s", what, line)
+    if len(lines) > LOGGED_PATHS:
+        logging.log(level, "  and %d more", len(lines) - LOGGED_PATHS)
+
+
 def run(config: ConfigDict, arguments: Arguments) -> int:
-    """Reads `arguments.images` with a checkpoint of the run in `arguments.workdir`.
+    """Predicts `arguments.images` with what the run in `arguments.workdir` has learned.
+
+    Of a comparison it is the candidate that was chosen. Where images are predicted, the output is a
+    folder, which gets a PNG for each image and `predictions.csv`.
 
     Args:
         config: of that run.
@@ -125,15 +140,24 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         the exit status: 0, or 2 if some images could not be read.
 
     Raises:
-        UserError: for a missing argument, no image, an unwritable output, no such run or
-            checkpoint, or a run with another config.
+        UserError: for a missing argument, no image, an output that cannot be written or would
+            replace an image or a file of the run, no such run or checkpoint, or a run with another
+            config.
+        OutputClosed: if nobody reads standard output any more.
     """
-    folder = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
+    workdir_of_run = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
     images = require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
     output = require(arguments.output, "output", "FILE.csv")
+    folder, config = workdir.chosen(workdir_of_run)
+    task = parts.task_of(config)
+    images_folder = None
+    if task.predicts_images:
+        images_folder, output = output, os.path.join(output, "predictions.csv")
+        _make_folder(images_folder)
     require_writable(output)
     paths = find_images(images)
-    predict = load_reader(config, folder, arguments.checkpoint)
+    require_unread(output, paths, workdir_of_run)
+    learned = learners.load(config, task, folder, arguments.checkpoint, arguments.allow_pickle)
     logging.info(
         "reading %d images with %s, whose digit images are from source %s",
         len(paths),
@@ -141,4 +165,42 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         config.data.source,
     )
     canvas = (config.data.height, config.data.width)
-    return 2 if predict_files(paths, canvas, config.data.digits, predict, output) else 0
+    columns, cells = task.predicted_columns, _cells(task, images_folder)
+    return 2 if predict_files(paths, canvas, learned.predict, columns, cells, output) else 0
+
+
+def _cells(
+    task: Task, folder: str | None
+) -> Callable[[Predictions, Sequence[str]], Sequence[Sequence[str]]]:
+    """Returns what gives the cells of predictions; predicted images go into the folder."""
+    if folder is None:
+        return lambda predictions, paths: task.predicted_cells(predictions)
+    taken: set[str] = set()
+
+    def save(predictions: Predictions, paths: Sequence[str]) -> list[list[str]]:
+        names = []
+        for image, path in zip(task.predicted_images(predictions), paths, strict=True):
+            stem = name = pathlib.PurePath(path).stem
+            for number in itertools.count(2):
+                if name not in taken:
+                    break
+                name = f"{stem}-{number}"
+            taken.add(name)
+            file = os.path.join(folder, f"{name}.png")
+            require_unread(file, [path])
+            with replacing(file, "wb") as opened:
+                Image.fromarray(image).save(opened, format="png")
+            names.append([os.path.basename(file)])
+        return names
+
+    return save
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder --output={folder} for the predicted images: "
+            f"{error.strerror}; name another."
+        ) from error

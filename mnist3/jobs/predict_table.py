@@ -1,22 +1,17 @@
 """Predicts the target column of a table for rows that lack it, with the model of a run."""
 
-import os
-from typing import Any
-
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
-from sklearn.pipeline import Pipeline
 
 from mnist3.data import tabular
 from mnist3.data.table_files import read_table, to_csv
-from mnist3.data.tabular import Table
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.evaluation.words import confidence_text
+from mnist3.files import opened_output, output_text, require_unread, require_writable
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.predict import require
-from mnist3.jobs.workdir import MODEL_FILE, OLD_MODEL_FILE, require_writable
-from mnist3.learners.saved import load_estimator, save_estimator
+from mnist3.learners.estimator import load_model
 
 ADDED = ("prediction", "probability")
 
@@ -30,20 +25,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     del config
     folder = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
     table = require(arguments.table, "table", "FILE.csv")
-    predict_table(folder, table, require(arguments.output, "output", "FILE.csv"))
+    output = require(arguments.output, "output", "FILE.csv")
+    predict_table(folder, table, output, arguments.allow_pickle)
     return 0
-
-
-def save_model(folder: str, pipeline: Pipeline, table: Table) -> None:
-    """Saves a fitted pipeline in a workdir, with what is needed to prepare new rows for it."""
-    content = {
-        "pipeline": pipeline,
-        "kinds": dict(table.kinds),
-        "formats": dict(table.formats),
-        "target": table.target,
-        "classes": table.classes,
-    }
-    save_estimator(os.path.join(folder, MODEL_FILE), content)
 
 
 def predict_table(folder: str, path: str, output: str, allow_pickle: bool = False) -> int:
@@ -53,7 +37,7 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
         folder: workdir of the run.
         path: CSV or Parquet with the columns that the run learned from; others are kept. Cells are
             read as they were for training.
-        output: the CSV file to write; one that exists is replaced.
+        output: the CSV file to write, one that exists is replaced; - for standard output.
         allow_pickle: whether to read the model of an older run, a pickle that can run any code.
 
     Returns:
@@ -61,10 +45,12 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
 
     Raises:
         UserError: if there is no such run, the table lacks a column or cannot be read, or the
-            output cannot be written.
+            output cannot be written or would replace the table or a file of the run.
+        OutputClosed: if nobody reads standard output any more.
     """
     require_writable(output)
-    model = _load_model(folder, allow_pickle)
+    require_unread(output, [path], folder)
+    model = load_model(folder, allow_pickle)
     cells = read_table(path)
     taken = [name for name in ADDED if name in cells.columns]
     if taken:
@@ -77,23 +63,15 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
     )
     for note in notes:
         logging.warning("%s: %s", path, note)
-    probabilities = model["pipeline"].predict_proba(features)
+    probabilities = (
+        model["estimator"] if "estimator" in model else model["pipeline"]
+    ).predict_proba(features)
     chosen = probabilities.argmax(axis=1)
     cells["prediction"] = np.array(model["classes"], dtype=object)[chosen]
-    cells["probability"] = [f"{value:.6f}" for value in probabilities.max(axis=1)]
-    with replacing(output, encoding="utf-8", newline="") as file:
+    cells["probability"] = [confidence_text(value) for value in probabilities.max(axis=1)]
+    with opened_output(output) as file:
         file.write(to_csv(cells))
-    logging.info("wrote %s: %d rows with a predicted %s", output, len(cells), model["target"])
+    logging.info(
+        "wrote %s: %d rows with a predicted %s", output_text(output), len(cells), model["target"]
+    )
     return len(cells)
-
-
-def _load_model(folder: str, allow_pickle: bool) -> dict[str, Any]:
-    path = os.path.join(folder, MODEL_FILE)
-    old = os.path.join(folder, OLD_MODEL_FILE)
-    try:
-        return load_estimator(path if os.path.exists(path) else old, allow_pickle)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} holds no model of a table ({MODEL_FILE}); give --workdir the folder of a "
-            "finished run of experiments/tabular.py."
-        ) from error

@@ -15,37 +15,11 @@ from mnist3 import validation
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
 
-MODEL_FILE = "model.skops"  # in the folder of a run on a table
-OLD_MODEL_FILE = "model.joblib"  # there, of older runs: a pickle
-
 
 def write_json(path: str, value: Any) -> None:
     """Writes a value as indented JSON."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=2) + "\n")
-
-
-def unwritable(output: str, error: OSError) -> UserError:
-    """Returns what to tell the user of an output that cannot be written."""
-    return UserError(
-        f"cannot write --output={output}: {error.strerror or error}; name a file in a folder that "
-        "exists, can be written to and has space left."
-    )
-
-
-def require_writable(output: str) -> None:
-    """Tries, before long work, whether a file can be written at this path; leaves nothing there.
-
-    Raises:
-        UserError: if it cannot.
-    """
-    if os.path.exists(output) and not os.path.isfile(output):
-        raise UserError(f"--output={output} is not a file; name the file to write.")
-    try:
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(output))):
-            pass
-    except OSError as error:
-        raise unwritable(output, error) from error
 
 
 def fresh_workdir(experiment: str) -> str:
@@ -72,6 +46,25 @@ def read_config(workdir: str) -> ConfigDict:
         raise UserError(f"{path} is not valid JSON ({error}); train the run anew.") from error
     validation.validate(config)
     return config
+
+
+def chosen(workdir: str) -> tuple[str, ConfigDict]:
+    """Returns the folder and the config of what a run predicts with: itself, or what it chose.
+
+    Raises:
+        UserError: if there is no finished run.
+    """
+    config = read_config(workdir)
+    if "experiments" not in config.get("compare", {}):
+        return workdir, config
+    try:
+        with open(os.path.join(workdir, "comparison.json")) as file:
+            folder = os.path.join(workdir, json.load(file)["workdir"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"the comparison in {workdir} has chosen nothing yet; run its command to the end."
+        ) from error
+    return folder, read_config(folder)
 
 
 def require_same(workdir: str, config: ConfigDict) -> None:

@@ -84,7 +84,13 @@ def prepare(
     return learn
 
 
-def load(config: ConfigDict, task: Task, folder: str, checkpoint: str = "best") -> Learned:
+def load(
+    config: ConfigDict,
+    task: Task,
+    folder: str,
+    checkpoint: str = "best",
+    allow_pickle: bool = False,
+) -> Learned:
     """Returns what a run has learned.
 
     Args:
@@ -92,10 +98,11 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str = "best") 
         task: that it learned.
         folder: workdir of the run.
         checkpoint: of a network: `best`, `latest` or the number of an epoch.
+        allow_pickle: whether to read the model of an older run, a pickle that can run any code.
 
     Raises:
         UserError: if it is not there or cannot be read.
     """
     if config.learner.name != NETWORK:
-        return estimator.load(task, folder)
+        return estimator.load(task, folder, allow_pickle)
     return network.load(config, task, folder, checkpoint)

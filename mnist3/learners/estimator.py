@@ -174,7 +174,7 @@ def learn(
     )
 
 
-def load(task: Task, folder: str) -> Estimator:
+def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
     """Returns the estimator of a run.
 
     Args:
@@ -184,7 +184,7 @@ def load(task: Task, folder: str) -> Estimator:
     Raises:
         UserError: if there is none, or it cannot be read.
     """
-    content = load_model(folder)
+    content = load_model(folder, allow_pickle)
     fitted = content.pop("estimator")
     said = {name: content.pop(name) for name in ("name", "parameters", "training", "loss_curve")}
     return Estimator(

@@ -16,6 +16,7 @@ from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.classification import binary_metrics, confusion, multiclass_metrics
+from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated
 from mnist3.tasks.task import Entry, Examples, Predictions, Task
 
@@ -148,7 +149,7 @@ class Classes(Task):
         confidences = predictions.confidence
         texts = (self.texts(each) for each in (examples.targets, predictions.values))
         for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
-            confidence = "" if confidences is None else f"{confidences[row]:.6f}"
+            confidence = "" if confidences is None else confidence_text(confidences[row])
             yield [label, prediction, confidence]
 
     def estimator(self, entry: Entry) -> Any | None:
@@ -304,7 +305,7 @@ class ColumnOfSeveral(Classes):
         """Yields true and predicted class, and the probability of each class."""
         cells = super().rows(examples, predictions)
         for row, probabilities in zip(cells, predictions.probabilities, strict=True):
-            yield [*row, *(f"{value:.6f}" for value in probabilities)]
+            yield [*row, *(confidence_text(value) for value in probabilities)]
 
 
 @dataclasses.dataclass(frozen=True)

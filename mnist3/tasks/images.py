@@ -47,6 +47,7 @@ class Denoise(Task):
     right_name: ClassVar[str] = "cleaned"
     scoring: ClassVar[str] = "neg_root_mean_squared_error"
     reads_views: ClassVar[bool] = False
+    predicts_images: ClassVar[bool] = True
     model_output: ClassVar[str] = "images"
     higher_is_better: ClassVar[bool] = False
 
@@ -142,6 +143,19 @@ class Denoise(Task):
         errors = self.outcomes(examples.targets, predictions)
         for label, error in zip(examples.labels[:, 0], errors, strict=True):
             yield [label, f"{error**0.5:.4f}"]
+
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """The file of the cleaned image."""
+        return ("cleaned",)
+
+    def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
+        """Returns empty cells: the job names the files."""
+        return [[""] for _ in range(len(predictions))]
+
+    def predicted_images(self, predictions: Predictions) -> UInt8[np.ndarray, "n height width"]:
+        """Returns the cleaned images."""
+        return predictions.values
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new regressor of pixels, or a classifier of their grey levels."""

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from mnist3.data.dataset import Dataset
 from mnist3.data.splits import Split
 from mnist3.evaluation.classification import multilabel_metrics
+from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated
 from mnist3.tasks.classes import AVERAGES, DATA_PICTURES, require_class
 from mnist3.tasks.task import Entry, Examples, Predictions, Task
@@ -130,8 +131,21 @@ class Labels(Task):
         confidences = predictions.confidence
         texts = (self.texts(each) for each in (examples.targets, predictions.values))
         for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
-            confidence = "" if confidences is None else f"{confidences[row]:.6f}"
+            confidence = "" if confidences is None else confidence_text(confidences[row])
             yield [label, prediction, confidence, *predictions.values[row]]
+
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """A column a label besides."""
+        return (*super().predicted_columns, *self.classes)
+
+    def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
+        """Returns the cells under `predicted_columns` of each image."""
+        cells = super().predicted_cells(predictions)
+        return [
+            [*row, *map(str, labels)]
+            for row, labels in zip(cells, predictions.values.tolist(), strict=True)
+        ]
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new classifier of several labels."""

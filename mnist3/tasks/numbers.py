@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from mnist3.data.dataset import Dataset
 from mnist3.data.numbers import digits_of, number_of, number_text
 from mnist3.evaluation.metrics import number_metrics
+from mnist3.evaluation.words import confidence_text
 from mnist3.tasks.task import Examples, Predictions, Task
 
 Logits = Float[Array, "batch K classes"] | Float[Array, "batch numbers"]
@@ -71,6 +72,32 @@ class Number(Task):
     def columns(self) -> tuple[str, ...]:
         """A column a position besides."""
         return (*super().columns, *(f"digit_{place + 1}" for place in range(self.digits)))
+
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """Number and confidence, then each digit and the confidence of each."""
+        places = range(1, self.digits + 1)
+        names = [f"{name}_{place}" for name in ("digit", "confidence") for place in places]
+        return ("number", "confidence", *names)
+
+    def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
+        """Returns the cells under `predicted_columns` of each image."""
+        of_digits = np.asarray(predictions.probabilities).tolist()
+        return [
+            [
+                text,
+                confidence_text(confidence),
+                *(self.classes[digit] for digit in digits),
+                *map(confidence_text, each),
+            ]
+            for text, confidence, digits, each in zip(
+                self.texts(predictions.values),
+                predictions.confidence,
+                predictions.values,
+                of_digits,
+                strict=True,
+            )
+        ]
 
     def loss(
         self, logits: Logits, targets: Int32[Array, "batch K"], label_smoothing: float = 0.0
@@ -162,4 +189,4 @@ class Number(Task):
             *texts, predictions.confidence, predictions.values, strict=True
         ):
             names = [self.classes[digit] for digit in digits]
-            yield [label, number, f"{confidence:.6f}", *names]
+            yield [label, number, confidence_text(confidence), *names]

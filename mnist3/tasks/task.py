@@ -7,12 +7,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Num, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data.dataset import Dataset
 from mnist3.data.splits import Split
-from mnist3.evaluation.words import metric_text
+from mnist3.evaluation.words import confidence_text, metric_text
 
 Targets = Num[np.ndarray, "n *outputs"]
 Entry = Any  # of the registry of estimators, see mnist3.estimators.registry.Entry
@@ -83,6 +83,7 @@ class Task(abc.ABC):
             reading order; each is drawn where there is something to show.
         outcome: what learners are compared by: `exact_match`, `accuracy` or `mse`.
         right_name: what the share of `right` examples is called in the history.
+        predicts_images: whether values are images, which predict writes as files.
         scoring: scikit-learn's name of the score that a search maximises.
         model_output: what a model for it computes: `logits` of classes, or `images`.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
@@ -98,6 +99,7 @@ class Task(abc.ABC):
     headline_words: ClassVar[str]
     outcome: ClassVar[str] = "accuracy"
     right_name: ClassVar[str] = "accuracy"
+    predicts_images: ClassVar[bool] = False
     scoring: ClassVar[str] = "accuracy"
     reads_views: ClassVar[bool] = True
     model_output: ClassVar[str] = "logits"
@@ -199,6 +201,26 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
         """Yields the cells under `columns` of each example."""
+
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """The columns of what predict writes, between `path` and `error`."""
+        return ("prediction", "confidence")
+
+    def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
+        """Returns the cells under `predicted_columns` of each example."""
+        confidences = predictions.confidence
+        return [
+            [text, "" if confidences is None else confidence_text(confidences[row])]
+            for row, text in enumerate(self.texts(predictions.values))
+        ]
+
+    def predicted_images(
+        self, predictions: Predictions
+    ) -> UInt8[np.ndarray, "n height width"] | None:
+        """Returns the images that are predicted; None where it is not images."""
+        del predictions
+        return None
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new estimator for this task, None if the entry does not fit it.

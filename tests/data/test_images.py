@@ -1,6 +1,10 @@
+import contextlib
 import os
 import shutil
+import socket
 import struct
+import threading
+import warnings
 
 import hypothesis
 import numpy as np
@@ -68,7 +72,7 @@ def test_every_mode_and_both_polarities_give_the_same_image(saved, mode, dark_on
     assert distance(pixels, image) < (3 if mode == "1" else 0.01)
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "jpg", "jpeg", "tif", "TIFF"])
+@pytest.mark.parametrize("suffix", ["png", "bmp", "jpg", "jpeg", "tif", "TIFF", "webp", "gif"])
 def test_every_format(saved, suffix):
     image = number_image()
     pixels, inverted = read(saved(255 - image, f"image.{suffix}"))
@@ -115,6 +119,29 @@ def test_a_transparent_palette_entry(saved):
     palette.putpalette([9, 9, 9, 0, 0, 0])  # ink and what is behind it are both dark
     pixels, inverted = read(saved(palette, transparency=0))
     assert inverted
+    np.testing.assert_array_equal(pixels, image)
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "WEBP", "TIFF"])
+def test_the_first_picture_of_several(saved, format_name):
+    image = number_image()
+    others = [Image.fromarray(np.roll(image, shift, axis=1)) for shift in (20, 40)]
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    path = saved(
+        image, "several", format=format_name, save_all=True, append_images=others, **options
+    )
+    with Image.open(path) as several:
+        assert several.n_frames == 3
+    pixels, _ = read(path)
+    np.testing.assert_array_equal(pixels, image)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_ink_on_transparency_in_formats_for_the_web(saved, suffix):
+    image = np.where(number_image() > 127, 255, 0).astype(np.uint8)
+    layers = Image.fromarray(np.dstack([np.zeros_like(image)] * 3 + [image]))
+    options = {"lossless": True} if suffix == "webp" else {}
+    pixels, _ = read(saved(layers, f"image.{suffix}", **options))
     np.testing.assert_array_equal(pixels, image)
 
 
@@ -226,14 +253,14 @@ def test_unreadable_files_say_why(saved, tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder.png").mkdir()
-    saved(number_image(), "other.gif")
+    saved(number_image(), "other.ppm")
     for name, reason in {
         "half.png": "damaged",
         "flipped.png": "damaged",
-        "text.png": "not a PNG, JPEG, BMP or TIFF",
-        "empty.png": "not a PNG, JPEG, BMP or TIFF",
-        "folder.png": "Is a directory",
-        "other.gif": "not a PNG, JPEG, BMP or TIFF",
+        "text.png": "not a PNG, JPEG, BMP, TIFF, WebP or GIF",
+        "empty.png": "not a PNG, JPEG, BMP, TIFF, WebP or GIF",
+        "folder.png": "not a file but a folder",
+        "other.ppm": "not a PNG, JPEG, BMP, TIFF, WebP or GIF",
         "absent.png": "No such file",
         "zero\0.png": "null byte",
     }.items():
@@ -277,7 +304,106 @@ def test_a_file_stands_for_itself_whatever_its_name(folder):
     assert find_images(name) == [name]
 
 
-@pytest.mark.parametrize("pattern", ["absent.png", "*.webp", "a/absent/"])
+@pytest.fixture
+def pipe(tmp_path):
+    """A named pipe that nobody writes to, but for an end after some time, so that no test hangs."""
+    path = tmp_path / "a" / "pipe.png"
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+
+    def end():
+        with contextlib.suppress(OSError):  # nobody reads it either
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    timer = threading.Timer(20, end)
+    timer.start()
+    yield str(path)
+    timer.cancel()
+
+
+def test_a_pipe_is_not_waited_for(pipe):
+    with pytest.raises(UnreadableImage, match="not a file but a pipe"):
+        read(pipe)
+
+
+def test_a_socket_is_no_image(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.png")
+        with pytest.raises(UnreadableImage, match="not a file but a socket"):
+            read("socket.png")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/tty"])
+def test_a_device_is_no_image(path):
+    with pytest.raises(UnreadableImage, match="not a file but a device"):
+        read(path)
+
+
+def test_what_is_no_file_is_listed_so_that_its_row_says_why(folder, pipe):
+    (folder / "a/nowhere.png").symlink_to("absent")
+    (folder / "a/x.jpeg").unlink()
+    for pattern in (f"{folder}/a", f"{folder}/a/*.png", f"{folder}/**/[np]*.png"):
+        assert find_images(pattern) == [f"{folder}/a/nowhere.png", pipe]
+    assert find_images(pipe) == [pipe]
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.*", "**", "**/**/*"])
+def test_links_to_folders_above_lead_nowhere(tmp_path, pattern):
+    (tmp_path / "b/c").mkdir(parents=True)
+    for name in ("b/z.png", "b/c/1.png"):
+        (tmp_path / name).touch()
+    for name in ("again", "b/again", "b/and_again"):
+        (tmp_path / name).symlink_to(tmp_path)
+    found = find_images(os.path.join(tmp_path, pattern))
+    assert [os.path.relpath(path, tmp_path) for path in found] == ["b/c/1.png", "b/z.png"]
+
+
+def test_a_glob_crosses_links_to_folders(tmp_path):
+    for name in ("elsewhere/deep", "scans"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "elsewhere/deep/1.png").touch()
+    (tmp_path / "scans/linked").symlink_to(tmp_path / "elsewhere")
+    assert find_images(f"{tmp_path}/scans/**/*.png") == [f"{tmp_path}/scans/linked/deep/1.png"]
+
+
+def test_a_glob_below_the_working_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert find_images("**/*.png") == ["b/10.png"]
+    assert find_images("b/**") == ["b/9.csv", "b/9.PNG", "b/10.png"]
+
+
+def test_each_image_is_listed_once(tmp_path, caplog):
+    (tmp_path / "2.png").touch()
+    (tmp_path / "1.png").symlink_to("2.png")
+    (tmp_path / "3.png").hardlink_to(tmp_path / "2.png")
+    (tmp_path / "4.png").touch()
+    with caplog.at_level("INFO"):
+        assert find_images(str(tmp_path)) == [f"{tmp_path}/1.png", f"{tmp_path}/4.png"]
+    assert f"left out 2 paths of images that are listed already: {tmp_path}/2.png" in caplog.text
+    named = [f"{tmp_path}/4.png", f"{tmp_path}/[12].png", f"{tmp_path}/../{tmp_path.name}/4.png"]
+    assert find_images(named) == [f"{tmp_path}/4.png", f"{tmp_path}/1.png"]
+
+
+def test_every_pattern_has_to_stand_for_something(folder):
+    with pytest.raises(UserError, match=r"no file matches .*absent"):
+        find_images([str(folder), str(folder / "absent.png")])
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch, caplog):
+    look = os.scandir
+
+    def refused(path):
+        if path.endswith("b"):
+            raise PermissionError(13, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert len(find_images(str(folder))) == 3
+    assert f"left out the folder {folder}/b: Permission denied" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", ["absent.png", "*.heic", "a/absent/"])
 def test_nothing_found_is_an_error_with_a_remedy(folder, pattern):
     with pytest.raises(UserError, match=r"no file matches .*; give --images"):
         find_images(str(folder / pattern))
@@ -317,6 +443,41 @@ def test_batches_keep_the_order_and_hold_errors_in_their_place(saved, tmp_path, 
         assert inverted[index] == (index == 0)
         expected = np.zeros_like(image) if broken else np.roll(image, index, axis=1)
         np.testing.assert_array_equal(images[index], expected)
+
+
+@pytest.fixture
+def odd_exif(saved):
+    """A sound photograph whose EXIF entry ends too soon, which Pillow warns of."""
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    return str(saved(255 - number_image(), "odd.jpg", exif=exif.tobytes()[:20]))
+
+
+def test_what_the_decoder_warns_of_stays_with_its_image(saved, odd_exif, recwarn):
+    plain = str(saved(number_image()))
+    for paths in ([plain, odd_exif, plain, odd_exif], [plain]):
+        [batch] = read_images(paths, HEIGHT, WIDTH, batch_size=4, workers=2)
+        assert batch.errors == [""] * len(paths)
+        for path, noted in zip(paths, batch.warnings, strict=True):
+            assert noted.startswith("Corrupt EXIF data. Expecting") == (path == odd_exif)
+    assert not recwarn.list
+
+
+def test_warnings_of_others_go_their_way_while_images_are_read(saved, odd_exif):
+    before = warnings.filters[:], warnings.showwarning
+    batches = read_images([odd_exif] * 3, HEIGHT, WIDTH, batch_size=1, workers=2)
+    next(batches)
+    with pytest.warns(UserWarning, match="of another"):
+        warnings.warn("of another", stacklevel=1)
+    batches.close()
+    assert (warnings.filters, warnings.showwarning) == before
+
+
+def test_a_huge_picture_is_read_with_a_warning(saved, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", HEIGHT * WIDTH - 1)
+    [batch] = read_images([str(saved(number_image()))], HEIGHT, WIDTH, batch_size=1, workers=1)
+    assert batch.errors == [""]
+    assert "exceeds limit" in batch.warnings[0]
 
 
 def test_no_more_than_two_batches_are_read_ahead(saved, monkeypatch):

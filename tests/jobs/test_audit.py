@@ -52,6 +52,22 @@ def test_an_output_that_cannot_be_written_stops_before_the_data_are_loaded(
         audit.run(load("experiments/quickstart.py"), Arguments(output="absent/a.json"))
 
 
+@pytest.mark.parametrize("name", ["numbers/train/000/new.json", "mnist/train-labels-idx1-ubyte.gz"])
+def test_the_data_are_not_written_over(
+    load, own_cache, numbers_of_digits, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(datasets, "load", None)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("data")
+    folder = numbers_of_digits if "numbers" in name else str(tmp_path)
+    experiment = "triple_mnist" if "numbers" in name else "mnist"
+    with pytest.raises(UserError, match=r"would replace .*which is read"):
+        config = load(f"experiments/{experiment}.py")
+        audit.run(config, Arguments(data_dir=folder, output=str(path)))
+    assert path.read_text() == "data"
+
+
 def test_number_images_of_another_source_are_split_by_its_digit_images(
     load, own_cache, numbers_of_digits
 ):

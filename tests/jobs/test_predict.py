@@ -3,6 +3,7 @@ import os
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -10,7 +11,7 @@ from mnist3 import config as configs
 from mnist3.errors import UserError
 from mnist3.jobs import predict as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.predict import BATCH_SIZE, predict_files
+from mnist3.jobs.predict import BATCH_SIZE, number_cells, number_columns, predict_files
 from mnist3.tasks import Prediction
 
 CANVAS = (8, 12)
@@ -52,7 +53,8 @@ def rows_of(path):
 
 
 def read_all(paths, output):
-    return predict_files(paths, CANVAS, DIGITS, read_bars, str(output))
+    columns = number_columns(DIGITS)
+    return predict_files(paths, CANVAS, read_bars, columns, number_cells, str(output))
 
 
 def test_a_row_an_image_with_leading_zeros_and_every_column(save, tmp_path):
@@ -69,6 +71,48 @@ def test_a_row_an_image_with_leading_zeros_and_every_column(save, tmp_path):
     rows = rows_of(output)
     assert [row["path"] for row in rows] == paths
     assert [row["number"] for row in rows] == ["042", "907", "000"]
+
+
+def test_leading_zeros_survive_in_pandas_as_the_documentation_says(save, tmp_path):
+    read_all([save(42, "a.png"), save(0, "b.png")], tmp_path / "out.csv")
+    table = pd.read_csv(tmp_path / "out.csv", dtype={"number": str})
+    assert list(table["number"]) == ["042", "000"]
+
+
+def test_other_predictions_have_other_columns(save, tmp_path):
+    def darkest(images):
+        return images.max(axis=(1, 2))
+
+    def cells(values):
+        return [["dark" if value else "light", str(value)] for value in values]
+
+    paths = [save(1, "1.png"), str(tmp_path / "absent.png")]
+    output = tmp_path / "out.csv"
+    assert predict_files(paths, CANVAS, darkest, ["shade", "value"], cells, str(output)) == 1
+    assert output.read_text().splitlines() == [
+        "path,shade,value,error",
+        f"{paths[0]},dark,255,",
+        f"{paths[1]},,,No such file or directory",
+    ]
+
+
+def test_standard_output_gets_the_rows_and_nothing_else(save, tmp_path, capsys):
+    paths = [save(42, "a.png"), str(tmp_path / "absent.png")]
+    read_all(paths, tmp_path / "out.csv")
+    assert not capsys.readouterr().out
+    assert read_all(paths, "-") == 1
+    assert capsys.readouterr().out == (tmp_path / "out.csv").read_text()
+    print("standard output is still open")
+    assert "still open" in capsys.readouterr().out
+
+
+def test_an_image_with_a_warning_is_read_and_named(save, tmp_path, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    Image.open(save(42, "a.png")).save(tmp_path / "odd.png", exif=exif.tobytes()[:20])
+    assert read_all([str(tmp_path / "odd.png")], tmp_path / "out.csv") == 0
+    assert rows_of(tmp_path / "out.csv")[0]["number"] == "042"
+    assert f"read although it is odd: {tmp_path}/odd.png: Corrupt EXIF data" in caplog.text
 
 
 def test_an_unreadable_image_fills_its_own_error_and_the_others_go_on(save, tmp_path):
@@ -128,7 +172,7 @@ def test_a_failure_leaves_the_output_that_was_there(save, tmp_path):
         raise RuntimeError("the model broke")
 
     with pytest.raises(RuntimeError, match="the model broke"):
-        predict_files([str(tmp_path / "1.png")], CANVAS, DIGITS, fails, str(output))
+        predict_files([str(tmp_path / "1.png")], CANVAS, fails, [], number_cells, str(output))
     assert output.read_text() == "before"
     assert set(tmp_path.iterdir()) == before
 
@@ -199,6 +243,33 @@ def test_a_missing_flag_is_named_with_an_example(arguments, loaded, flag):
     with pytest.raises(UserError, match=f"needs --{flag}; add --{flag}="):
         job.run(config, Arguments(**flags | {flag: None}))
     assert not loaded
+
+
+@pytest.mark.parametrize("name", ["image.png", "symbolic.csv", "hard.csv"])
+def test_no_image_is_written_over(arguments, loaded, tmp_path, name):
+    config, flags = arguments
+    (tmp_path / "symbolic.csv").symlink_to("image.png")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "image.png")
+    before = (tmp_path / "image.png").read_bytes()
+    with pytest.raises(UserError, match=rf"{name} would replace .*image\.png, which is read"):
+        job.run(config, Arguments(**flags | {"output": str(tmp_path / name)}))
+    assert (tmp_path / name).read_bytes() == before
+    assert not loaded
+
+
+@pytest.mark.parametrize("name", ["config.json", "predictions_test.csv", "figures/new.csv"])
+def test_no_file_of_the_run_is_written_over(arguments, loaded, tmp_path, name):
+    config, flags = arguments
+    (tmp_path / "run/figures").mkdir()
+    with pytest.raises(UserError, match="would replace a file of the run itself"):
+        job.run(config, Arguments(**flags | {"output": str(tmp_path / "run" / name)}))
+    assert not loaded
+
+
+def test_an_output_of_before_in_the_workdir_is_replaced(arguments, loaded, tmp_path):
+    config, flags = arguments
+    for _ in range(2):
+        assert job.run(config, Arguments(**flags | {"output": str(tmp_path / "run/a.csv")})) == 0
 
 
 @pytest.mark.parametrize(
