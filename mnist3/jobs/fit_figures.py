@@ -242,10 +242,10 @@ def _cleaned(view: View) -> Figure:
 
 def _class_balance(view: View) -> Figure:
     if view.task.kind in ("multiclass", "binary"):
-        targets = {split: each.targets for split, each in view.examples.items()}
-        return classification_figures.class_balance(targets, view.task.classes, view.data)
+        targets = {split: each.targets[:, None] for split, each in view.examples.items()}
+        return number_figures.class_balance(targets, view.task.classes, view.data)
     digits = {split: each.digits[:, None] for split, each in view.examples.items()}
-    return number_figures.class_balance(digits, view.data)
+    return number_figures.class_balance(digits, tuple(map(str, range(10))), view.data)
 
 
 def _digit_grid(view: View) -> Figure:
@@ -275,7 +275,9 @@ def _learning_curve(view: View) -> Figure | None:
 def _filters(view: View) -> Figure | None:
     if (network := _network(view)) is None:
         return None
-    return image_figures.filters(inspection.first_filters(network[1]), view.about)
+    return image_figures.filters(
+        inspection.first_filters(network[1]), f"{view.name} on {view.data}"
+    )
 
 
 def _feature_maps(view: View) -> Figure | None:

@@ -100,6 +100,7 @@ class Reader(NamedTuple):
         """
         model = f"{self.config.model.name} on {self.data}"
         images, labels, predictions, confidences = self.misreadings
+        classes = tasks.create(self.config.task).classes
         spread = self._spread(SHOWN)
         found = {
             "learning_curves": lambda: figures.learning_curves(self.history, model),
@@ -109,17 +110,19 @@ class Reader(NamedTuple):
                 model,
             ),
             "misread": lambda: figures.misread(
-                images, labels, predictions, confidences, self.about
+                images, labels, predictions, confidences, classes, self.about
             ),
-            "confusion": lambda: figures.position_confusion(labels, predictions, self.about),
+            "confusion": lambda: figures.position_confusion(
+                labels, predictions, classes, self.about
+            ),
             "reliability": lambda: figures.reliability(
                 confidences, labels, predictions, self.about
             ),
             "examples": lambda: figures.examples(
-                images[spread], labels[spread], f"{self.data}, {self.split}"
+                images[spread], labels[spread], classes, f"{self.data}, {self.split}"
             ),
             "class_balance": lambda: figures.class_balance(
-                self.dataset.numbers, self.data, composed=self.dataset.stream is not None
+                self.dataset.numbers, classes, self.data, composed=self.dataset.stream is not None
             ),
             "augmented": self._augmented,
             "filters": self._filters,
@@ -162,7 +165,8 @@ class Reader(NamedTuple):
             kernels = inspection.first_filters(first_network(self.model, self.params)[1])
         except UserError:
             return None
-        return image_figures.filters(kernels, self.about_network)
+        first = ", the first member" * (self.config.model.members > 1)
+        return image_figures.filters(kernels, f"{self.config.model.name} on {self.data}{first}")
 
     def _feature_maps(self) -> Figure | None:
         image = as_ink(jnp.asarray(self.misreadings[0][0]))

@@ -16,7 +16,7 @@ from mnist3.evaluation import classification, curves
 from mnist3.evaluation.selection import Comparison
 from mnist3.files import replacing
 from mnist3.jobs import output
-from mnist3.reporting import classification_figures, report, study_figures
+from mnist3.reporting import classification_figures, figures, report, study_figures
 
 METRIC_WORDS = {"n": "rows", "positives": "rows of the positive class"}
 
@@ -107,7 +107,12 @@ def drawers(
 
 def class_balance(table: Table, labels: Mapping[str, Int[np.ndarray, "_"]]) -> Figure:
     """Draws the share of each class in each split of a table."""
-    return classification_figures.class_balance(labels, table.classes, data_text(table), "rows")
+    return figures.class_balance(
+        {split: each[:, None] for split, each in labels.items()},
+        table.classes,
+        data_text(table),
+        examples="rows",
+    )
 
 
 def data_text(table: Table) -> str:

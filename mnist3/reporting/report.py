@@ -12,6 +12,7 @@ import pandas as pd
 
 from mnist3.data.splits import HELD_OUT
 from mnist3.files import replacing
+from mnist3.reporting import captions
 
 SOURCE_WORDS = {"mnist": "MNIST", "digits": "digits (UCI optical digits, not MNIST)"}
 METRIC_WORDS = {
@@ -181,9 +182,10 @@ def _render(
     return environment.get_template("report.html.jinja").render(
         page._asdict(),
         pictures=[
-            (name.replace("_", " "), base64.b64encode(data).decode())
+            (name.replace("_", " "), base64.b64encode(data).decode(), captions.caption(name))
             for name, data in pictures.items()
         ],
+        fact_words=captions.FACT_WORDS,
         command=command,
         config=json.dumps(config, indent=2),
     )
