@@ -80,7 +80,7 @@ def matrix_side(classes: Sequence[str]) -> float:
     """Returns the side of a confusion matrix in inches, as `draw_confusion` needs it."""
     if len(classes) > MOST_NUMBERS:
         return PAGE_WIDTH - 1.5
-    return max((0.4 if len(classes) <= 15 else 0.3) * len(classes), 2.4)
+    return max((0.4 if len(classes) <= 15 else 0.3) * len(classes), 2.6)
 
 
 def draw_confusion(
@@ -121,7 +121,8 @@ def draw_confusion(
     for (row, column), value in np.ndenumerate(values):
         if value > 0:
             text = f"{value}" if whole else _percent(float(value))
-            axes.text(column, row, text, ha="center", va="center", fontsize=size)
+            style = {"ha": "center", "va": "center", "fontsize": size}
+            axes.text(column, row, text, in_layout=False, **style)
 
 
 def _percent(share: float) -> str:

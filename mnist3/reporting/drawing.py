@@ -18,8 +18,10 @@ import numpy as np
 from jaxtyping import Num
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
@@ -57,16 +59,23 @@ class Drawing(Figure):
 
 def _png(figure: Figure) -> bytes:
     """Returns a figure as PNG of 256 colours, which takes half the bytes of one of all colours."""
-    buffer = io.BytesIO()
-    options = {"compress_level": 0}  # it is read at once
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white", pil_kwargs=options)
-    with Image.open(buffer) as image:
-        few = image.convert("RGB").quantize(
-            256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-        )
+    _lay_out(figure)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # once; `savefig` would draw twice
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    few = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     compressed = io.BytesIO()
     few.save(compressed, format="PNG", optimize=True)
     return compressed.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Gives everything its place for good: laid out again, a figure would move by a pixel."""
+    engine = figure.get_layout_engine()
+    if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
+        for _ in range(2):  # the first round does not see yet how much axes shrink to be square
+            engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:
@@ -89,6 +98,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
         # Letters stay letters in a PDF (journals refuse Type 3) and are shapes in an SVG, which
         # looks the same where its font is missing. The salt makes the ids of an SVG the same.
         style = {"pdf.fonttype": 42, "svg.hashsalt": "mnist3"}
+        _lay_out(figure)
         with matplotlib.rc_context(style):
             figure.savefig(file, format=suffix, dpi=2 * DOTS_PER_INCH, metadata=FORMATS[suffix])
 
@@ -159,7 +169,7 @@ def save_all(
 
 def new_figure(width: float | int, height: float | int) -> Figure:
     """Returns an empty figure of this size in inches, with room around what it will hold."""
-    figure = Drawing(figsize=(width, height), layout="constrained")
+    figure = Drawing(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
     return figure
 
@@ -198,7 +208,7 @@ def image_grid(
     captions: Sequence[str],
     title: str,
     *,
-    columns: int = 6,
+    columns: int | None = None,
     inches: float = 1.4,
     row_names: Sequence[str] = (),
     marked: Sequence[Collection[int]] = (),
@@ -209,28 +219,34 @@ def image_grid(
         images: grey levels 0-255, ink bright on dark.
         captions: a text above each image, which may be empty.
         title: of the figure.
-        columns: most images side by side.
+        columns: most images side by side; if not given, six if a page has room for them.
         inches: the longer side of an image.
         row_names: texts to the left of the rows.
         marked: places of letters in each caption that are bold and in a colour of their own.
     """
-    rows, columns = grid_shape(max(len(images), 1), columns)
     height, width = images.shape[1:]
     inch = max(height, width) / inches  # px
-    lines = max((caption.count("\n") + bool(caption) for caption in captions), default=0)
-    caption_height = inch * (0.06 + LINE * lines)
-    cell_height, cell_width = height + caption_height + 0.08 * inch, width + 0.12 * inch
+    lines = [caption.split("\n") for caption in captions if caption]
+    caption_height = inch * (0.06 + LINE * max(map(len, lines), default=0))
+    letters = max((len(line) for each in lines for line in each), default=0)
+    caption_width = MONOSPACE * CAPTION_SIZE / 72 * inch * letters
+    cell_height = height + caption_height + 0.08 * inch
+    cell_width = max(width, caption_width) + 0.12 * inch
+    if columns is None:
+        columns = min(6, max(int(PAGE_WIDTH * inch / cell_width), 1))
+    rows, columns = grid_shape(max(len(images), 1), columns)
     margin = 0.085 * inch * max(map(len, row_names), default=0)
     grid = (columns * cell_width + margin) / inch, (rows * cell_height + caption_height) / inch
     figure_width = max(grid[0] + 0.24, 7.0)
     title_lines = _title_lines(title, figure_width)
     title_height = 0.15 + 0.2 * len(title_lines)
     size = figure_width, grid[1] + title_height + 0.1
-    figure = Drawing(figsize=size)  # laid out here, so that letters have their place
+    figure = Drawing(figsize=size, dpi=DOTS_PER_INCH)  # laid out here, for letters to have places
     left = (size[0] - grid[0]) / 2
     axes = figure.add_axes((left / size[0], 0.1 / size[1], grid[0] / size[0], grid[1] / size[1]))
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = index % columns * cell_width, index // columns * cell_height
+        left = index % columns * cell_width + (cell_width - 0.12 * inch - width) / 2
+        top = index // columns * cell_height
         extent = (left, left + width, top + height, top)
         axes.imshow(image, "gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
         place = (left + width / 2, top - 0.05 * inch)

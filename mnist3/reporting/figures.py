@@ -34,6 +34,7 @@ from mnist3.reporting.drawing import (
     write_title,
 )
 
+SMALLEST = 1e-12  # what is below is drawn as 0
 ALIKE = 3  # misread images shown of the same confusion of two classes
 NORMS = {  # those of the lines of a step, with their styles
     "gradient_norm": ("gradient", BLUE, "-"),
@@ -194,13 +195,14 @@ def _logarithmic(axes: Axes) -> float | None:
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn) or drawn.min() < 0:
         return None
-    positive = drawn[drawn > 0]
+    positive = drawn[drawn > SMALLEST]
     lowest = None
     if len(positive) < len(drawn):
         lowest = float(positive.min() / 2) if len(positive) else 1e-4
         for line in axes.lines:
             line.set_ydata(np.maximum(line.get_ydata(), lowest))
             line.set_clip_on(False)
+        axes.relim()
     logarithmic_axis(axes, lowest or positive.min(), drawn.max())
     axes.set_ylabel(f"{axes.get_ylabel()} (logarithmic{'; lower end: 0' * bool(lowest)})")
     if lowest:
@@ -352,10 +354,11 @@ def position_confusion(
         draw_confusion(axes, counts, classes)
         wrong = int((pairs[0] != pairs[1]).sum())
         axes.set(
-            title=f"{_position(position, positions)}{wrong:,} of {len(labels):,} images wrong",
+            title=f"{_position(position, positions)}{wrong:,} of {len(labels):,} wrong",
             xlabel="read",
             ylabel="label",
         )
+        axes.title.set_fontsize(11)
     write_title(
         figure,
         f"Confusion by position, images: {description}\n"

@@ -133,7 +133,7 @@ def _search_line(
     axes.set_xticks(range(len(values)), map(str, values) if name else [""])
     axes.set(xlabel=_short(name), ylabel=f"{score}, mean of the folds")
     plain_axes(axes, grid="y")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     write_title(figure, f"Search: {description}\n(line: one standard deviation of the folds)")
     return figure
 
