@@ -21,7 +21,7 @@ def detectors():
     }
 
 
-@pytest.mark.parametrize("classes", [2, 10, 26, 47])
+@pytest.mark.parametrize("classes", [2, 10, 47])
 def test_confusion_shows_images_shares_and_errors(classes, drawn_whole):
     counts = np.random.default_rng(0).integers(0, 40, (classes, classes))
     counts[0, 1] = 0
@@ -140,7 +140,7 @@ def inside(axes, line):
     shifts=st.lists(st.floats(0, 8), min_size=1, max_size=3),
     n=st.integers(20, 400),
 )
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_a_close_up_shows_where_the_curves_turn_or_is_not_there(shifts, n):
     random = np.random.default_rng(0)
     targets = np.arange(n) < n // 5
