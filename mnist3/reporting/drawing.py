@@ -236,7 +236,7 @@ def image_grid(
         columns = min(6, max(int(PAGE_WIDTH * inch / cell_width), 1))
     rows, columns = grid_shape(max(len(images), 1), columns)
     margin = 0.085 * inch * max(map(len, row_names), default=0)
-    grid = (columns * cell_width + margin) / inch, (rows * cell_height + caption_height) / inch
+    grid = (columns * cell_width + margin) / inch, rows * cell_height / inch
     figure_width = max(grid[0] + 0.24, 7.0)
     title_lines = _title_lines(title, figure_width)
     title_height = 0.15 + 0.2 * len(title_lines)
@@ -257,7 +257,10 @@ def image_grid(
     for row, name in enumerate(row_names):
         place = (-0.08 * inch, row * cell_height + height / 2)
         axes.text(*place, name, ha="right", va="center", fontsize=10)
-    axes.set(xlim=(-margin, columns * cell_width), ylim=(rows * cell_height, -caption_height))
+    axes.set(
+        xlim=(-margin, columns * cell_width),
+        ylim=(rows * cell_height - caption_height, -caption_height),
+    )
     axes.axis("off")
     figure.suptitle("\n".join(title_lines), y=1 - 0.1 / size[1], va="top")
     return figure
