@@ -60,7 +60,7 @@ print(data)
 # %%
 classify = f"experiments/classify.py:source={data.source},train_limit=5000,val_fraction=0.2"
 _, dataset = notebook.load(classify, data)
-figures.class_balance(dataset.numbers, f"source {data.source}")
+figures.class_balance(dataset.numbers, "0123456789", f"source {data.source}")
 
 # %%
 train = dataset.splits["train"]

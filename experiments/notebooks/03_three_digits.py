@@ -44,14 +44,14 @@ print("splits at hand:", *dataset.splits)
 val = dataset.splits["val"]
 some = slice(0, None, len(val) // 18)  # the images may be in the order of their numbers
 about = f"{dataset.name} from {dataset.source}"
-figures.examples(val.images[some], val.labels[some], f"{about}, val", limit=18)
+figures.examples(val.images[some], val.labels[some], "0123456789", f"{about}, val", limit=18)
 
 # %% [markdown]
 # A digit may be more frequent at one position than at another, because each split holds only some
 # of the 1,000 numbers:
 
 # %%
-figures.class_balance(dataset.numbers, about, composed=dataset.stream is not None)
+figures.class_balance(dataset.numbers, "0123456789", about, composed=dataset.stream is not None)
 
 # %% [markdown]
 # ## Preparing the images

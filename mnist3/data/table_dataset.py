@@ -38,6 +38,11 @@ class TableDataset:
         return tuple(self.table.features.columns)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.table.classes
+
+    @property
     def splits(self) -> dict[str, Int[np.ndarray, "_"]]:
         """The rows of each split."""
         return dict(self.rows)

@@ -1,13 +1,13 @@
 """Pictures of how well classes are told apart. Arrays go in, figures come out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int, Num
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MultipleLocator, PercentFormatter
+from matplotlib.ticker import MultipleLocator
 
 from mnist3.evaluation.classification import by_row, errors_by_row
 from mnist3.evaluation.curves import OperatingPoint, PrecisionRecall, Roc
@@ -16,47 +16,21 @@ from mnist3.reporting.drawing import (
     COLOURS,
     GREY,
     LINES,
-    SPLIT_COLOURS,
+    PAGE_WIDTH,
+    PALE_BLUES,
     VERMILLION,
+    VERMILLIONS,
+    grid_shape,
     new_figure,
+    percent_axis,
+    percent_text,
     plain_axes,
     write_title,
 )
 
-MOST_NUMBERS = 15  # classes, above which a matrix has no room for a number in every cell
-CORNER = 0.2  # rates drawn in the close-up of the ROC curve
-
-
-def class_balance(
-    targets: Mapping[str, Int[np.ndarray, "_"]],
-    classes: Sequence[str],
-    description: str,
-    examples: str = "images",
-) -> Figure:
-    """Draws the share of each class in each split.
-
-    Args:
-        targets: by split, the class 0, 1, ... of each image.
-        classes: names of the classes.
-        description: what the images are, for the title.
-        examples: what there is of each class.
-    """
-    figure = new_figure(max(7, 0.8 * len(classes) + 2), 4)
-    axes = figure.subplots()
-    width = 0.8 / len(targets)
-    for number, (split, each) in enumerate(targets.items()):
-        share = np.bincount(each, minlength=len(classes)) / max(len(each), 1)
-        places = np.arange(len(classes)) + (number - (len(targets) - 1) / 2) * width
-        label = f"{split} ({len(each):,} {examples})"
-        axes.bar(places, share, width, color=SPLIT_COLOURS[split], label=label)
-    axes.axhline(1 / len(classes), color=GREY, linestyle=":", label="all classes alike")
-    plain_axes(axes, grid="y")
-    axes.set(xlabel="class", ylabel=f"share of the split's {examples}")
-    axes.set_xticks(range(len(classes)), classes)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    write_title(figure, f"Class balance: {description}")
-    return figure
+MOST_NUMBERS = 40  # classes, above which a matrix has no room for a number in every cell
+TICKS = {0.01: 0.002, 0.02: 0.005, 0.05: 0.01, 0.1: 0.02, 0.2: 0.05, 0.4: 0.1, 1.0: 0.2}
+CLOSE_UPS = tuple(TICKS)[:-1]  # sides of a close-up of a corner
 
 
 def confusion(
@@ -75,53 +49,97 @@ def confusion(
         description: who classified what, for the title.
         examples: what was classified.
     """
-    side = max(0.42 * len(classes) + 1.2, 4.2) if len(classes) <= MOST_NUMBERS else 6.5
-    turned = len(classes) * max(map(len, classes)) > 30  # the names stand too close to lie flat
-    shown = 3 if len(classes) > 2 else 2
-    figure = new_figure(shown * side + 1.6, 0.88 * side + (1.2 if turned else 0.8))
-    panels = figure.subplots(1, shown)
-    wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
-    for axes, (values, norm, title, label) in zip(
-        panels,
-        _confusion_panels(counts, examples),
-        strict=False,
-    ):
-        picture = axes.imshow(np.where(values > 0, values, np.nan), "cividis", norm)
-        if len(classes) <= MOST_NUMBERS:
-            _write_cells(axes, values, norm)
+    drawn = {
+        examples.capitalize(): counts,
+        "Share of the class, %": by_row(counts),
+        "Share of the class's errors, %": errors_by_row(counts),
+    }
+    if len(classes) == 2:
+        drawn.popitem()
+    longest = 0.075 * max(map(len, classes))
+    side = matrix_side(classes)
+    wide, high = side + longest + 0.8, side + longest * _turned(classes) + 0.9
+    rows, columns = grid_shape(len(drawn), max(int(PAGE_WIDTH / wide), 1))
+    figure = new_figure(max(wide * columns, 7), high * rows + 0.6)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (title, values) in zip(panels, drawn.items(), strict=False):
+        draw_confusion(axes, values, classes)
         axes.set(title=title, xlabel="predicted class", ylabel="true class")
-        style = {"rotation": 45, "ha": "right"} if turned else {}
-        axes.set_xticks(range(len(classes)), classes, **style)
-        axes.set_yticks(range(len(classes)), classes)
-        colorbar = figure.colorbar(picture, ax=axes, shrink=0.8, label=f"{label}; blank: none")
-        logarithmic = isinstance(norm, LogNorm)
-        colorbar.formatter = LogFormatter() if logarithmic else PercentFormatter(1, decimals=0)
-        if logarithmic:
-            colorbar.minorformatter = LogFormatter()
-    write_title(figure, f"Confusion: {description}\n{wrong:,} of {total:,} wrong")
+    for axes in panels[len(drawn) :]:
+        axes.remove()
+    wrong, total = int(counts.sum() - np.trace(counts)), int(counts.sum())
+    write_title(
+        figure,
+        f"Confusion: {description}\n{wrong:,} of {total:,} {examples} wrong "
+        "(blue: right; orange: wrong; blank: none)",
+    )
     return figure
 
 
-def _confusion_panels(
-    counts: Int[np.ndarray, "classes classes"], examples: str
-) -> tuple[tuple[np.ndarray, Normalize, str, str], ...]:
-    """Returns values, colour scale, title and what a colour means of each panel."""
-    errors = errors_by_row(counts)
-    return (
-        (
-            counts,
-            LogNorm(1, max(counts.max(), 2)),
-            examples.capitalize(),
-            f"{examples} (logarithmic)",
-        ),
-        (by_row(counts), Normalize(0, 1), "Share of the class, %", "share of the row"),
-        (
-            errors,
-            Normalize(0, errors.max() or 1),
-            "Share of the class's errors, %",
-            "share of the row's errors",
-        ),
+def matrix_side(classes: Sequence[str]) -> float:
+    """Returns the side of a confusion matrix in inches, as `draw_confusion` needs it."""
+    if len(classes) > MOST_NUMBERS:
+        return PAGE_WIDTH - 1.5
+    return max((0.4 if len(classes) <= 15 else 0.3) * len(classes), 2.6)
+
+
+def draw_confusion(
+    axes: Axes, values: Num[np.ndarray, "classes classes"], classes: Sequence[str]
+) -> None:
+    """Draws a matrix in which mistakes stand out, what is right recedes and nothing is blank.
+
+    Args:
+        axes: to draw into.
+        values: counts, or shares from 0 to 1, of each class (row) and what it was taken for.
+        classes: names of the classes.
+    """
+    right = np.eye(len(values), dtype=bool)
+    layers = (
+        (np.where(right & (values > 0), values, np.nan), PALE_BLUES, Normalize(0, None)),
+        # The root makes one mistake visible beside hundreds.
+        (np.where(~right & (values > 0), values, np.nan), VERMILLIONS, PowerNorm(0.5, 0, None)),
     )
+    for layer, colours, norm in layers:
+        # Few mistakes stay pale, so that one matrix may be laid beside another.
+        norm.vmax = np.nanmax(layer, initial=max(0.1 * values.max(), np.finfo(np.float32).tiny))
+        picture = axes.imshow(layer, colours, norm=norm)
+    places = np.arange(len(classes))
+    axes.set_xticks(
+        places, classes, **({"rotation": 45, "ha": "right"} if _turned(classes) else {})
+    )
+    axes.set_yticks(places, classes)
+    axes.set_xticks(places[1:] - 0.5, minor=True)
+    axes.set_yticks(places[1:] - 0.5, minor=True)
+    axes.grid(which="minor", color="#e6e6e6", linewidth=0.5)
+    axes.tick_params(which="both", length=0, labelsize=_name_size(classes))
+    axes.spines[:].set_color("#bbbbbb")
+    if len(classes) > MOST_NUMBERS:
+        axes.figure.colorbar(picture, ax=axes, shrink=0.6, label="wrong (a scale of roots)")
+        return
+    whole = np.issubdtype(values.dtype, np.integer)
+    size = 8 if len(classes) <= 15 else 6.5
+    for (row, column), value in np.ndenumerate(values):
+        if value > 0:
+            text = f"{value}" if whole else _percent(float(value))
+            style = {"ha": "center", "va": "center", "fontsize": size}
+            axes.text(column, row, text, in_layout=False, **style)
+
+
+def _percent(share: float) -> str:
+    """Returns a share in percent without the sign, with a decimal where that says much more."""
+    middling = 0.01 <= share <= 0.985 or share == 1
+    return percent_text(share, 0 if middling else 1).removesuffix(" %")
+
+
+def _turned(classes: Sequence[str]) -> bool:
+    """Returns whether names stand too close below a matrix to lie flat."""
+    width = 0.0085 * _name_size(classes) * max(map(len, classes))  # inches
+    return width > 0.9 * matrix_side(classes) / len(classes)
+
+
+def _name_size(classes: Sequence[str]) -> int:
+    """Returns the size of the names beside a matrix, points."""
+    return 10 if len(classes) <= 15 else 8 if len(classes) <= MOST_NUMBERS else 6
 
 
 def thresholds(curve: PrecisionRecall, chosen: OperatingPoint | None, description: str) -> Figure:
@@ -154,7 +172,7 @@ def thresholds(curve: PrecisionRecall, chosen: OperatingPoint | None, descriptio
         ylim=(0, 1.03),
     )
     axes.xaxis.set_major_formatter("{x:,g}")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent_axis(axes.yaxis)
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
     write_title(
@@ -174,7 +192,7 @@ def _mark_threshold(axes: Axes, chosen: OperatingPoint) -> None:
     ):
         axes.plot(chosen.threshold, value, "o", color=colour, ms=8)
         axes.annotate(
-            f"{name} {value:.2%}",
+            f"{name} {percent_text(value, 2)}",
             (chosen.threshold, value),
             xytext=(8, -5 if side == "top" else 5),
             textcoords="offset points",
@@ -187,90 +205,110 @@ def precision_recall_curves(
     description: str,
     chosen: Mapping[str, OperatingPoint] | None = None,
 ) -> Figure:
-    """Draws precision against recall of several estimators.
+    """Draws precision against recall of several estimators, and their corner from nearby.
 
     Args:
         curves: by the estimator's name.
         description: what is detected in what, for the title.
         chosen: thresholds to mark, by the estimator's name.
     """
-    figure = new_figure(6.4, 6)
-    axes = figure.subplots()
-    for name, curve, style in _styled(curves):
-        label = f"{name}: average precision {curve.average_precision:.4f}"
-        # From the top right: the lowest threshold has the highest recall.
-        axes.plot(curve.recall, curve.precision, label=label, **style)
-        if chosen and name in chosen:
-            point = chosen[name]
-            label = f"{name} at {_threshold(point)}: precision {point.precision:.1%}"
-            axes.plot(point.recall, point.precision, "o", color=style["color"], ms=9, label=label)
-    plain_axes(axes, grid="both")
-    axes.set(
-        xlabel="recall: share of the positive images that are found",
-        ylabel="precision: share of those called positive that are",
-        xlim=(0, 1.01),
-        ylim=(0, 1.01),
-        aspect="equal",
-    )
-    _percent_axes(axes)
-    axes.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="lower left", fontsize=9)
+
+    def draw(axes: Axes) -> None:
+        for name, curve, style in _styled(curves):
+            label = f"{name}: average precision {curve.average_precision:.4f}"
+            axes.plot(curve.recall, curve.precision, label=label, **style)
+            if chosen and name in chosen:
+                point = chosen[name]
+                precision = percent_text(point.precision, 1)
+                label = f"{name} at {_threshold(point)}: precision {precision}"
+                dot = {"color": style["color"], "ms": 9, "clip_on": False}
+                axes.plot(point.recall, point.precision, "o", label=label, **dot)
+        axes.set(
+            xlabel="recall: share of the positive images that are found",
+            ylabel="precision: share of those called positive that are",
+        )
+
+    knees = [_knee(1 - curve.recall, 1 - curve.precision) for curve in curves.values()]
+    figure = _with_close_up(draw, _close_up(knees), "right")
     write_title(figure, f"Precision and recall: {description}")
     return figure
 
 
 def roc_curves(curves: Mapping[str, Roc], description: str, examples: str = "images") -> Figure:
-    """Draws the ROC curves of several estimators, and a close-up of the corner that matters.
+    """Draws the ROC curves of several estimators, and their corner from nearby.
 
     Args:
         curves: by the estimator's name.
         description: what is detected in what, for the title.
         examples: what is positive or negative.
     """
-    figure = new_figure(11, 5.8)
-    whole, corner = figure.subplots(1, 2)
-    for axes in (whole, corner):
+
+    def draw(axes: Axes) -> None:
         for name, curve, style in _styled(curves):
             label = f"{name}: area {curve.area:.4f}"
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, label=label, **style)
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance: area 0.5")
-        plain_axes(axes, grid="both")
         axes.set(
             xlabel=f"false positive rate: negative {examples} called positive",
             ylabel="true positive rate (recall)",
-            aspect="equal",
         )
-        _percent_axes(axes)
-    for axis in (corner.xaxis, corner.yaxis):
-        axis.set_major_locator(MultipleLocator(CORNER / 4))
-    whole.set(title="All", xlim=(-0.01, 1), ylim=(0, 1.01))
-    corner.set(title="Upper left corner", xlim=(-0.002, CORNER), ylim=(1 - CORNER, 1.002))
-    handles, names = whole.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+
+    knees = [
+        _knee(curve.false_positive_rate, 1 - curve.true_positive_rate) for curve in curves.values()
+    ]
+    figure = _with_close_up(draw, _close_up(knees), "left")
     write_title(figure, f"ROC curves: {description}")
     return figure
 
 
-def _write_cells(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
-    for (row, column), value in np.ndenumerate(values):
-        if value > 0:
-            text = f"{value}" if np.issubdtype(values.dtype, np.integer) else _percent(value)
-            colour = "white" if norm(value) < 0.55 else "black"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+def _knee(across: Float[np.ndarray, "points"], up: Float[np.ndarray, "points"]) -> float:
+    """Returns how near a curve comes to a corner, given both distances of its points from it."""
+    return float(np.maximum(across, up).min())
 
 
-def _percent(share: float) -> str:
-    """Returns a share in percent, with a decimal where rounding would make it 0 or 100."""
-    return f"{100 * share:.0f}" if 0.01 <= share <= 0.985 or share == 1 else f"{100 * share:.1f}"
+def _close_up(knees: Sequence[float]) -> float | None:
+    """Returns the side of a close-up in which the curves turn, None if they turn far away.
+
+    A curve that comes nowhere near its corner does not count.
+    """
+    near = [knee for knee in knees if 2 * knee <= CLOSE_UPS[-1]]
+    if not near:
+        return None
+    return next(side for side in CLOSE_UPS if 2 * max(near) <= side)
+
+
+def _with_close_up(draw: Callable[[Axes], None], side: float | None, corner: str) -> Figure:
+    """Draws curves of shares whole and, if a side is given, again from nearby.
+
+    Args:
+        draw: draws the curves.
+        side: of the upper corner that is shown, a share.
+        corner: which one, left or right.
+    """
+    figure = new_figure(PAGE_WIDTH if side else 6.4, 5.6)
+    panels = figure.subplots(1, 2 if side else 1, squeeze=False)[0]
+    for axes, size in zip(panels, (1.0, side), strict=False):
+        draw(axes)
+        plain_axes(axes, grid="both")
+        edge = 0.02 * size  # so that a curve along the border is seen
+        across = (-edge, size) if corner == "left" else (1 - size, 1 + edge)
+        axes.set(xlim=across, ylim=(1 - size, 1 + edge), aspect="equal")
+        if size == 1:
+            axes.set(xlim=(-edge, 1 + edge), ylim=(-edge, 1 + edge))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MultipleLocator(TICKS[size]))
+            percent_axis(axis)
+    panels[0].set_title("Whole")
+    if side:
+        panels[1].set_title(f"Upper {corner} corner, {percent_text(side)} wide and high")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    return figure
 
 
 def _threshold(point: OperatingPoint) -> str:
     far = abs(point.threshold) >= 1000
     return f"{point.threshold:,.0f}" if far else f"{point.threshold:.4g}"
-
-
-def _percent_axes(axes: Axes) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _styled(curves: Mapping[str, tuple]) -> list[tuple]:

@@ -4,79 +4,216 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Bool, Float, Int, Int32, UInt8
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from mnist3.data.numbers import number_text
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
 from mnist3.evaluation.intervals import wilson_interval
+from mnist3.reporting.classification_figures import draw_confusion, matrix_side
 from mnist3.reporting.drawing import (
     BLUE,
     GREY,
+    ORANGE,
+    PAGE_WIDTH,
+    PURPLE,
     SPLIT_COLOURS,
     VERMILLION,
     grid_shape,
     image_grid,
+    label_text,
+    logarithmic_axis,
     new_figure,
+    percent_axis,
+    percent_text,
     plain_axes,
+    separator,
     write_title,
 )
 
-DIGITS = np.arange(10)
+SMALLEST = 1e-12  # what is below is drawn as 0
+ALIKE = 3  # misread images shown of the same confusion of two classes
+NORMS = {  # those of the lines of a step, with their styles
+    "gradient_norm": ("gradient", BLUE, "-"),
+    "update_norm": ("update", VERMILLION, "--"),
+    "parameter_norm": ("parameters", PURPLE, "-."),
+}
+_TRAIN, _VAL = "train, mean over the epoch's steps", "val, at the end of the epoch"
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]], description: str) -> Figure:
-    """Draws loss and share of images read right by epoch, and marks the best epoch on val.
+def learning_curves(
+    history: Sequence[Mapping[str, Any]],
+    description: str,
+    *,
+    metric: str = "exact_match",
+    higher_is_better: bool = True,
+    loss_unit: str = "nats an image",
+    kept: int | None = None,
+) -> Figure:
+    """Draws the loss and a metric by epoch, and below them what was logged by step.
+
+    Of a share the errors are drawn, 1 - share, so that 0.99 and 0.999 are told apart; both are on a
+    logarithmic axis, at whose lower end stands what is 0.
 
     Args:
-        history: the lines of `history.jsonl`; `train` has `loss` and `exact_match`, `val` has
-            `nll` and `exact_match`. At least one line.
+        history: the lines of `history.jsonl`, in their order, at least one. A line of an epoch has
+            `step` and `epoch`; its `train` may have `loss` and the metric, its `val`, where there
+            is one, the metric and perhaps `nll`. A line of a step has `step`, `loss` and, where
+            they are known, `learning_rate`, `gradient_norm`, `parameter_norm` and `update_norm`.
         description: what was trained on what, for the title.
+        metric: name of the metric.
+        higher_is_better: whether the best epoch has the highest value of it, else the lowest.
+        loss_unit: of the loss.
+        kept: the epoch whose parameters were kept, to be marked; if not given, the best one on val.
     """
-    figure = new_figure(10, 4)
-    loss, exact_match = figure.subplots(1, 2)
-    epochs = np.array([line["epoch"] for line in history])
-    marker = "o" if len(epochs) <= 40 else None
-
-    def draw(axes: Axes, split: str, metric: str, label: str) -> np.ndarray:
-        values = np.array([line[split][metric] for line in history], np.float64)
-        style = "--" if split == "train" else "-"
-        colour = SPLIT_COLOURS[split]
-        axes.plot(epochs, values, style, color=colour, marker=marker, ms=4, label=label)
-        return values
-
-    losses = (
-        draw(loss, "train", "loss", "train: loss that is minimised"),
-        draw(loss, "val", "nll", "val: negative log likelihood"),
-    )
-    loss.set(title="Loss", ylabel="nats an image")
-    if np.min(losses) > 0 and np.max(losses) > 10 * np.min(losses):
-        loss.set(ylabel="nats an image (logarithmic)", yscale="log")
-        loss.yaxis.set_major_formatter("{x:g}")
-    draw(exact_match, "train", "exact_match", "train: mean over the epoch's steps")
-    scores = draw(exact_match, "val", "exact_match", "val: at the end of the epoch")
-    best = int(np.argmax(scores))
-    label = f"best on val: {scores[best]:.2%} after epoch {epochs[best]}"
-    exact_match.plot(epochs[best], scores[best], "*", color=VERMILLION, ms=14, label=label)
-    exact_match.set(title="Exact match", ylabel="images with every digit right")
-    exact_match.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    for axes in (loss, exact_match):
+    epochs = [line for line in history if "epoch" in line]
+    steps = [line for line in history if "epoch" not in line]
+    rates = [line for line in steps if "learning_rate" in line]
+    norms = [name for name in NORMS if any(name in line for line in steps)]
+    shown = (True, bool(epochs), bool(rates), bool(norms))
+    rows = -(-sum(shown) // 2)
+    figure = new_figure(PAGE_WIDTH, 3.6 * rows + 0.9)
+    panels = iter(figure.subplots(rows, 2, squeeze=False).flat)
+    _draw_loss(next(panels), epochs, steps, loss_unit)
+    if epochs:
+        _draw_metric(next(panels), epochs, metric, higher_is_better, kept)
+    if rates:
+        axes = next(panels)
+        axes.plot(*_series(rates, "step", "learning_rate"), color=BLUE)
+        axes.set(title="Learning rate", xlabel="step", ylabel="learning rate")
+        axes.set_ylim(bottom=0)
+    if norms:
+        axes = next(panels)
+        for name in norms:
+            words, colour, style = NORMS[name]
+            axes.plot(*_series(steps, "step", name), style, color=colour, label=f"norm: {words}")
+        axes.set(title="Norms", xlabel="step", ylabel="Euclidean norm")
+        _logarithmic(axes)
+    for axes in panels:
+        axes.remove()
+    for axes in figure.axes:
         plain_axes(axes, grid="both")
-        axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend(frameon=False)
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
     write_title(figure, f"Learning curves: {description}")
     return figure
+
+
+def _draw_loss(axes: Axes, epochs: list, steps: list, unit: str) -> None:
+    """Draws the loss by epoch, and by step behind it, where there are lines of them."""
+    a_step = epochs[-1]["epoch"] / epochs[-1]["step"] if epochs and steps else 1
+    at, losses = _series(steps, "step", "loss")
+    if len(losses):
+        axes.plot(at * a_step, losses, color=ORANGE, alpha=0.5, lw=0.8, label="train, by step")
+    _draw_split(axes, epochs, "train", "loss")
+    found = _draw_split(axes, epochs, "val", "nll")
+    title = "Loss that is minimised" + "; of val negative log likelihood" * bool(len(found))
+    axes.set(title=title, xlabel="epoch" if epochs else "step", ylabel=unit)
+    axes.title.set_fontsize(11)
+    _logarithmic(axes)
+
+
+def _draw_metric(
+    axes: Axes, epochs: list, metric: str, higher_is_better: bool, kept: int | None
+) -> None:
+    """Draws a metric, or of a share its errors, and marks one epoch."""
+    values = [line.get(split, {}).get(metric) for line in epochs for split in ("train", "val")]
+    values = np.array([value for value in values if value is not None], np.float64)
+    words = metric.replace("_", " ")
+    errors = bool(higher_is_better and len(values) and (values >= 0).all() and (values <= 1).all())
+
+    def cost(value: np.ndarray) -> np.ndarray:
+        return 1 - value if errors else value
+
+    _draw_split(axes, epochs, "train", metric, cost)
+    scores = _draw_split(axes, epochs, "val", metric, cost)
+    axes.set(
+        title=f"Errors: 1 - {words}" if errors else f"Metric: {words}",
+        xlabel="epoch",
+        ylabel="share of errors" if errors else words,
+    )
+    axes.title.set_fontsize(11)
+    lowest = _logarithmic(axes) if errors or not higher_is_better else None
+    if errors:
+        percent_axis(axes.yaxis)
+    if not len(scores):
+        return
+    numbers = [line["epoch"] for line in epochs if metric in line.get("val", {})]
+    best = int(np.nanargmin(scores) if errors or not higher_is_better else np.nanargmax(scores))
+    if kept is not None:
+        best = numbers.index(kept)
+    value = percent_text(scores[best], 2) if errors else f"{scores[best]:.4g}"
+    label = f"{'kept' if kept is not None else 'best on val'}: {value} after epoch {numbers[best]}"
+    height = max(scores[best], lowest) if lowest else scores[best]
+    style = {"color": VERMILLION, "ms": 13, "zorder": 4, "clip_on": False}
+    axes.plot(numbers[best], height, "*", label=label, **style)
+
+
+def _draw_split(
+    axes: Axes, epochs: list, split: str, metric: str, cost: Any = np.asarray
+) -> Float[np.ndarray, "drawn"]:
+    """Draws a metric of a split, if it has it, as `cost` makes it; returns what is drawn."""
+    lines = [line for line in epochs if line.get(split, {}).get(metric) is not None]
+    values = cost(np.array([line[split][metric] for line in lines], np.float64))
+    if len(lines):
+        axes.plot(
+            [line["epoch"] for line in lines],
+            values,
+            "--" if split == "train" else "-",
+            color=SPLIT_COLOURS[split],
+            marker="o" if len(lines) <= 40 else None,
+            ms=5,
+            label=_TRAIN if split == "train" else _VAL,
+        )
+        axes.set_xlim(lines[0]["epoch"] - 0.5, lines[-1]["epoch"] + 0.5)
+    return values
+
+
+def _series(lines: list, across: str, up: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns two entries of the lines that have the second one."""
+    pairs = [(line[across], line[up]) for line in lines if line.get(up) is not None]
+    return tuple(np.array(pairs, np.float64).reshape(-1, 2).T)
+
+
+def _logarithmic(axes: Axes) -> float | None:
+    """Makes the y axis logarithmic where nothing is below 0, and lifts what is 0 to its lower end.
+
+    Returns:
+        the lower end where something was lifted, else None.
+    """
+    drawn = np.concatenate(
+        [np.asarray(line.get_ydata(), np.float64) for line in axes.lines] or [[]]
+    )
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn) or drawn.min() < 0:
+        return None
+    positive = drawn[drawn > SMALLEST]
+    lowest = None
+    if len(positive) < len(drawn):
+        lowest = float(positive.min() / 2) if len(positive) else 1e-4
+        for line in axes.lines:
+            line.set_ydata(np.maximum(line.get_ydata(), lowest))
+            line.set_clip_on(False)
+        axes.relim()
+    logarithmic_axis(axes, lowest or positive.min(), drawn.max())
+    axes.set_ylabel(f"{axes.get_ylabel()} (logarithmic{'; lower end: 0' * bool(lowest)})")
+    if lowest:
+        axes.set_ylim(lowest, max(1.2 * drawn.max(), 10 * lowest))
+    return lowest
 
 
 def examples(
     images: UInt8[np.ndarray, "n height width"],
     labels: Int32[np.ndarray, "n K"],
+    classes: Sequence[str],
     description: str,
     limit: int = 24,
 ) -> Figure:
@@ -84,11 +221,12 @@ def examples(
 
     Args:
         images: ink bright on dark, drawn as they are.
-        labels: one digit a position.
+        labels: one class a position.
+        classes: names of the classes.
         description: what the images are, for the title.
         limit: most images drawn.
     """
-    captions = [number_text(label) for label in labels[:limit]]
+    captions = [label_text(label, classes) for label in labels[:limit]]
     return image_grid(images[:limit], captions, f"Images and their labels: {description}")
 
 
@@ -97,119 +235,195 @@ def misread(
     labels: Int32[np.ndarray, "n K"],
     predictions: Int32[np.ndarray, "n K"],
     confidences: Float[np.ndarray, "n"],
+    classes: Sequence[str],
     description: str,
+    *,
+    digit_images: Int[np.ndarray, "n K"] | None = None,
     limit: int = 24,
 ) -> Figure:
-    """Draws the misread images of a split, those read most confidently first.
+    """Draws misread images of a split, those read most confidently first and the wrong digits bold.
+
+    No digit image is shown twice for the same mistake. Where it is not known which digit images the
+    images are made of, each confusion of two digits is shown three times at most.
 
     Args:
         images: all images of the split, ink bright on dark.
         labels: their labels.
         predictions: what was read.
-        confidences: probability that the model gave its reading.
+        confidences: probability that the model gave its reading, from 0 to 1.
+        classes: names of the classes.
         description: what the images are, for the title.
+        digit_images: which digit image stands at each position, if that is known.
         limit: most images drawn.
     """
     wrong = error_analysis.misread(labels, predictions, confidences)
-    shown = wrong[:limit]
-    captions = [
-        f"{number_text(label)} read as\n{number_text(prediction)} ({confidence:.0%})"
-        for label, prediction, confidence in zip(
-            labels[shown], predictions[shown], confidences[shown], strict=True
-        )
-    ]
-    few = f"the {len(shown)} most confident of " if len(shown) < len(wrong) else ""
+    shown = wrong[_unlike(labels[wrong], predictions[wrong], _rows(digit_images, wrong))][:limit]
+    captions, marked = [], []
+    for label, prediction, confidence in zip(
+        labels[shown], predictions[shown], confidences[shown], strict=True
+    ):
+        above = f"{label_text(label, classes)} read as\n"
+        reading, places = _marked_reading(label, prediction, classes, len(above))
+        captions.append(f"{above}{reading} ({percent_text(float(confidence))})")
+        marked.append(places)
+    alike = "one a digit image" if digit_images is not None else f"{ALIKE} a confusion"
+    few = f"{len(shown)} of " if len(shown) < len(wrong) else ""
+    at_most = f", at most {alike}" if few else ""
     title = (
-        f"Misread images with the reading's probability: {description}\n"
-        f"{few}{len(wrong):,} of {len(labels):,} images"
+        f"Misread images, in brackets the reading's probability: {description}\n"
+        f"{few}{len(wrong):,} misread of {len(labels):,} images{at_most}; wrong digits bold"
     )
-    return image_grid(images[shown], captions, title)
+    return image_grid(images[shown], captions, title, marked=marked)
+
+
+def _rows(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[rows]
+
+
+def _unlike(
+    labels: Int32[np.ndarray, "misread K"],
+    predictions: Int32[np.ndarray, "misread K"],
+    digit_images: Int[np.ndarray, "misread K"] | None,
+) -> Bool[np.ndarray, "misread"]:
+    """Returns which misread images to show, so that the same mistake does not come again and again.
+
+    An image is left out if each of its mistakes has been shown often enough.
+    """
+    most = ALIKE if digit_images is None else 1
+    count: dict[tuple, int] = {}
+    chosen = np.zeros(len(labels), bool)
+    for row, (label, prediction) in enumerate(zip(labels, predictions, strict=True)):
+        places = np.flatnonzero(label != prediction).tolist()
+        mistakes = {
+            (int(label[place]), int(prediction[place]))
+            if digit_images is None
+            else (int(digit_images[row, place]),)
+            for place in places
+        }
+        chosen[row] = any(count.get(mistake, 0) < most for mistake in mistakes)
+        if chosen[row]:
+            for mistake in mistakes:
+                count[mistake] = count.get(mistake, 0) + 1
+    return chosen
+
+
+def _marked_reading(
+    label: Int32[np.ndarray, "K"],
+    prediction: Int32[np.ndarray, "K"],
+    classes: Sequence[str],
+    start: int,
+) -> tuple[str, set[int]]:
+    """Returns what was read as text, and which of its letters are wrong, counted from `start`."""
+    text, places = "", set()
+    for true, read in zip(label, prediction, strict=True):
+        if read < 0:  # fills a short reading up
+            continue
+        text += separator(classes) * bool(text)
+        if true != read:
+            places |= set(range(start + len(text), start + len(text) + len(classes[read])))
+        text += classes[read]
+    return text, places
 
 
 def position_confusion(
-    labels: Int32[np.ndarray, "n K"], predictions: Int32[np.ndarray, "n K"], description: str
+    labels: Int32[np.ndarray, "n K"],
+    predictions: Int32[np.ndarray, "n K"],
+    classes: Sequence[str],
+    description: str,
 ) -> Figure:
-    """Draws for each position how often each digit was read as each.
+    """Draws for each position how often each class was read as each.
 
     Args:
-        labels: one digit a position.
-        predictions: what was read.
+        labels: one class a position; below 0 where a short label has none.
+        predictions: what was read, likewise.
+        classes: names of the classes.
         description: what the images are, for the title.
     """
     positions = labels.shape[1]
-    rows, columns = grid_shape(positions, most_columns=3)
-    figure = new_figure(4.6 * columns + 1, 4.7 * rows + 0.5)
+    side = matrix_side(classes) + 0.8
+    rows, columns = grid_shape(positions, most_columns=max(int(PAGE_WIDTH / side), 1))
+    figure = new_figure(max(side * columns, 7), side * rows + 0.7)
     panels = figure.subplots(rows, columns, squeeze=False)
-    counts = np.zeros((positions, 10, 10), np.int64)
-    for position in range(positions):
-        np.add.at(counts[position], (labels[:, position], predictions[:, position]), 1)
-    norm = LogNorm(1, max(counts.max(), 2))
     for position, axes in enumerate(panels.flat):
         if position >= positions:
             axes.remove()
             continue
-        picture = axes.imshow(np.where(counts[position], counts[position], np.nan), "cividis", norm)
-        for (row, column), count in np.ndenumerate(counts[position]):
-            if count:
-                colour = "white" if norm(count) < 0.55 else "black"
-                axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=8)
-        wrong = int((labels[:, position] != predictions[:, position]).sum())
+        counts = np.zeros((len(classes), len(classes)), np.int64)
+        pairs = np.stack([labels[:, position], predictions[:, position]])
+        np.add.at(counts, tuple(pairs[:, (pairs >= 0).all(axis=0)]), 1)
+        draw_confusion(axes, counts, classes)
+        wrong = int((pairs[0] != pairs[1]).sum())
         axes.set(
-            title=f"{_position(position, positions)}: {wrong:,} of {len(labels):,} wrong",
-            xlabel="digit read",
-            ylabel="digit of the label",
-            xticks=DIGITS,
-            yticks=DIGITS,
+            title=f"{_position(position, positions)}{wrong:,} of {len(labels):,} wrong",
+            xlabel="read",
+            ylabel="label",
         )
-    colorbar = figure.colorbar(picture, ax=figure.axes, shrink=0.8 / rows, format=LogFormatter())
-    colorbar.set_label("images (logarithmic; blank: none)")
-    write_title(figure, f"Confusion by position: {description}")
+        axes.title.set_fontsize(11)
+    write_title(
+        figure,
+        f"Confusion by position, images: {description}\n"
+        "(blue: read right; orange: misread; blank: none)",
+    )
     return figure
 
 
 def position_accuracy(
-    accuracies: Mapping[str, Sequence[float]], sizes: Mapping[str, int], description: str
+    accuracies: Mapping[str, Sequence[float]],
+    sizes: Mapping[str, int],
+    description: str,
+    intervals: Mapping[str, Sequence[Sequence[float]]] | None = None,
 ) -> Figure:
-    """Draws the share of digits read right at each position, and wrong on a scale of its own.
+    """Draws the share of digits misread at each position, with 95 % intervals.
 
     Args:
         accuracies: by split, the accuracy of each of the K positions.
         sizes: by split, its number of images.
         description: what the images are, for the title.
+        intervals: by split, [low, high] of the accuracy of each position; if not given, Wilson's,
+            which take the images for independent.
     """
     positions = len(next(iter(accuracies.values())))
-    figure = new_figure(max(9, 2.2 * positions + 4), 4)
-    right, wrong = figure.subplots(1, 2)
+    figure = new_figure(min(max(7, 1.5 * positions + 2), PAGE_WIDTH), 4)
+    axes = figure.subplots()
     width = 0.8 / len(accuracies)
     for number, (split, values) in enumerate(accuracies.items()):
         places = np.arange(positions) + (number - (len(accuracies) - 1) / 2) * width
-        values = np.asarray(values)
-        errors = 1 - values
-        label = f"{split} ({sizes[split]:,} images)"
-        style = {"width": 0.92 * width, "color": SPLIT_COLOURS[split], "label": label}
-        bars = right.bar(places, values, **style)
-        right.bar_label(bars, [f"{value:.2%}" for value in values], fontsize=8, padding=2)
-        deviation = np.sqrt(values * errors / sizes[split])
-        wrong.bar(places, errors, yerr=deviation, ecolor=GREY, capsize=3, **style)
-    for axes in (right, wrong):
-        plain_axes(axes, grid="y")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        axes.set_xticks(
-            range(positions), [_position(position, positions) for position in range(positions)]
+        errors = 1 - np.asarray(values, np.float64)
+        if intervals is None:
+            wrong = np.round(errors * sizes[split]).astype(int)
+            low, high = np.transpose([wilson_interval(int(each), sizes[split]) for each in wrong])
+        else:
+            high, low = 1 - np.transpose(np.asarray(intervals[split], np.float64))
+        axes.bar(
+            places,
+            errors,
+            0.92 * width,
+            yerr=np.maximum([errors - low, high - errors], 0),
+            color=SPLIT_COLOURS[split],
+            label=f"{split} ({sizes[split]:,} images)",
+            ecolor=GREY,
+            capsize=3,
         )
-    right.set(title="Right", ylabel="digits read right", ylim=(0, 1.1), yticks=np.arange(6) / 5)
-    wrong.set(title="Wrong (line: one standard error)", ylabel="digits misread")
-    wrong.set_ylim(bottom=0)
-    handles, names = right.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    write_title(figure, f"Accuracy by position: {description}")
+        for place, error, top in zip(places, errors, high, strict=True):
+            style = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(percent_text(error, 2), (place, max(top, error)), fontsize=9, **style)
+    plain_axes(axes, grid="y")
+    axes.set_xticks(
+        range(positions),
+        [_position(place, positions).removesuffix(": ") for place in range(positions)],
+    )
+    axes.set(ylabel="share of the digits misread")
+    axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
+    percent_axis(axes.yaxis)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    write_title(figure, f"Errors by position: {description}\n(line: 95 % interval)")
     return figure
 
 
 def reliability(
     confidences: Float[np.ndarray, "n"],
-    labels: Int32[np.ndarray, "n K"],
-    predictions: Int32[np.ndarray, "n K"],
+    labels: Int[np.ndarray, "n K"],
+    predictions: Int[np.ndarray, "n K"],
     description: str,
 ) -> Figure:
     """Draws how often images read with a confidence are read right, against that confidence.
@@ -252,12 +466,14 @@ def reliability(
         xlabel="confidence: probability given to the reading",
         ylabel="images\n(logarithmic)",
         yscale="log",
-        xlim=(0, 1),
+        xlim=(-0.01, 1.01),
     )
     histogram.set_ylim(0.7, 2 * binned.counts.max())
+    histogram.yaxis.set_major_formatter("{x:,.0f}")
+    percent_axis(curve.yaxis)
+    percent_axis(histogram.xaxis)
     for axes in (curve, histogram):
         plain_axes(axes, grid="both")
-        axes.yaxis.set_major_formatter("{x:g}")
     handles, names = curve.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", frameon=False)
     error_text = f"expected calibration error {binned.error:.4f}, {len(right):,} images"
@@ -266,45 +482,59 @@ def reliability(
 
 
 def class_balance(
-    labels: Mapping[str, Int32[np.ndarray, "_ K"]], description: str, composed: bool = False
+    labels: Mapping[str, Int[np.ndarray, "_ K"]],
+    classes: Sequence[str],
+    description: str,
+    *,
+    examples: str = "images",
+    composed: bool = False,
 ) -> Figure:
-    """Draws how often each digit stands at each position of each split.
+    """Draws how often each class stands at each position of each split.
 
     Args:
-        labels: the labels by split, [n, K] each.
+        labels: the labels by split, [n, K] each; below 0 where a short label has none.
+        classes: names of the classes.
         description: what the images are, for the title.
+        examples: what has the labels.
         composed: whether train's are the numbers that its images may show, each as often.
     """
     positions = next(iter(labels.values())).shape[1]
-    rows, columns = grid_shape(positions, most_columns=3)
-    figure = new_figure(max(4.2 * columns, 7), 3 * rows + 1)
+    wide = max(map(len, classes)) * len(classes) > 40  # the names stand too close to lie flat
+    panel = min(max(3.1, 0.32 * len(classes)), PAGE_WIDTH)
+    rows, columns = grid_shape(positions, most_columns=max(int(PAGE_WIDTH / panel), 1))
+    figure = new_figure(max(panel * columns, 7), (3 + 0.5 * wide) * rows + 1)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     width = 0.8 / len(labels)
+    places = np.arange(len(classes))
     for position, axes in enumerate(panels.flat):
         if position >= positions:
             axes.remove()
             continue
-        for number, (split, digits) in enumerate(labels.items()):
-            share = np.bincount(digits[:, position], minlength=10) / len(digits)
-            places = DIGITS + (number - (len(labels) - 1) / 2) * width
-            axes.bar(places, share, width, color=SPLIT_COLOURS[split])
-        axes.axhline(0.1, color=GREY, linestyle=":")
+        for number, (split, each) in enumerate(labels.items()):
+            there = each[:, position][each[:, position] >= 0]
+            share = np.bincount(there, minlength=len(classes)) / max(len(there), 1)
+            shift = (number - (len(labels) - 1) / 2) * width
+            axes.bar(places + shift, share, width, color=SPLIT_COLOURS[split])
+        axes.axhline(1 / len(classes), color=GREY, linestyle=":")
         plain_axes(axes, grid="y")
-        axes.set(title=_position(position, positions), xlabel="digit", xticks=DIGITS)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.set(title=_position(position, positions).removesuffix(": "), xlabel="class")
+        style = {"rotation": 45, "ha": "right"} if wide else {}
+        axes.set_xticks(places, classes, **style)
+        percent_axis(axes.yaxis)
     for axes in panels[:, 0]:
-        axes.set_ylabel("share of the split's images")
-    counted = {split: "images" for split in labels}
+        axes.set_ylabel(f"share of the split's {examples}")
+    counted = {split: examples for split in labels}
     if composed:
         counted["train"] = "numbers to compose"
     handles = [
-        Patch(color=SPLIT_COLOURS[split], label=f"{split} ({len(digits):,} {counted[split]})")
-        for split, digits in labels.items()
+        Patch(color=SPLIT_COLOURS[split], label=f"{split} ({len(each):,} {counted[split]})")
+        for split, each in labels.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    write_title(figure, f"Class balance: {description} (dotted: one tenth)")
+    write_title(figure, f"Class balance: {description}\n(dotted: all classes alike)")
     return figure
 
 
 def _position(position: int, positions: int) -> str:
-    return f"position {position + 1}" if positions > 1 else "the digit"
+    """Returns what a panel of a position is called, in front of what else its title says."""
+    return f"position {position + 1}: " if positions > 1 else ""

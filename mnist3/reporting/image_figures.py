@@ -4,11 +4,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Num, UInt8
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from scipy.ndimage import gaussian_filter
 
-from mnist3.reporting.drawing import grid_shape, image_grid, new_figure, write_title
+from mnist3.reporting.drawing import (
+    GREY,
+    PAGE_WIDTH,
+    VERMILLIONS,
+    grid_shape,
+    image_grid,
+    new_figure,
+    percent_text,
+    write_title,
+)
 
 LONG_NAME = 4  # letters, above which two names do not stand side by side over an image
+SMOOTHING = 1.0  # px, standard deviation of the Gaussian over a saliency map
 SIGNED = "PuOr"  # orange below zero, purple above; told apart with every kind of colour vision
 
 
@@ -64,12 +77,15 @@ def worst(
     """
     longest = max(map(len, [*targets, *predictions]), default=0)
     between = "\n" if longest > LONG_NAME else " "
-    captions = [
-        f"{target}{between}read as {prediction}\nloss {loss:.2f}"
-        for target, prediction, loss in zip(targets, predictions, losses, strict=True)
-    ]
-    title = f"The images with the highest loss, in nats: {description}"
-    return image_grid(images, captions, title)
+    captions, marked = [], []
+    for target, prediction, loss in zip(targets, predictions, losses, strict=True):
+        before = f"{target}{between}read as "
+        size = f"{loss:.2f}" if loss >= 0.01 else "< 0.01"
+        captions.append(f"{before}{prediction}\nloss {size}")
+        end = len(before) + len(prediction) * (target != prediction)
+        marked.append(range(len(before), end))
+    title = f"The images with the highest loss, in nats: {description}\n(bold: read wrongly)"
+    return image_grid(images, captions, title, marked=marked)
 
 
 def suspects(
@@ -89,10 +105,11 @@ def suspects(
         description: what they are, for the title.
     """
     captions = [
-        f"labelled {label}\n{prediction} with {confidence:.0%}"
+        f"labelled {label}\n{prediction} with {percent_text(float(confidence))}"
         for label, prediction, confidence in zip(labels, predictions, confidences, strict=True)
     ]
-    return image_grid(images, captions, f"Suspected label errors: {description}")
+    title = f"Suspected label errors, with the other class's probability: {description}"
+    return image_grid(images, captions, title)
 
 
 def pair_gallery(
@@ -107,17 +124,17 @@ def pair_gallery(
         names: of the two classes.
         description: what they are, for the title.
     """
-    figure = new_figure(7.4, 8)
-    for axes, images, (row, column) in zip(
-        figure.subplots(2, 2).flat,
-        (quarters[row][column][:25] for row in (0, 1) for column in (0, 1)),
-        ((row, column) for row in (0, 1) for column in (0, 1)),
-        strict=True,
-    ):
+    shown = [[images[:25] for images in row] for row in quarters]
+    heights = [max(grid_shape(max(len(images), 1), 5)[0] for images in row) for row in shown]
+    figure = new_figure(7.4, 0.72 * sum(heights) + 1.5)
+    panels = figure.subplots(2, 2, height_ratios=heights)
+    for row, column in np.ndindex(2, 2):
+        axes, images = panels[row, column], shown[row][column]
         verb = "rightly read as" if row == column else "misread as"
-        shown = f"{len(images)} shown" if len(images) else "none"
-        axes.set_title(f"{names[row]} {verb} {names[column]} ({shown})", fontsize=11)
-        axes.imshow(_montage(images, 5, rows=5), "gray", vmin=0, vmax=255, interpolation="nearest")
+        how_many = f"{len(images)} shown" if len(images) else "none"
+        axes.set_title(f"{names[row]} {verb} {names[column]} ({how_many})", fontsize=11)
+        sheet = _montage(images, 5, rows=heights[row])
+        axes.imshow(sheet, "gray", vmin=0, vmax=255, interpolation="nearest")
         axes.axis("off")
     write_title(figure, f"{names[0]} and {names[1]}: {description}")
     return figure
@@ -185,28 +202,36 @@ def augmented(
 
 
 def filters(kernels: Float[np.ndarray, "height width channels"], description: str) -> Figure:
-    """Draws the filters of a first layer, all on one scale.
+    """Draws the filters of a first layer, all on one scale that is symmetric about 0.
 
     Args:
         kernels: weights by pixel of each filter.
         description: of which model, for the title.
     """
-    channels = kernels.shape[-1]
+    height, width, channels = kernels.shape
     rows, columns = grid_shape(channels, 8)
-    figure = new_figure(max(columns * 0.95 + 1.4, 6), rows * 0.95 + 1.4)
+    cell = (PAGE_WIDTH - 1.2) / 8  # inches
+    figure = new_figure(max(columns * cell + 1.2, 6), max(rows * cell * height / width + 0.9, 2.8))
     axes = figure.subplots()
     limit = float(np.abs(kernels).max()) or 1.0
-    picture = axes.imshow(
-        _montage(np.moveaxis(kernels, -1, 0), columns),
-        SIGNED,
-        vmin=-limit,
-        vmax=limit,
-        interpolation="nearest",
-    )
+    sheet = _montage(np.moveaxis(kernels, -1, 0), columns)
+    scale = {"vmin": -limit, "vmax": limit}
+    picture = axes.imshow(sheet, SIGNED, interpolation="nearest", **scale)
+    gap_height, gap_width = _gaps(height, width)
+    for index in range(channels):
+        corner = (
+            index % columns * (width + gap_width) - 0.5,
+            index // columns * (height + gap_height) - 0.5,
+        )
+        axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=GREY, lw=0.8))
+    axes.set(xlim=(-1, sheet.shape[1]), ylim=(sheet.shape[0], -1))
     axes.axis("off")
-    figure.colorbar(picture, label="weight of a pixel's ink")
-    height, width = kernels.shape[:2]
-    write_title(figure, f"First-layer filters, {height} x {width} px: {description}")
+    figure.colorbar(picture, label="weight of a pixel's ink", shrink=0.9)
+    write_title(
+        figure,
+        f"First-layer filters, {height} x {width} px: {description}\n"
+        f"(one scale for all, from -{limit:.2g} to {limit:.2g}; white: 0)",
+    )
     return figure
 
 
@@ -247,41 +272,49 @@ def feature_maps(
 
 
 def saliency(
-    images: Num[np.ndarray, "n height width"],
+    images: Float[np.ndarray, "n height width"],
     gradients: Float[np.ndarray, "n height width"],
     names: Sequence[str],
     description: str,
     limit: int = 6,
 ) -> Figure:
-    """Draws images and below each by how much every pixel speaks for what was read.
+    """Draws images, and over them in colour where the ink is that what was read hangs on.
+
+    That is the magnitude of gradient times ink, which says by how much the logit would fall, to the
+    first order, were the ink of a pixel taken away; smoothed, since single gradients are noisy.
 
     Args:
-        images: ink bright on dark.
+        images: ink from 0 to 1.
         gradients: of the logit of what was read, by the ink of each pixel.
         names: what was read.
         description: of which model, for the title.
         limit: most images drawn.
+
+    Source: A. Shrikumar et al., Not just a black box: learning important features through
+    propagating activation differences, arXiv:1605.01713, 2016, for gradient times input; smoothed
+    over space, with a Gaussian of one pixel.
     """
     count = min(len(images), limit)
     height, width = images.shape[1:]
-    figure = new_figure(max(1.75 * count * max(width / height, 1) + 1.2, 6), 4.6)
+    cell = min(1.75 * max(width / height, 1), (PAGE_WIDTH - 1.2) / count)  # inches
+    figure = new_figure(max(cell * count + 1.2, 6.5), 2 * cell * height / width + 1.5)
     panels = figure.subplots(2, count, squeeze=False)
     for index in range(count):
         above, below = panels[:, index]
-        above.imshow(images[index], "gray", interpolation="nearest")
+        above.imshow(images[index], "gray_r", vmin=0, vmax=1, interpolation="nearest")
         above.set_title(f"read as {names[index]}", fontsize=10)
-        share = gradients[index] / (np.abs(gradients[index]).max() or 1)
-        picture = below.imshow(share, SIGNED, vmin=-1, vmax=1, interpolation="nearest")
-        if images[index].max() > images[index].min():
-            below.contour(images[index], [images[index].max() / 2], colors="black", linewidths=0.7)
+        weight = gaussian_filter(np.abs(gradients[index] * images[index]), SMOOTHING)
+        share = weight / (weight.max() or 1)
+        below.imshow(images[index], "gray_r", vmin=0, vmax=3, interpolation="nearest")
+        picture = below.imshow(share, VERMILLIONS, vmin=0, vmax=1, alpha=share.clip(0, 1))
     for axes in panels.flat:
-        axes.axis("off")
-    colorbar = figure.colorbar(picture, ax=panels[1, :], label="gradient by ink", ticks=[-1, 0, 1])
-    colorbar.ax.set_yticklabels(["against", "0", "for"])
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("#cccccc")
+    scale = ScalarMappable(picture.norm, VERMILLIONS)
+    figure.colorbar(scale, ax=panels[1, :], label="share of the highest")
     write_title(
         figure,
-        f"Saliency: {description}\n(would more ink there speak for what was read? "
-        "each map on its own scale; line: the digit's outline)",
+        f"Saliency: {description}\n(grey: ink; orange: |gradient of the logit x ink|, smoothed)",
     )
     return figure
 
@@ -292,8 +325,13 @@ def _montage(
     """Returns one image with all images side by side, and nan, which is not drawn, between them."""
     count, height, width = images.shape
     rows = rows or grid_shape(max(count, 1), columns)[0]
-    gap_height, gap_width = max(height // 14, 1), max(width // 14, 1)
+    gap_height, gap_width = _gaps(height, width)
     sheet = np.full((rows * columns, height + gap_height, width + gap_width), np.nan)
     sheet[:count, :height, :width] = images
     sheet = sheet.reshape(rows, columns, *sheet.shape[1:]).swapaxes(1, 2)
     return sheet.reshape(rows * (height + gap_height), -1)[:-gap_height, :-gap_width]
+
+
+def _gaps(height: int, width: int) -> tuple[int, int]:
+    """Returns the pixels between the rows and the columns of a montage."""
+    return max(height // 14, 1), max(width // 14, 1)

@@ -53,7 +53,7 @@ def names(result: Result) -> dict[str, str]:
     return {
         "search": "search",
         **result.task.pictures,
-        **{name: name for name in ("learning_curve", *OF_NETWORKS)},
+        **{name: name for name in OF_LEARNERS},
     }
 
 
@@ -79,8 +79,16 @@ def search(result: Result) -> Figure | None:
 
 def learning_curves(result: Result) -> Figure | None:
     """Draws loss and headline by epoch."""
+    if not result.learned.history:
+        return None
     about = f"{result.learned.name} on {result.data}"
-    return figures.learning_curves(result.learned.history, about)
+    return figures.learning_curves(
+        result.learned.history,
+        about,
+        metric=result.task.metrics[0],
+        higher_is_better=result.task.higher_is_better,
+        kept=result.learned.training.get("checkpoint_epoch"),
+    )
 
 
 def learning_curve(result: Result) -> Figure | None:
@@ -109,14 +117,18 @@ def misread(result: Result) -> Figure:
         examples.targets,
         predictions.values,
         predictions.confidence,
+        result.task.classes,
         result.about,
+        digit_images=(result.dataset.digit_indices or {}).get(result.split),
     )
 
 
 def position_confusion(result: Result) -> Figure:
     """Draws which digit was read as which at each position."""
     examples, predictions = result.shown
-    return figures.position_confusion(examples.targets, predictions.values, result.about)
+    return figures.position_confusion(
+        examples.targets, predictions.values, result.task.classes, result.about
+    )
 
 
 def confusion(result: Result) -> Figure:
@@ -148,20 +160,22 @@ def examples(result: Result) -> Figure:
     shown = result.shown[0]
     rows = _spread(SHOWN, len(shown.inputs))
     about = f"{result.data}, {result.split}"
-    return figures.examples(shown.inputs[rows], shown.targets[rows], about)
+    return figures.examples(shown.inputs[rows], shown.targets[rows], result.task.classes, about)
 
 
 def position_balance(result: Result) -> Figure:
     """Draws how often each class stands at each position of each split."""
     dataset = result.dataset
-    return figures.class_balance(dataset.numbers, result.data, composed=dataset.stream is not None)
+    return figures.class_balance(
+        dataset.numbers, dataset.classes, result.data, composed=dataset.stream is not None
+    )
 
 
 def class_balance(result: Result) -> Figure:
     """Draws how many examples each class has in each split."""
-    targets = {split: each.targets for split, each in result.examples.items()}
-    return classification_figures.class_balance(
-        targets, result.task.classes, result.data, result.dataset.example_word
+    targets = {split: each.targets[:, None] for split, each in result.examples.items()}
+    return figures.class_balance(
+        targets, result.task.classes, result.data, examples=result.dataset.example_word
     )
 
 
@@ -318,7 +332,7 @@ def filters(result: Result) -> Figure | None:
         kernels = inspection.first_filters(view.params)
     except UserError:
         return None
-    return image_figures.filters(kernels, result.about)
+    return image_figures.filters(kernels, f"{result.learned.name} on {result.data}")
 
 
 def feature_maps(result: Result) -> Figure | None:
@@ -368,7 +382,14 @@ def augmented(result: Result) -> Figure | None:
     return image_figures.augmented(shown, copies, f"{what}, train; {settings_text(on)}")
 
 
-OF_NETWORKS = ("augmented", "filters", "feature_maps", "saliency")
+OF_LEARNERS = (
+    "learning_curves",
+    "learning_curve",
+    "augmented",
+    "filters",
+    "feature_maps",
+    "saliency",
+)
 PICTURES: Mapping[str, Callable[[Result], Figure | None]] = {
     each.__name__: each
     for each in (

@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from mnist3.files import replacing
+from mnist3.reporting import captions
 
 SOURCE_WORDS = {"mnist": "MNIST", "digits": "digits (UCI optical digits, not MNIST)"}
 
@@ -82,9 +83,10 @@ def render(
     return environment.get_template("report.html.jinja").render(
         page._asdict(),
         pictures=[
-            (name.replace("_", " "), base64.b64encode(data).decode())
+            (name.replace("_", " "), base64.b64encode(data).decode(), captions.caption(name))
             for name, data in pictures.items()
         ],
+        fact_words=captions.FACT_WORDS,
         command=command,
         config=json.dumps(config, indent=2),
     )

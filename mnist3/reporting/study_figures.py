@@ -14,8 +14,11 @@ from mnist3.reporting.drawing import (
     BLUE,
     GREY,
     ORANGE,
+    PAGE_WIDTH,
     VERMILLION,
+    logarithmic_axis,
     new_figure,
+    percent_axis,
     plain_axes,
     write_title,
 )
@@ -46,7 +49,7 @@ def search_heat_map(results: Mapping[str, Any], score: str, description: str) ->
     for trial in sorted(reversed(trials), key=_goodness):  # the best of a cell comes last
         place = _place(trial, tried, names)
         cells[place], spread[place] = trial.score, trial.deviation
-    figure = new_figure(max(1.25 * cells.shape[1] + 2.6, 6), max(0.9 * cells.shape[0] + 1.8, 3.6))
+    figure = new_figure(max(1.25 * cells.shape[1] + 2.6, 8), max(0.9 * cells.shape[0] + 1.8, 3.6))
     axes = figure.subplots()
     picture = axes.imshow(cells, "cividis", aspect="auto")
     for (row, column), value in np.ndenumerate(cells):
@@ -113,7 +116,7 @@ def _search_line(
     """Draws the scores of a search over one parameter, or over none."""
     [(name, values)] = tried.items() or [("", [None])]
     places = [values.index(trial.parameters.get(name)) for trial in trials]
-    figure = new_figure(max(6, 0.7 * len(values) + 2), 4)
+    figure = new_figure(max(8, 0.7 * len(values) + 2), 4)
     axes = figure.subplots()
     _, scores, deviations, _ = zip(*trials, strict=True)
     axes.errorbar(places, scores, deviations, fmt="o", color=BLUE, ecolor=GREY, capsize=3)
@@ -130,7 +133,7 @@ def _search_line(
     axes.set_xticks(range(len(values)), map(str, values) if name else [""])
     axes.set(xlabel=_short(name), ylabel=f"{score}, mean of the folds")
     plain_axes(axes, grid="y")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     write_title(figure, f"Search: {description}\n(line: one standard deviation of the folds)")
     return figure
 
@@ -147,9 +150,9 @@ def loss_curve(losses: Sequence[float], description: str) -> Figure:
     passes = np.arange(1, len(losses) + 1)
     axes.plot(passes, losses, "-", color=BLUE, marker="o" if len(losses) <= 40 else None, ms=5)
     axes.set(xlabel="pass over the training data (epoch)", ylabel="mean training loss")
-    if min(losses) > 0 and max(losses) > 10 * min(losses):
-        axes.set(ylabel="mean training loss (logarithmic)", yscale="log")
-        axes.yaxis.set_major_formatter("{x:g}")
+    if min(losses) > 0:
+        logarithmic_axis(axes, min(losses), max(losses))
+        axes.set_ylabel("mean training loss (logarithmic)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     plain_axes(axes, grid="both")
     write_title(figure, f"Learning curve: {description}\n(last pass: {losses[-1]:.4f})")
@@ -214,20 +217,20 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
     shares = (
         "Right",
         f"share of the {examples} that are right",
-        "difference of the shares",
-        "{x:.2%}",
+        "difference of the shares, percentage points",
+        percent_axis,
     )
-    title, value_label, behind_label, ticks = {
+    title, value_label, behind_label, write_ticks = {
         "accuracy": shares,
         "exact_match": shares,
         "mse": (
             "Error",
             "mean squared error, squared grey levels",
             "difference of the errors, squared grey levels",
-            "{x:g}",
+            lambda axis: axis.set_major_formatter("{x:g}"),
         ),
     }[result.metric]
-    figure = new_figure(11, 0.42 * len(result.rivals) + 2)
+    figure = new_figure(PAGE_WIDTH, 0.42 * len(result.rivals) + 2)
     values, behind = figure.subplots(1, 2, sharey=True)
     for place, rival in enumerate(result.rivals):
         winner = rival.name == result.winner
@@ -256,7 +259,7 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
     behind.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
     for axes in (values, behind):
         plain_axes(axes, grid="x")
-        axes.xaxis.set_major_formatter(ticks)
+        write_ticks(axes.xaxis)
         axes.locator_params(axis="x", nbins=6)
     handles, names = values.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)

@@ -1,75 +1,228 @@
-import io
-
 import matplotlib._pylab_helpers
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mnist3.evaluation.curves import calibration
+from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting import drawing, figures
 
 WORDS = "val split, digits"
+DIGITS = "0123456789"
+CLASSES = {"digits": DIGITS, "letters": "abcdefghijklmnopqrstuvwxyz", "words": ("bag", "coat")}
 
 
-def fake(images, digits, wrong_share=0.1):
+def fake(images, digits, wrong_share=0.1, classes=10):
     """Images, labels, predictions and confidences, with some misread."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (images, 28, 28 * digits), dtype=np.uint8)
-    labels = random.integers(0, 10, (images, digits), dtype=np.int32)
+    labels = random.integers(0, classes, (images, digits), dtype=np.int32)
     wrong = random.random(labels.shape) < wrong_share
-    predictions = np.where(wrong, (labels + 1) % 10, labels).astype(np.int32)
+    predictions = np.where(wrong, (labels + 1) % classes, labels).astype(np.int32)
     return pixels, labels, predictions, random.random(images).astype(np.float32)
 
 
-def history(epochs):
+def history(epochs, metric="exact_match"):
     return [
         {
             "epoch": epoch,
-            "train": {"loss": 2.0 / epoch, "exact_match": 1 - 0.5 / epoch},
-            "val": {"nll": 3.0 / epoch, "exact_match": 0.9 - 0.1 * abs(epoch - 2)},
+            "step": 100 * epoch,
+            "train": {"loss": 2.0 / epoch, metric: 1 - 0.5 / epoch},
+            "val": {"nll": 3.0 / epoch, metric: 0.9 - 0.1 * abs(epoch - 2)},
         }
         for epoch in range(1, epochs + 1)
     ]
 
 
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(lambda item: hasattr(item, "get_text"))]
+def steps(count):
+    return [
+        {
+            "step": 10 * step,
+            "loss": 2.0 / step,
+            "learning_rate": 0.01,
+            "gradient_norm": 1.0 / step,
+            "parameter_norm": 10.0,
+            "update_norm": 0.0,
+        }
+        for step in range(1, count + 1)
+    ]
 
 
-def test_learning_curves_draw_the_history_and_mark_the_best_epoch():
+def drawn_lines(axes):
+    return {line.get_label(): line.get_xydata() for line in axes.lines}
+
+
+TRAIN, VAL = "train, mean over the epoch's steps", "val, at the end of the epoch"
+
+
+def test_learning_curves_draw_errors_on_a_logarithmic_axis_and_mark_the_best_epoch(drawn_whole):
     figure = figures.learning_curves(history(3), WORDS)
-    loss, exact_match = figure.axes
-    train, val = loss.lines
-    np.testing.assert_allclose(train.get_xydata(), [[1, 2], [2, 1], [3, 2 / 3]])
-    np.testing.assert_allclose(val.get_ydata(), [3, 1.5, 1])
-    assert [line.get_xydata().tolist() for line in exact_match.lines[2:]] == [[[2.0, 0.9]]]
-    assert "best on val: 90.00% after epoch 2" in texts(figure)
+    loss, errors = figure.axes
+    np.testing.assert_allclose(drawn_lines(loss)[TRAIN], [[1, 2], [2, 1], [3, 2 / 3]])
+    np.testing.assert_allclose(drawn_lines(loss)[VAL][:, 1], [3, 1.5, 1])
+    np.testing.assert_allclose(drawn_lines(errors)[VAL][:, 1], [0.2, 0.1, 0.2])
+    assert errors.get_yscale() == "log" and errors.get_title() == "Errors: 1 - exact match"
+    np.testing.assert_allclose(
+        drawn_lines(errors)["best on val: 10.00 % after epoch 2"], [[2, 0.1]]
+    )
+    drawn_whole(figure, WORDS)
 
 
-def test_misread_shows_the_most_confident_mistakes_first():
+def test_the_epoch_that_was_kept_is_marked_where_it_is_not_the_best_one():
+    figure = figures.learning_curves(history(3), WORDS, kept=3)
+    np.testing.assert_allclose(
+        drawn_lines(figure.axes[1])["kept: 20.00 % after epoch 3"], [[3, 0.2]]
+    )
+
+
+def test_a_metric_that_is_no_share_is_drawn_itself_and_its_lowest_value_is_best(drawn_whole):
+    lines = [
+        {"epoch": epoch, "step": epoch, "train": {"loss": 9.0 / epoch}, "val": {"rmse": error}}
+        for epoch, error in enumerate((60.0, 20.0, 30.0), start=1)
+    ]
+    figure = figures.learning_curves(
+        lines, WORDS, metric="rmse", higher_is_better=False, loss_unit="squared grey levels"
+    )
+    loss, metric = figure.axes
+    assert list(drawn_lines(loss)) == [TRAIN]
+    assert loss.get_ylabel().startswith("squared grey levels")
+    assert [*drawn_lines(metric)] == [VAL, "best on val: 20 after epoch 2"]
+    drawn_whole(figure, WORDS)
+    higher = figures.learning_curves(lines, WORDS, metric="rmse")  # as decibels would be
+    assert "best on val: 60 after epoch 1" in drawn_lines(higher.axes[1])
+    assert higher.axes[1].get_yscale() == "linear"
+
+
+def test_an_epoch_without_an_error_lies_on_the_lower_end_of_the_axis(drawn_whole):
+    lines = history(3)
+    lines[1]["val"]["exact_match"] = 1.0
+    figure = figures.learning_curves(lines, WORDS)
+    errors = figure.axes[1]
+    lowest = errors.get_ylim()[0]
+    np.testing.assert_allclose(drawn_lines(errors)[VAL][:, 1], [0.2, lowest, 0.2])
+    assert "best on val: 0.00 % after epoch 2" in drawn_lines(errors)
+    assert "lower end: 0" in errors.get_ylabel()
+    drawn_whole(figure, WORDS)
+
+
+def test_what_was_logged_by_step_is_drawn_by_step(drawn_whole):
+    figure = figures.learning_curves([*steps(10), *history(1), *steps(12)[10:]], WORDS)
+    loss, _, rate, norms = figure.axes
+    by_step = drawn_lines(loss)["train, by step"]
+    np.testing.assert_allclose(by_step[9], [1, 0.2])  # step 100 is the end of epoch 1
+    assert len(by_step) == 12
+    np.testing.assert_allclose(rate.lines[0].get_xdata(), 10 * np.arange(1, 13))
+    np.testing.assert_allclose(drawn_lines(norms)["norm: gradient"][:, 1], 1 / np.arange(1, 13))
+    assert rate.get_xlabel() == norms.get_xlabel() == "step"
+    drawn_whole(figure, WORDS)
+
+
+def test_before_the_first_epoch_ends_its_steps_are_drawn(drawn_whole):
+    figure = figures.learning_curves(steps(3), WORDS)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [10, 20, 30])
+    assert figure.axes[0].get_xlabel() == "step"
+    drawn_whole(figure, WORDS)
+
+
+share = st.floats(0, 1)
+loss = st.floats(0, 1e6)
+
+
+@given(
+    lines=st.lists(
+        st.fixed_dictionaries(
+            {"train": st.fixed_dictionaries({"loss": loss}, optional={"accuracy": share})},
+            optional={
+                "val": st.fixed_dictionaries(
+                    {"accuracy": share}, optional={"nll": loss, "other": share}
+                )
+            },
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(deadline=None, max_examples=8)
+def test_learning_curves_are_drawn_of_any_task(lines):
+    lines = [line | {"epoch": n, "step": 7 * n} for n, line in enumerate(lines, start=1)]
+    figure = figures.learning_curves(lines, WORDS, metric="accuracy")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            assert ((low <= line.get_ydata()) & (line.get_ydata() <= high)).all()
+
+
+def test_misread_shows_the_most_confident_mistakes_first_and_marks_the_wrong_digits(texts, marked):
     pixels = np.stack([np.full((28, 56), grey, np.uint8) for grey in range(4)])
     labels = np.array([[0, 1], [0, 2], [0, 3], [0, 4]], np.int32)
-    predictions = np.array([[0, 7], [0, 2], [0, 8], [9, 4]], np.int32)
-    confidences = np.array([0.5, 0.99, 0.75, 0.625], np.float32)
-    figure = figures.misread(pixels, labels, predictions, confidences, WORDS, limit=2)
+    predictions = np.array([[0, 7], [0, 2], [0, 8], [9, 5]], np.int32)
+    confidences = np.array([0.5, 0.99, 0.99999, 0.625], np.float32)
+    figure = figures.misread(pixels, labels, predictions, confidences, DIGITS, WORDS, limit=2)
     shown = [int(image.get_array().max()) for image in figure.axes[0].images]
     assert shown == [2, 3]
-    assert [text for text in texts(figure) if "read as" in text] == [
-        "03 read as\n08 (75%)",
-        "04 read as\n94 (62%)",
-    ]
-    assert figure.get_suptitle().endswith("the 2 most confident of 3 of 4 images")
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written == ["03 read as", "0", "8", " (> 99.99 %)", "04 read as", "95", " (62 %)"]
+    assert marked(figure) == ["8", "95"]
+    assert "2 of 3 misread of 4 images" in figure.get_suptitle().replace("\n", " ")
 
 
-def test_misread_of_a_perfect_reader_says_so(tmp_path):
+@pytest.mark.parametrize("digits", [1, 3, 5])
+def test_the_letters_of_a_marked_reading_stand_side_by_side(digits):
+    pixels, labels, predictions, confidences = fake(60, digits, wrong_share=0.5)
+    figure = figures.misread(pixels, labels, predictions, confidences, DIGITS, WORDS)
+    figure.draw_without_rendering()
+    places = [text.get_window_extent() for text in figure.axes[0].texts]
+    for index, one in enumerate(places):
+        for other in places[index + 1 :]:
+            across = min(one.x1, other.x1) - max(one.x0, other.x0)
+            up = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert across < 2 or up < 3, "letters lie upon each other"  # px
+
+
+def test_classes_of_several_letters_are_marked_as_a_whole(marked, drawn_whole):
+    pixels, labels, _, confidences = fake(2, 2, classes=2)
+    figure = figures.misread(pixels, labels, 1 - labels, confidences, ("bag", "coat"), WORDS)
+    order = np.argsort(-confidences, kind="stable")
+    assert marked(figure) == [("coat", "bag")[each] for each in labels[order].flat]
+    drawn_whole(figure, WORDS)
+
+
+def test_a_digit_image_is_shown_once_for_all_its_mistakes():
+    pixels, labels, _, confidences = fake(40, 2)
+    digit_images = np.stack([np.arange(40) % 5, 100 + np.arange(40)], axis=1)
+    predictions = labels.copy()
+    predictions[:, 0] = (labels[:, 0] + 1) % 10  # always the first of them
+    figure = figures.misread(
+        pixels, labels, predictions, confidences, DIGITS, WORDS, digit_images=digit_images
+    )
+    assert len(figure.axes[0].images) == 5
+    best = [confidences[digit_images[:, 0] == each].argmax() * 5 + each for each in range(5)]
+    first = max(best, key=lambda index: confidences[index])
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), pixels[first])
+    assert "at most one a digit image" in figure.get_suptitle().replace("\n", " ")
+
+
+def test_the_same_confusion_is_shown_a_few_times_only():
+    labels = np.tile(np.array([[5, 7]], np.int32), (30, 1))
+    predictions = np.where(np.arange(30)[:, None] < 29, [9, 7], [5, 8]).astype(np.int32)
+    pixels = np.zeros((30, 28, 56), np.uint8)
+    confidences = np.linspace(1, 0, 30).astype(np.float32)
+    figure = figures.misread(pixels, labels, predictions, confidences, DIGITS, WORDS)
+    assert len(figure.axes[0].images) == figures.ALIKE + 1
+
+
+def test_misread_of_a_perfect_reader_says_so(drawn_whole, tmp_path):
     pixels, labels, _, confidences = fake(5, 3)
-    figure = figures.misread(pixels, labels, labels, confidences, WORDS)
-    assert figure.get_suptitle().endswith("\n0 of 5 images")
+    figure = figures.misread(pixels, labels, labels, confidences, DIGITS, WORDS)
+    assert "0 misread of 5 images" in figure.get_suptitle().replace("\n", " ")
     drawing.save(figure, tmp_path / "none.png")
 
 
 def test_examples_show_images_with_their_labels():
     pixels, labels, *_ = fake(9, 3)
-    figure = figures.examples(pixels, labels, WORDS, limit=4)
+    figure = figures.examples(pixels, labels, DIGITS, WORDS, limit=4)
     for image, expected in zip(figure.axes[0].images, pixels[:4], strict=True):
         np.testing.assert_array_equal(image.get_array(), expected)
     captions = ["".join(map(str, label)) for label in labels[:4]]
@@ -78,31 +231,61 @@ def test_examples_show_images_with_their_labels():
 
 def test_position_confusion_counts_every_image_once():
     _, labels, predictions, _ = fake(200, 2)
-    figure = figures.position_confusion(labels, predictions, WORDS)
+    figure = figures.position_confusion(labels, predictions, DIGITS, WORDS)
     for position in range(2):
-        drawn = np.nan_to_num(np.ma.filled(figure.axes[position].images[0].get_array(), 0))
+        layers = [
+            np.nan_to_num(np.ma.filled(picture.get_array(), 0))
+            for picture in figure.axes[position].images
+        ]
         expected = np.zeros((10, 10))
         for label, prediction in zip(labels, predictions, strict=True):
             expected[label[position], prediction[position]] += 1
-        np.testing.assert_array_equal(drawn, expected)
+        np.testing.assert_array_equal(sum(layers), expected)
         written = {int(text.get_text()) for text in figure.axes[position].texts}
         assert written == set(expected[expected > 0])
 
 
-def test_position_accuracy_has_a_bar_a_split_and_position():
-    figure = figures.position_accuracy(
-        {"val": [0.9, 0.8], "test": [0.7, 0.6]}, {"val": 100, "test": 50}, WORDS
+def test_labels_of_any_length_are_drawn(drawn_whole):
+    pixels, labels, predictions, confidences = fake(50, 3, wrong_share=0.3)
+    labels[:20, 2] = predictions[10:30, 2] = -1  # fills short ones up
+    drawn = (
+        figures.position_confusion(labels, predictions, DIGITS, WORDS),
+        figures.misread(pixels, labels, predictions, confidences, DIGITS, WORDS),
+        figures.class_balance({"val": labels}, DIGITS, WORDS),
+        figures.examples(pixels, labels, DIGITS, WORDS),
     )
-    right, wrong = figure.axes
-    np.testing.assert_allclose([bar.get_height() for bar in right.patches], [0.9, 0.8, 0.7, 0.6])
-    np.testing.assert_allclose([bar.get_height() for bar in wrong.patches], [0.1, 0.2, 0.3, 0.4])
-    assert right.get_ylim()[0] == wrong.get_ylim()[0] == 0
+    for figure in drawn:
+        drawn_whole(figure, WORDS)
+    assert "".join(map(str, labels[0, :2])) in {text.get_text() for text in figure.axes[0].texts}
+    counted = np.nansum([np.ma.filled(image.get_array(), 0) for image in drawn[0].axes[2].images])
+    assert counted == ((labels >= 0) & (predictions >= 0))[:, 2].sum()
 
 
-def test_reliability_draws_each_bin_and_the_metric_of_the_table():
-    from mnist3.evaluation.curves import calibration
-    from mnist3.evaluation.intervals import wilson_interval
+def test_errors_by_position_have_a_bar_a_split_and_an_interval(texts, drawn_whole):
+    figure = figures.position_accuracy(
+        {"val": [0.9, 1.0], "test": [0.7, 0.6]}, {"val": 100, "test": 50}, WORDS
+    )
+    [axes] = figure.axes
+    np.testing.assert_allclose(
+        [bar.get_height() for bar in axes.patches], [0.1, 0, 0.3, 0.4], atol=1e-9
+    )
+    lines = axes.collections[0].get_segments()
+    assert lines[0][:, 1] == pytest.approx(wilson_interval(10, 100))
+    assert lines[1][:, 1] == pytest.approx(wilson_interval(0, 100), abs=1e-9)
+    assert axes.get_ylim()[0] == 0
+    assert {"10.00 %", "0.00 %"} <= set(texts(figure))
+    drawn_whole(figure, WORDS)
 
+
+def test_intervals_that_were_measured_otherwise_are_drawn():
+    figure = figures.position_accuracy(
+        {"val": [0.9]}, {"val": 100}, WORDS, intervals={"val": [[0.8, 0.95]]}
+    )
+    [segment] = figure.axes[0].collections[0].get_segments()
+    assert segment[:, 1] == pytest.approx([0.05, 0.2])
+
+
+def test_reliability_draws_each_bin_and_the_metric_of_the_table(drawn_whole):
     _, labels, predictions, confidences = fake(500, 1, wrong_share=0.4)
     confidences[:4] = [0, 1 / 15, 1, 0.5]
     figure = figures.reliability(confidences, labels, predictions, WORDS)
@@ -118,55 +301,47 @@ def test_reliability_draws_each_bin_and_the_metric_of_the_table():
     assert any("95 % interval" in text.get_text() for text in figure.legends[0].get_texts())
     error = calibration(confidences, right).error
     assert f"expected calibration error {error:.4f}, 500 images" in figure.get_suptitle()
+    drawn_whole(figure, WORDS)
 
 
 def test_class_balance_shares_add_up():
     labels = {name: fake(size, 2)[1] for name, size in (("train", 50), ("val", 20))}
-    figure = figures.class_balance(labels, WORDS)
+    figure = figures.class_balance(labels, DIGITS, WORDS)
     for position, axes in enumerate(figure.axes):
         heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 10)
         np.testing.assert_allclose(heights.sum(axis=1), 1)
         np.testing.assert_allclose(heights[1][3], (labels["val"][:, position] == 3).mean())
 
 
-@pytest.mark.parametrize("digits", [1, 5])
-def test_every_figure_is_drawn_for_any_number_of_digits_and_holds_its_texts(tmp_path, digits):
-    pixels, labels, predictions, confidences = fake(40, digits)
+def test_class_balance_of_rows_names_its_classes(texts, drawn_whole):
+    targets = {"train": np.array([[0], [0], [1], [2]]), "val": np.array([[1], [1]])}
+    figure = figures.class_balance(targets, ("a", "b", "c"), WORDS, examples="rows")
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert heights == [0.5, 0.25, 0.25, 0, 1, 0]
+    assert {"a", "b", "c", "train (4 rows)"} <= set(texts(figure))
+    [line] = [line for line in figure.axes[0].lines if line.get_linestyle() == ":"]
+    assert set(line.get_ydata()) == {1 / 3}
+    drawn_whole(figure, WORDS)
+
+
+@pytest.mark.parametrize(("digits", "names"), [(1, "letters"), (3, "digits"), (5, "words")])
+def test_every_figure_is_drawn_of_any_classes_and_positions(drawn_whole, texts, digits, names):
+    classes = CLASSES[names]
+    pixels, labels, predictions, confidences = fake(40, digits, classes=len(classes))
     accuracy = (labels == predictions).mean(axis=0).tolist()
-    drawn = {
-        "curves": figures.learning_curves(history(1), WORDS),
-        "examples": figures.examples(pixels, labels, WORDS),
-        "misread": figures.misread(pixels, labels, predictions, confidences, WORDS),
-        "confusion": figures.position_confusion(labels, predictions, WORDS),
-        "accuracy": figures.position_accuracy({"val": accuracy}, {"val": 40}, WORDS),
-        "reliability": figures.reliability(confidences, labels, predictions, WORDS),
-        "balance": figures.class_balance({"val": labels}, WORDS),
-    }
-    for name, figure in drawn.items():
-        assert WORDS in figure.get_suptitle()
-        drawing.save(figure, tmp_path / f"{name}.png")
-        with Image.open(tmp_path / f"{name}.png") as image:
-            pixels_drawn = np.asarray(image.convert("L"))
-        edge = np.concatenate([pixels_drawn[[0, -1]].ravel(), pixels_drawn[:, [0, -1]].ravel()])
-        assert (edge == 255).all(), f"{name} is cut off at its edge"
-        assert pixels_drawn.min() < 128
+    for figure in (
+        figures.learning_curves(history(1), WORDS),
+        figures.examples(pixels, labels, classes, WORDS),
+        figures.misread(pixels, labels, predictions, confidences, classes, WORDS),
+        figures.position_confusion(labels, predictions, classes, WORDS),
+        figures.position_accuracy({"val": accuracy}, {"val": 40}, WORDS),
+        figures.reliability(confidences, labels, predictions, WORDS),
+        figures.class_balance({"val": labels}, classes, WORDS),
+    ):
+        drawn_whole(figure, WORDS)
+    assert set(classes) <= set(texts(figure))
 
 
-def test_save_gives_the_same_bytes_and_leaves_no_global_state(tmp_path):
-    for name in ("first.png", "second.png"):
-        drawing.save(figures.learning_curves(history(3), WORDS), tmp_path / name)
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["first.png", "second.png"]
+def test_figures_leave_no_global_state(tmp_path):
+    drawing.save(figures.learning_curves(history(3), WORDS), tmp_path / "one.png")
     assert matplotlib._pylab_helpers.Gcf.figs == {}
-
-
-def test_a_notebook_shows_a_figure_by_itself():
-    figure = drawing.new_figure(4, 2)
-    figure.subplots()
-    shown = figure._repr_png_()
-    with Image.open(io.BytesIO(shown)) as image:
-        assert image.size == (
-            4 * drawing.NOTEBOOK_DOTS_PER_INCH,
-            2 * drawing.NOTEBOOK_DOTS_PER_INCH,
-        )
-    assert shown == figure._repr_png_()

@@ -8,7 +8,7 @@ import pytest
 
 from mnist3.config import base
 from mnist3.evaluation.error_analysis import Confused
-from mnist3.reporting import report, tables
+from mnist3.reporting import captions, report, tables
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PICTURE = b"\x89PNG not really"
@@ -103,6 +103,17 @@ def test_page_says_what_was_reached_on_what(content):
         assert words in page.text, words
     assert json.dumps(content["config"], indent=2) in page.words
     assert page.tags.count("details") == 2
+
+
+def test_each_picture_has_its_caption_and_what_the_data_share_is_explained(content):
+    names = ("learning_curves", "misread", "somebody_elses")
+    page = Page(report.render(**content, pictures=dict.fromkeys(names, PICTURE)))
+    assert page.tags.count("figure") == page.tags.count("img") == 3
+    assert page.tags.count("figcaption") == 2
+    for name in names[:2]:
+        assert " ".join(captions.CAPTIONS[name].split()) in page.text
+    for words in captions.FACT_WORDS.values():
+        assert words in page.text
 
 
 def test_page_needs_no_other_file(content, tmp_path):
