@@ -15,6 +15,7 @@ from mnist3.errors import UserError
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.jobs import output, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.lock import locked
 from mnist3.jobs.reader import Reader
 from mnist3.reporting import drawing, report
 from mnist3.tracking import Tracker, read_history
@@ -33,13 +34,19 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "the folder of one to its images."
         )
     parts = assemble(config, config.training.batch_size)
-    checkpoints = Checkpoints(arguments.workdir, read_only=True)
-    try:
-        metrics = evaluate_run(
-            parts, dataset, checkpoints, arguments.checkpoint, arguments.workdir, arguments.command
-        )
-    finally:
-        checkpoints.close()
+    with locked(arguments.workdir):
+        checkpoints = Checkpoints(arguments.workdir, read_only=True)
+        try:
+            metrics = evaluate_run(
+                parts,
+                dataset,
+                checkpoints,
+                arguments.checkpoint,
+                arguments.workdir,
+                arguments.command,
+            )
+        finally:
+            checkpoints.close()
     output.print_table(metrics, arguments.workdir)
     return 0
 
@@ -101,13 +108,13 @@ def read(
     """
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
-    state = checkpoints.restore(epoch, parts.state_shapes())
+    params = checkpoints.restore_params(epoch, parts.state_shapes().params)
     images_seen = history[-1]["step"] * parts.config.training.batch_size
     metrics = {
         "dataset": dataset.describe(),
         "model": {
             "name": parts.config.model.name,
-            "parameters": models.parameter_count(state.params),
+            "parameters": models.parameter_count(params),
         },
         "train": {
             "seconds": history[-1]["seconds"],
@@ -118,9 +125,9 @@ def read(
             "checkpoint_epoch": epoch,
         },
     }
-    scored = score_splits(parts, dataset, state.inference_params, splits)
+    scored = score_splits(parts, dataset, params, splits)
     metrics |= measure(dataset, scored)
-    params = jax.device_get(state.inference_params)
+    params = jax.device_get(params)
     return Reader(parts.config, dataset, parts.model, params, history, scored, metrics)
 
 

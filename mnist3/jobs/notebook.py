@@ -203,11 +203,12 @@ def train_reader(experiment: str, at_hand: AtHand) -> Reader:
             tracker = Tracker(folder, config, resume_epoch=0)
             train.train(parts, dataset, parts.initial_state(), history, checkpoints, tracker)
             checkpoints.wait()
-            state = checkpoints.restore(checkpoints.resolve("best"), parts.state_shapes())
+            epoch = checkpoints.resolve("best")
+            params = checkpoints.restore_params(epoch, parts.state_shapes().params)
         finally:
             checkpoints.close()
-    scored = evaluate.score_splits(parts, dataset, state.inference_params)
+    scored = evaluate.score_splits(parts, dataset, params)
     metrics = {"dataset": dataset.describe(), "model": {"name": config.model.name}}
     metrics |= evaluate.measure(dataset, scored)
-    params = jax.device_get(state.inference_params)
+    params = jax.device_get(params)
     return Reader(config, dataset, parts.model, params, history, scored, metrics)

@@ -17,7 +17,7 @@ from mnist3.jobs import evaluate, output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import program
-from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.checkpoints import Checkpoints, best_by_val
 from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
 
@@ -32,10 +32,10 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         parts = prepare(config, dataset)
         output.log_model(parts)
         workdir.write_config(folder, config)
-    with trained(parts, dataset, folder) as (checkpoints, tracker):
-        metrics = evaluate.evaluate_run(
-            parts, dataset, checkpoints, "best", folder, arguments.command, tracker
-        )
+        with trained(parts, dataset, folder) as (checkpoints, tracker):
+            metrics = evaluate.evaluate_run(
+                parts, dataset, checkpoints, "best", folder, arguments.command, tracker
+            )
     output.print_table(metrics, folder)
     return 0
 
@@ -182,7 +182,8 @@ def train(
             }
             history.append(line)
             tracker.log_epoch(line)
-            checkpoints.save(len(history), state, line["val"])
+            best = best_by_val({line["epoch"]: line["val"] for line in history})
+            checkpoints.save(len(history), state, line["val"], best)
             shown = {
                 "loss": f"{line['train']['loss']:.4f}",
                 "val exact match": f"{line['val']['exact_match']:.4f}",

@@ -29,7 +29,8 @@ def load_reader(
     parts = assemble(config, config.training.batch_size)
     checkpoints = Checkpoints(workdir, read_only=True)
     try:
-        state = checkpoints.restore(checkpoints.resolve(checkpoint), parts.state_shapes())
+        epoch = checkpoints.resolve(checkpoint)
+        params = checkpoints.restore_params(epoch, parts.state_shapes().params)
     finally:
         checkpoints.close()
     compute_logits = program.create_compute_logits(
@@ -38,7 +39,7 @@ def load_reader(
     decode = jax.jit(tasks.decode, static_argnums=1)
 
     def read(images: np.ndarray) -> tasks.Prediction:
-        logits = compute_logits(state.inference_params, program.batched(images, parts.mesh))
+        logits = compute_logits(params, program.batched(images, parts.mesh))
         prediction = jax.device_get(decode(logits, config.data.digits))
         return jax.tree.map(lambda values: values[: len(images)], prediction)
 
