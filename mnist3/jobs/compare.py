@@ -41,10 +41,10 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         loaded = load(candidates, arguments.data_dir)
         entries = enter(config, candidates, loaded, folder)
         workdir.write_config(folder, config)
-    entered = learn(entries)
-    with output.tracked(folder, config) as tracker:  # models have had trackers of their own
-        metrics = compare(config, entered, task, folder, arguments.command)
-        tracker.summary(metrics)
+        entered = learn(entries)
+        with output.tracked(folder, config) as tracker:  # models have had trackers of their own
+            metrics = compare(config, entered, task, folder, arguments.command)
+            tracker.summary(metrics)
     compare_output.print_table(metrics, task, folder)
     return 0
 

@@ -194,7 +194,7 @@ def train(parts: Run, dataset: Dataset, folder: str) -> Trained:
         logging.info("training in %s", folder)
         output.log_model(parts)
         workdir.write_config(folder, parts.config)
-    with training.trained(parts, dataset, folder) as (checkpoints, tracker):
-        reader = evaluate.read(parts, dataset, checkpoints, "best", folder, ["val"])
-        tracker.summary(reader.metrics)
+        with training.trained(parts, dataset, folder) as (checkpoints, tracker):
+            reader = evaluate.read(parts, dataset, checkpoints, "best", folder, ["val"])
+            tracker.summary(reader.metrics)
     return Trained(parts, reader, folder)

@@ -29,9 +29,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
         output.log_dataset(dataset)
         workdir.write_config(folder, config)
-    with output.tracked(folder, config) as tracker:
-        metrics = fit(config, dataset, folder, arguments.command)
-        tracker.summary(metrics)
+        with output.tracked(folder, config) as tracker:
+            metrics = fit(config, dataset, folder, arguments.command)
+            tracker.summary(metrics)
     fit_output.print_table(metrics, study.create(config)[0], folder)
     return 0
 

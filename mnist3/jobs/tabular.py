@@ -82,9 +82,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         rows = tabular.split_rows(table, config.data.seed, config.search.folds)
         tabular_output.log_table(table, rows)
         workdir.write_config(folder, config)
-    with output.tracked(folder, config) as tracker:
-        metrics = study(config, table, rows, folder, arguments.command)
-        tracker.summary(metrics)
+        with output.tracked(folder, config) as tracker:
+            metrics = study(config, table, rows, folder, arguments.command)
+            tracker.summary(metrics)
     tabular_output.print_table(metrics, folder)
     return 0
 
