@@ -20,6 +20,7 @@ from PIL import Image
 
 from mnist3 import config as configs
 from mnist3.jobs import experiments
+from mnist3.jobs.lock import locked
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = (
@@ -216,7 +217,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(environment, launch, finished_ru
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     history = tmp_path / "killed" / "history.jsonl"
-    saved = tmp_path / "killed" / "checkpoints" / "1" / "commit_success.txt"
+    saved = tmp_path / "killed" / "checkpoints" / "1"
     deadline = time.monotonic() + 120
     while not saved.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -337,6 +338,29 @@ def test_a_run_is_not_read_with_another_config(launch, finished_run):
     refusal(launch(*TINY, *mode, f"--workdir={finished_run[0]}"), "config.seed was 0 and is now 1")
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_workdir_that_another_process_has_is_refused_and_left_alone(
+    launch, finished_run, tmp_path
+):
+    workdir = finished_run[0]
+    pixels = np.zeros((28, 56), np.uint8)
+    pixels[4:24, 10:14] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with locked(str(workdir)):
+        before = contents(workdir)
+        for command in (TINY, ("--mode=evaluate",)):
+            done = launch(*command, f"--workdir={workdir}")
+            refusal(done, f"{workdir} is in use by process {os.getpid()} on ", "--workdir")
+        predict = ("--mode=predict", f"--images={tmp_path}/a.png", f"--output={tmp_path}/a.csv")
+        done = launch(*predict, f"--workdir={workdir}")
+        assert done.returncode == 0, done.stderr
+        assert contents(workdir) == before
+    assert not list(workdir.glob(".lock*"))
+
+
 def test_how_a_run_is_tracked_may_change(launch, finished_run):
     tags = "--config.wandb.tags=('later',)"
     done = launch(*TINY, tags, f"--workdir={finished_run[0]}")
@@ -413,6 +437,32 @@ def test_audit_of_the_published_triple_mnist(launch, triple_mnist_dir):
     line = next(line for line in done.stdout.splitlines() if line.startswith("val"))
     assert "93.55 %" in line
     assert "81.77 %" in line
+
+
+def test_two_processes_share_a_cache(environment, tmp_path):
+    """Each fits what the other is fitting too, and writes what one of them alone would write."""
+    experiment = "--config=experiments/classify.py:estimator=knn,search=grid,train_limit=200"
+    command = [sys.executable, "launch.py", experiment, "--config.wandb.mode=disabled"]
+
+    def started(name, cache):
+        return subprocess.Popen(
+            [*command, f"--workdir={tmp_path}/{name}"],
+            cwd=ROOT,
+            env=environment | {"MNIST3_CACHE_DIR": str(tmp_path / cache)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    for process in [started(name, "shared") for name in ("a", "b")]:
+        _, problem = process.communicate()
+        assert process.returncode == 0, problem
+    alone = started("c", "own")
+    assert alone.wait() == 0, alone.stderr.read()
+    alone.stderr.close()
+    for name in ("predictions_val.csv", "predictions_test.csv"):
+        written = {(tmp_path / folder / name).read_bytes() for folder in "abc"}
+        assert len(written) == 1
 
 
 def test_a_table_is_learned_and_predicted(launch, tmp_path):

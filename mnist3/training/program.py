@@ -52,8 +52,17 @@ class StepMetrics(NamedTuple):
 
 
 def create_mesh() -> Mesh:
-    """Returns all local devices on the one axis `data`."""
-    return Mesh(np.asarray(jax.local_devices()), ("data",))
+    """Returns all devices on the one axis `data`.
+
+    Raises:
+        UserError: if several processes share the work, which is not supported yet.
+    """
+    if (processes := jax.process_count()) > 1:
+        raise UserError(
+            f"JAX runs here in {processes} processes, which is not supported yet; start one "
+            "process alone, on one host."
+        )
+    return Mesh(np.asarray(jax.devices()), ("data",))
 
 
 def replicate(tree, mesh: Mesh):
