@@ -213,6 +213,8 @@ def _training() -> ConfigDict:
     training.ema_decay = 0.0  # of the parameters' moving average; 0 = off
     training.dtype = "float32"  # of the model's arithmetic: float32 | bfloat16
     training.patience = 0  # epochs without a better val headline; 0 = all epochs
+    training.init_from = ""  # folder of a run whose parameters to begin with, where they fit
+    training.init_skip = ()  # of these, paths or patterns that are left, as in "heads*"
     training.log_steps = 50  # from one line of a step in history.jsonl to the next; 0 = none
     return training
 

@@ -89,7 +89,7 @@ def require_choices(config: ConfigDict) -> None:
 
 def _require_type(name: str, value: Any, default: Any) -> None:
     if isinstance(default, tuple):
-        kind = str if name.endswith(("learners", "experiments", "tags")) else int
+        kind = str if name.endswith(("learners", "experiments", "tags", "init_skip")) else int
         right = isinstance(value, tuple) and all(type(item) is kind for item in value)
         lowest = 0 if name.startswith("task.") else 1
         example = "(32, 64)" if kind is int else "('a', 'b')"

@@ -200,9 +200,9 @@ def _learn(made: Parts, learning: Any, folder: str) -> Result:
     with workdir.claimed(folder, made.config):
         logging.info("training in %s", folder)
         workdir.write_config(folder, made.config)
-    with output.tracked(folder, made.config) as tracker:
-        result = parts.learn(made, learning, folder, tracker)
-        tracker.summary(result.metrics)
+        with output.tracked(folder, made.config) as tracker:
+            result = parts.learn(made, learning, folder, tracker)
+            tracker.summary(result.metrics)
     return result
 
 

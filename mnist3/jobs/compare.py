@@ -34,11 +34,11 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             by, folds = config.compare.by, config.compare.folds
             makes, folders = candidates.prepare(config, folder, arguments.data_dir)
         workdir.write_config(folder, config)
-    results = learn(makes)
-    with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
-        compared = compare(config, results, folders, by, folds)
-        write(compared, folder, arguments.command)
-        tracker.summary(compared.metrics)
+        results = learn(makes)
+        with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
+            compared = compare(config, results, folders, by, folds)
+            write(compared, folder, arguments.command)
+            tracker.summary(compared.metrics)
     print(comparison.text(compared, folder))
     return 0
 

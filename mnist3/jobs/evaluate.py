@@ -7,6 +7,7 @@ from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
 from mnist3.jobs import output, parts
 from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.lock import locked
 from mnist3.reporting import console
 
 
@@ -18,8 +19,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             f"{made.dataset.name} has neither val nor test here, so there is nothing to evaluate; "
             "add the folder of one to its images."
         )
-    learned = learners.load(config, made.task, arguments.workdir, arguments.checkpoint)
-    result = made.result(learned, HELD_OUT)
-    output.write_result(result, arguments.workdir, arguments.command)
+    with locked(arguments.workdir):
+        learned = learners.load(config, made.task, arguments.workdir, arguments.checkpoint)
+        result = made.result(learned, HELD_OUT)
+        output.write_result(result, arguments.workdir, arguments.command)
     print(console.result_text(result, arguments.workdir))
     return 0

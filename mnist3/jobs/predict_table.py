@@ -63,9 +63,8 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
     )
     for note in notes:
         logging.warning("%s: %s", path, note)
-    probabilities = (
-        model["estimator"] if "estimator" in model else model["pipeline"]
-    ).predict_proba(features)
+    fitted = model["estimator"] if "estimator" in model else model["pipeline"]  # of older runs
+    probabilities = fitted.predict_proba(features)
     chosen = probabilities.argmax(axis=1)
     cells["prediction"] = np.array(model["classes"], dtype=object)[chosen]
     cells["probability"] = [confidence_text(value) for value in probabilities.max(axis=1)]

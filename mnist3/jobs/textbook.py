@@ -55,28 +55,28 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         source = load_source(config.data.source, arguments.data_dir)
         study = create_study(config, source)
         workdir.write_config(folder, config)
-    rows, figures = [], []
-    other = other_data(config)
-    for finding, seconds in progress(study, config.textbook.parts):
-        rows += published.compare(finding.figures, seconds, sklearn.__version__, other)
-        figures += draw(finding, source, folder)
-    metrics = {
-        "dataset": {
-            "name": config.data.name,
-            "source": source.name,
-            "fingerprint": source.fingerprint,
-            "protocol": PROTOCOL,
-        },
-        "train": {"n": study.size, "seconds": time.perf_counter() - began},
-        "test": {"n": len(study.test_labels)},
-        "seed": config.seed,
-        "libraries": {
-            module.__name__: module.__version__ for module in (sklearn, numpy, scipy, joblib)
-        },
-        "figures": [row._asdict() for row in rows],
-    }
-    workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
-    output.write_report(folder, page(metrics, rows), config, figures, arguments.command)
+        rows, figures = [], []
+        other = other_data(config)
+        for finding, seconds in progress(study, config.textbook.parts):
+            rows += published.compare(finding.figures, seconds, sklearn.__version__, other)
+            figures += draw(finding, source, folder)
+        metrics = {
+            "dataset": {
+                "name": config.data.name,
+                "source": source.name,
+                "fingerprint": source.fingerprint,
+                "protocol": PROTOCOL,
+            },
+            "train": {"n": study.size, "seconds": time.perf_counter() - began},
+            "test": {"n": len(study.test_labels)},
+            "seed": config.seed,
+            "libraries": {
+                module.__name__: module.__version__ for module in (sklearn, numpy, scipy, joblib)
+            },
+            "figures": [row._asdict() for row in rows],
+        }
+        workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
+        output.write_report(folder, page(metrics, rows), config, figures, arguments.command)
     print(table(rows))
     print(f"\n{summary(rows)} {time.perf_counter() - began:.1f} s; files in {folder}")
     return 0

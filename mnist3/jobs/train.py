@@ -16,9 +16,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         made = parts.load(config, arguments.data_dir)
         learning = made.prepare()
         workdir.write_config(folder, config)
-    with output.tracked(folder, config) as tracker:
-        result = parts.learn(made, learning, folder, tracker).with_splits("test")
-        output.write_result(result, folder, arguments.command)
-        output.track(result, tracker)
+        with output.tracked(folder, config) as tracker:
+            result = parts.learn(made, learning, folder, tracker).with_splits("test")
+            output.write_result(result, folder, arguments.command)
+            output.track(result, tracker)
     print(console.result_text(result, folder))
     return 0

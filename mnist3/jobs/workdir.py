@@ -14,6 +14,7 @@ from mnist3 import config as configs
 from mnist3 import validation
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
+from mnist3.jobs.lock import locked
 
 
 def write_json(path: str, value: Any) -> None:
@@ -87,15 +88,14 @@ def require_same(workdir: str, config: ConfigDict) -> None:
 def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     """Makes the folder of a run, or checks that the run in it has the same config.
 
-    Half files that a killed run left in it are removed. A folder that is still empty when the block
-    fails is removed again.
+    The folder is this process's alone for the length of the block, which is to span all that writes
+    into it. Half files that a killed run left in it are removed. A folder that is still empty when
+    the block fails is removed again.
 
     Raises:
-        UserError: if the folder cannot be written or its run had another config.
+        UserError: if the folder cannot be written, another process has it, or its run had another
+            config.
     """
-    goes_on = os.path.exists(os.path.join(workdir, "config.json"))
-    if goes_on:
-        require_same(workdir, config)
     try:
         os.makedirs(workdir, exist_ok=True)
         with tempfile.TemporaryFile(dir=workdir):
@@ -104,11 +104,13 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
         raise UserError(
             f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
         ) from error
-    if goes_on:
-        remove_partial(workdir)
-        remove_partial(os.path.join(workdir, "figures"))
     try:
-        yield
+        with locked(workdir):
+            if os.path.exists(os.path.join(workdir, "config.json")):
+                require_same(workdir, config)
+                remove_partial(workdir)
+                remove_partial(os.path.join(workdir, "figures"))
+            yield
     except BaseException:
         with contextlib.suppress(OSError):
             os.rmdir(workdir)

@@ -180,6 +180,7 @@ def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
     Args:
         task: that it learned.
         folder: workdir of the run.
+        allow_pickle: whether to read the model of an older run, a pickle that can run any code.
 
     Raises:
         UserError: if there is none, or it cannot be read.

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import logging
@@ -21,7 +22,9 @@ from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import loop, program
 from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
+from mnist3.training.state import TrainState
 
 TUNED_FILE = "tuned.json"  # the config with what a search chose, in the folder of a run
 
@@ -161,7 +164,7 @@ def learn(
         tracker.resume(epoch)
         if not loop.finished(run, history):
             shapes = run.state_shapes()
-            state = checkpoints.restore(epoch, shapes) if epoch else run.initial_state()
+            state = checkpoints.restore(epoch, shapes) if epoch else _initial_state(run)
             data = dataset.stream or run.task.network_examples(train)
             loop.train(run, data, val, dataset.composition, state, history, checkpoints, tracker)
         checkpoints.wait()
@@ -197,8 +200,36 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
 def _restore(run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str) -> Network:
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
-    state = checkpoints.restore(epoch, run.state_shapes())
-    return Network(run, jax.device_get(state.inference_params), history, epoch)
+    params = models.rename_parameters(jax.device_get(checkpoints.read_params(epoch)))
+    return Network(run, params, history, epoch)
+
+
+def _initial_state(run: Run) -> TrainState:
+    """Returns the state before the first step, with parameters of another run where wanted.
+
+    Raises:
+        UserError: if `config.training.init_from` holds no run of a network, or none of its
+            parameters fits.
+    """
+    state, source = run.initial_state(), run.config.training.init_from
+    if not source:
+        return state
+    other = _params_of(source)
+    taken = take_parameters(jax.device_get(state.params), other, run.config.training.init_skip)
+    logging.info("%s", describe(taken, source))
+    params = program.replicate(taken.params, run.mesh)
+    average = None if state.average is None else jax.tree.map(jnp.copy, params)
+    return state._replace(params=params, average=average)
+
+
+def _params_of(folder: str) -> optax.Params:
+    """Returns the best parameters of another run, whatever it learned."""
+    checkpoints = Checkpoints(folder, read_only=True)
+    try:
+        params = checkpoints.read_params(checkpoints.resolve("best"))
+        return models.rename_parameters(jax.device_get(params))
+    finally:
+        checkpoints.close()
 
 
 def log_layers(run: Run) -> None:

@@ -6,27 +6,35 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import jax
+import optax
 from orbax import checkpoint as ocp
 
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState
 
-ITEMS = ("default", "metrics")
+PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
+WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
+REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
+BEST, KEEP = "best", "keep"  # what is saved beside the metrics
 
 
-def _rank(metrics: dict[str, float]) -> tuple[float, float]:
-    return metrics["exact_match"], -metrics["nll"]
+def best_by_val(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
+    """Returns the epoch with the best val exact match, None without any.
 
+    Among equals the one with the lower negative log likelihood counts, then the later one.
 
-def _remove_incomplete(folder: str | os.PathLike) -> None:
-    """Removes what a killed process had begun to delete, and a save that was cut short."""
-    for path in pathlib.Path(folder).glob("*"):
-        committed = [path / item / "commit_success.txt" for item in (".", *ITEMS)]
-        if path.is_dir() and not all(file.exists() for file in committed):
-            shutil.rmtree(path)
+    Args:
+        metrics: `exact_match` and `nll` of val, by epoch.
+    """
+
+    def rank(epoch: int) -> tuple[float, float, int]:
+        return metrics[epoch]["exact_match"], -metrics[epoch]["nll"], epoch
+
+    return max(metrics, key=rank, default=None)
 
 
 @contextlib.contextmanager
@@ -54,56 +62,149 @@ def _require_space(folder: os.PathLike, state: TrainState) -> None:
 class Checkpoints:
     """The folder `checkpoints/` of a workdir, one checkpoint an epoch.
 
-    A checkpoint holds the training state. The latest is kept, and the best by val exact match (val
-    negative log likelihood among equals). Saving goes on in the background; a process that dies
-    leaves only whole checkpoints behind.
+    A checkpoint has two items: `params`, the parameters to read images with, and `training`, what
+    else is needed to go on. Beside the metrics of its epoch it says which epoch was the best when
+    it was saved; the latest checkpoint decides. It and the epochs that it names are kept, others
+    are removed once it is whole. Saving goes on in the background. A checkpoint appears and
+    disappears by renaming its folder, so a process that dies at any moment leaves whole checkpoints
+    behind, and the best and the latest among them.
+
+    What counts is what lies on the disk: a save under way, or one that failed, is not named.
     """
 
     def __init__(self, workdir: str, read_only: bool = False):
-        policies = ocp.checkpoint_managers
         folder = os.path.join(os.path.abspath(workdir), "checkpoints")
         self._read_only = read_only
-        if not read_only:
-            _remove_incomplete(folder)
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(1), policies.BestN(get_metric_fn=_rank, n=1)]
-                ),
-                best_fn=_rank,  # without it Orbax does not keep the metrics
+                best_fn=lambda metrics: 0.0,  # without one Orbax does not keep the metrics
+                todelete_subdir=None if read_only else REMOVED,
                 cleanup_tmp_directories=not read_only,
                 read_only=read_only,
                 create=not read_only,
             ),
         )
+        self._folder = pathlib.Path(folder)
 
-    def save(self, epoch: int, state: TrainState, metrics: dict[str, float]) -> None:
-        """Saves the state after an epoch, counted from 1; metrics are those of val."""
-        with _told_when_full(self._manager.directory):
-            _require_space(self._manager.directory, state)
-            self._manager.save(epoch, args=ocp.args.StandardSave(state), metrics=metrics)
+    def save(
+        self,
+        epoch: int,
+        state: TrainState,
+        metrics: Mapping[str, Any],
+        best: int,
+        keep: Collection[int] = (),
+    ) -> None:
+        """Saves the state after an epoch, in the background, once the save before has ended.
+
+        Args:
+            epoch: counted from 1, later than all saved before.
+            state: after the epoch; its arrays may be donated as soon as this has returned.
+            metrics: of val, and whatever else of this epoch can be written as JSON.
+            best: the epoch that is now the best, this or one that was kept until now.
+            keep: other epochs that were kept until now and may still become the best.
+
+        Raises:
+            UserError: if the disk is full, for this save or for the one before.
+            ValueError: if an epoch to be kept is none of those that there are, or the epoch is not
+                later than those.
+        """
+        self.wait()
+        if absent := {best, *keep} - {epoch, *self._metrics()}:
+            raise ValueError(f"there is no checkpoint of epoch {min(absent)} to be kept")
+        params, training = _divide(state)
+        with _told_when_full(self._folder):
+            _require_space(self._folder, state)
+            saved = self._manager.save(
+                epoch,
+                args=ocp.args.Composite(
+                    **{
+                        PARAMS: ocp.args.StandardSave(params),
+                        TRAINING: ocp.args.StandardSave(training),
+                    }
+                ),
+                metrics={**metrics, BEST: best, KEEP: sorted(keep)},
+            )
+        if not saved:
+            raise ValueError(f"epoch {epoch} is not later than those that were saved before")
 
     def latest(self) -> int | None:
         """Returns the epoch of the latest checkpoint, None before the first."""
-        return self._manager.latest_step()
+        return max(self._metrics(), default=None)
 
     def best(self) -> int | None:
-        """Returns the epoch of the best checkpoint, None before the first."""
-        epochs = self._manager.all_steps()
-        return max(
-            epochs, key=lambda epoch: (*_rank(self._manager.metrics(epoch)), epoch), default=None
-        )
+        """Returns the epoch of the best checkpoint, None before the first.
+
+        It is what the latest checkpoint says; in folders of versions that did not say it, the best
+        by val.
+        """
+        return _best(self._metrics())
+
+    def metrics(self, epoch: int) -> dict[str, Any]:
+        """Returns what was saved as the metrics of an epoch."""
+        metrics = self._metrics()[epoch]
+        return {name: value for name, value in metrics.items() if name not in (BEST, KEEP)}
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """Returns the state of an epoch, placed as the state `like`, whose shapes alone count."""
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(epoch, args=ocp.args.StandardRestore(shapes))
+        if self._has(epoch, WHOLE_STATE):
+            return self._restore_item(epoch, WHOLE_STATE, like)
+        params, training = (
+            self._restore_item(epoch, item, part)
+            for item, part in zip((PARAMS, TRAINING), _divide(like), strict=True)
+        )
+        return _unite(params, training)
+
+    def restore_params(self, epoch: int, like: optax.Params) -> optax.Params:
+        """Returns the parameters of an epoch to read images with, and reads no others.
+
+        They are the moving average where there is one.
+
+        Args:
+            epoch: of a checkpoint.
+            like: parameters of a model, whose shapes, dtypes and places alone count.
+        """
+        if not self._has(epoch, WHOLE_STATE):
+            return self._restore_item(epoch, PARAMS, like)
+        with self._opened(epoch, ocp.PyTreeCheckpointHandler()) as (checkpointer, folder):
+            tree = checkpointer.metadata(folder / WHOLE_STATE).item_metadata.tree
+            name = "params" if tree["average"] is None else "average"
+            shapes = {name: jax.tree.map(ocp.utils.to_shape_dtype_struct, like)}
+            return checkpointer.restore(
+                folder / WHOLE_STATE,
+                args=ocp.args.PyTreeRestore(
+                    shapes,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(shapes),
+                    partial_restore=True,
+                ),
+            )[name]
+
+    def read_params(self, epoch: int) -> optax.Params:
+        """Returns the parameters of an epoch to read images with, whatever model they are of.
+
+        They are on the first device.
+        """
+        whole = self._has(epoch, WHOLE_STATE)
+        with self._opened(epoch, ocp.PyTreeCheckpointHandler()) as (checkpointer, folder):
+            metadata = checkpointer.metadata(folder / (WHOLE_STATE if whole else PARAMS))
+        tree = metadata.item_metadata.tree
+        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        like = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            tree["params"] if whole else tree,
+        )
+        return self.restore_params(epoch, like)
 
     def wait(self) -> None:
-        """Waits for the saves under way."""
-        with _told_when_full(self._manager.directory):
+        """Waits for the save under way, then removes the checkpoints that it has superseded.
+
+        Raises:
+            UserError: if the disk was full.
+        """
+        with _told_when_full(self._folder):
             self._manager.wait_until_finished()
+        if not self._read_only:
+            self._remove_superseded()
 
     def resolve(self, name: str) -> int:
         """Returns the epoch that `best`, `latest` or a number names.
@@ -111,12 +212,13 @@ class Checkpoints:
         Raises:
             UserError: if there is no such checkpoint.
         """
-        known = {"best": self.best(), "latest": self.latest()}
-        known |= {str(epoch): epoch for epoch in self._manager.all_steps()}
+        metrics = self._metrics()
+        known = {"best": _best(metrics), "latest": max(metrics, default=None)}
+        known |= {str(epoch): epoch for epoch in metrics}
         if known.get(name) is None:
             names = ", ".join(key for key, epoch in known.items() if epoch is not None)
             raise UserError(
-                f"unknown checkpoint {name!r} in {self._manager.directory}; "
+                f"unknown checkpoint {name!r} in {self._folder}; "
                 + (f"there are {names}." if names else "there is none yet: train first.")
             )
         return known[name]
@@ -129,4 +231,93 @@ class Checkpoints:
         with contextlib.suppress(Exception):
             self._manager.close()
         if not self._read_only:
-            _remove_incomplete(self._manager.directory)
+            for path in self._folder.iterdir():
+                if path.is_dir() and ocp.utils.is_tmp_checkpoint(path):
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _metrics(self) -> dict[int, dict[str, Any]]:
+        """Returns the metrics of the whole checkpoints on the disk, by epoch in order.
+
+        A folder without metrics is what earlier versions left when they were killed while they
+        deleted a checkpoint that was neither the best nor the latest.
+        """
+        self._manager.reload()
+        while True:  # until nothing has come or gone meanwhile: another process may be training
+            epochs = list(self._manager.all_steps())
+            found = {epoch: self._manager.metrics(epoch) for epoch in epochs}
+            self._manager.reload()
+            if epochs == list(self._manager.all_steps()):
+                break
+        whole = {epoch: metrics for epoch, metrics in found.items() if metrics is not None}
+        if found and not whole:
+            raise UserError(
+                f"the checkpoints in {self._folder} have no metrics that can be read, so they are "
+                "of another program or damaged; choose another --workdir."
+            )
+        return whole
+
+    def _has(self, epoch: int, item: str) -> bool:
+        return (self._folder / str(epoch) / item).is_dir()
+
+    def _restore_item(self, epoch: int, item: str, like: Any) -> Any:
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        with self._opened(epoch, ocp.StandardCheckpointHandler()) as (checkpointer, folder):
+            return checkpointer.restore(folder / item, args=ocp.args.StandardRestore(shapes))
+
+    @contextlib.contextmanager
+    def _opened(
+        self, epoch: int, handler: ocp.CheckpointHandler
+    ) -> Iterator[tuple[ocp.Checkpointer, pathlib.Path]]:
+        """Gives what reads items of an epoch, and the folder that they lie in."""
+        folder = self._folder / str(epoch)
+        try:
+            with ocp.Checkpointer(handler) as checkpointer:
+                yield checkpointer, folder
+        except Exception as error:
+            if folder.is_dir():
+                raise
+            raise UserError(
+                f"the checkpoint of epoch {epoch} in {self._folder} is there no more: its run goes "
+                "on and has saved a later one; run the same command again."
+            ) from error
+
+    def _remove_superseded(self) -> None:
+        """Removes the checkpoints that the latest one does not keep, and what was begun before."""
+        shutil.rmtree(self._folder / REMOVED, ignore_errors=True)
+        metrics = self._metrics()
+        if not metrics:
+            return
+        latest = max(metrics)
+        kept = {latest, _best(metrics), *metrics[latest].get(KEEP, ())}
+        for epoch in sorted(set(self._manager.all_steps()) - kept):
+            self._manager.delete(epoch)
+        shutil.rmtree(self._folder / REMOVED, ignore_errors=True)
+
+
+def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
+    """Returns the best epoch, given what was saved beside each, None if it is not there."""
+    if not metrics:
+        return None
+    best = metrics[max(metrics)].get(BEST)
+    if best is None:
+        return best_by_val(metrics)
+    return best if best in metrics else None
+
+
+def _divide(state: TrainState) -> tuple[optax.Params, dict[str, Any]]:
+    """Returns the two items of a checkpoint: parameters to read with, and what else goes on."""
+    training = {"step": state.step, "opt_state": state.opt_state}
+    if state.average is not None:
+        training["params"] = state.params
+    return state.inference_params, training
+
+
+def _unite(params: optax.Params, training: Mapping[str, Any]) -> TrainState:
+    """Returns the state of which `_divide` made these items."""
+    averaged = "params" in training
+    return TrainState(
+        step=training["step"],
+        params=training["params"] if averaged else params,
+        average=params if averaged else None,
+        opt_state=training["opt_state"],
+    )

@@ -115,9 +115,7 @@ def train(
             tracker.log_steps(step_lines(run, steps, len(history)))
             history.append(line)
             tracker.log_epoch(line)
-            sign = 1 if task.higher_is_better else -1
-            rank = {"exact_match": sign * measured[headline], "nll": measured.get("nll", 0.0)}
-            checkpoints.save(len(history), state, rank)
+            checkpoints.save(len(history), state, line["val"], best_epoch(run, history))
             shown = {
                 "loss": f"{line['train']['loss']:.4f}",
                 f"val {metric_text(headline).partition(' (')[0]}": f"{measured[headline]:.4f}",
@@ -134,6 +132,17 @@ def train(
                     seconds,
                     left,
                 )
+
+
+def best_epoch(run: Run, history: list[dict]) -> int:
+    """Returns the epoch whose parameters are kept as the best on val."""
+    headline, sign = run.task.metrics[0], 1 if run.task.higher_is_better else -1
+
+    def rank(line: dict) -> tuple[float, float, int]:
+        val = line["val"]
+        return sign * val[headline], -val.get("nll", 0.0), line["epoch"]
+
+    return max(history, key=rank)["epoch"]
 
 
 def step_lines(run: Run, steps: StepMetrics, epochs: int) -> list[dict[str, Any]]:

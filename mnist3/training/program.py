@@ -28,7 +28,16 @@ AUGMENTATION_CHUNK = 1024
 
 
 def create_mesh() -> Mesh:
-    """Returns all devices on the one axis `data`."""
+    """Returns all devices on the one axis `data`.
+
+    Raises:
+        UserError: if several processes share the work, which is not supported yet.
+    """
+    if (processes := jax.process_count()) > 1:
+        raise UserError(
+            f"JAX runs here in {processes} processes, which is not supported yet; start one "
+            "process alone, on one host."
+        )
     return Mesh(np.asarray(jax.devices()), ("data",))
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 from unittest import mock
@@ -323,6 +324,38 @@ def test_a_batch_that_devices_cannot_share_is_refused(dataset):
         program.create_train_epoch(
             parts.model, parts.task, parts.optimizer, config, 2, dataset.composition, mesh
         )
+
+
+PROCESS_OF_TWO = """
+import sys
+import jax
+jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+from mnist3.errors import UserError
+from mnist3.training import program
+try:
+    program.create_mesh()
+except UserError as error:
+    print(error, flush=True)
+"""
+
+
+def test_several_processes_are_refused():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        coordinator = f"localhost:{free.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS_OF_TWO, coordinator, str(number)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    for process in processes:
+        said, problem = process.communicate()
+        assert "in 2 processes, which is not supported yet; start one process" in said, problem
 
 
 def test_training_draws_from_other_keys_than_the_fixed_splits():
