@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from mnist3.data import sources
 from mnist3.errors import UserError
 
 TABULAR_ESTIMATORS = (
@@ -29,7 +30,7 @@ def base() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.name = "composed"  # composed | triple_mnist | single_digit | tabular
-    config.data.source = "digits"  # where digit images come from: mnist | digits
+    config.data.source = "digits"  # where digit images come from: mnist | digits | ...
     config.data.digits = 3  # K, digits a number image
     config.data.height = 84  # px
     config.data.width = 84  # px
@@ -153,7 +154,7 @@ def one_digit(source: str) -> ConfigDict:
 
 CHOICES = {
     "data.name": ("composed", "triple_mnist", "single_digit", "tabular"),
-    "data.source": ("mnist", "digits"),
+    "data.source": tuple(sources.REGISTRY),
     "data.numbers": ("shared", "disjoint"),
     "data.digit_images": ("shared", "disjoint"),
     "data.composition.ink": ("max", "sum", "over"),

@@ -18,12 +18,14 @@ of val, where no choice could keep more than 55 % of both (by the minimum cut, s
 make it an independent set of a bipartite graph); with numbers shared it keeps 61 % of all images.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 from tqdm import tqdm
 
+from mnist3.data import numbers as numbers_of
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 
@@ -38,6 +40,7 @@ def resplit(
     digit_images: Literal["shared", "disjoint"],
     indices: dict[str, Int32[np.ndarray, "_ _"]],
     seed: int,
+    classes: Sequence[str],
 ) -> dict[str, Split]:
     """Returns the splits of another protocol, made from images whose numbers are disjoint.
 
@@ -49,13 +52,14 @@ def resplit(
         digit_images: what the new splits share.
         indices: by split, which digit images of the source each image holds.
         seed: draws the new splits, and between choices that cost the same.
+        classes: what the values of a digit are called.
 
     Raises:
         UserError: numbers should be disjoint but are not in `splits`; digit images should be and
             some are unknown (-1), or a split would have no image left.
     """
     if numbers == "disjoint":
-        _check_disjoint(splits)
+        _check_disjoint(splits, classes)
         if digit_images == "shared":
             return splits
     sizes = {name: len(split) for name, split in splits.items()}
@@ -89,15 +93,15 @@ def resplit(
     }
 
 
-def _check_disjoint(splits: dict[str, Split]) -> None:
+def _check_disjoint(splits: dict[str, Split], classes: Sequence[str]) -> None:
     seen = {}
     for name, split in splits.items():
         for number in map(tuple, np.unique(split.labels, axis=0)):
             if number in seen:
                 raise UserError(
                     f"{seen[number]} and {name} both hold images of the number "
-                    f"{''.join(map(str, number))}; set config.data.numbers=shared or choose a "
-                    "dataset whose numbers are disjoint."
+                    f"{numbers_of.text(number, classes)}; set config.data.numbers=shared or choose "
+                    "a dataset whose numbers are disjoint."
                 )
             seen[number] = name
 

@@ -1,10 +1,15 @@
-"""Images and labels of one split of a dataset."""
+"""A dataset: images and labels of its splits, fixed or composed, and what they share."""
 
 import dataclasses
+import hashlib
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int32, Key, UInt8
+
+from mnist3.data import numbers
+from mnist3.data.composition import Composition, DigitPool, overlap
 
 HELD_OUT = ("val", "test")  # the splits that nothing is trained on
 _DATA = 0x64617461  # training splits the key of its seed into a few; this one is not among them
@@ -34,3 +39,85 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+class Stream(NamedTuple):
+    """Training images composed on the device as they are needed.
+
+    Attributes:
+        pool: of the digit images.
+        numbers: indices of those that may be drawn; None for every number.
+    """
+
+    pool: DigitPool
+    numbers: Int32[Array | np.ndarray, "m"] | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels of the splits.
+
+    Attributes:
+        name: of the dataset in `dataset.REGISTRY`.
+        source: where the digit images come from, by its name in `sources.REGISTRY`.
+        classes: what is on a digit image is called, in the order of the labels.
+        fingerprint: sha256 over all that the images are made from.
+        protocol: what the splits share: {"numbers": ..., "digit_images": ...}.
+        splits: the fixed splits that exist, of train, val and test.
+        stream: what training images are composed from, where train is not fixed.
+        composition: how a composed image is laid out, for composed datasets.
+        digit_indices: by split, the source's digit images of every number image, int32 [n, K];
+            for composed datasets. Train holds those that may be drawn, int32 [m, 1].
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    protocol: dict[str, str]
+    splits: dict[str, Split]
+    stream: Stream | None = None
+    composition: Composition | None = None
+    digit_indices: dict[str, np.ndarray] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its images, px."""
+        return next(iter(self.splits.values())).images.shape[1:]
+
+    @property
+    def augmented_size(self) -> tuple[int, int]:
+        """Height and width of what augmentation distorts, px: images, or the digits on them."""
+        return self.size if self.stream is None else self.stream.pool.images.shape[1:]
+
+    @property
+    def numbers(self) -> dict[str, np.ndarray]:
+        """By split, the numbers that its images show or, where composed, may show: int32 [m, K]."""
+        found = {}
+        if self.stream is not None and self.stream.numbers is not None:
+            allowed = np.asarray(self.stream.numbers)
+            found["train"] = numbers.labels(allowed, len(self.classes), self.composition.digits)
+        return found | {name: split.labels for name, split in self.splits.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the entry `dataset` of metrics.json.
+
+        For composed images it says too which share of a digit's box its neighbour covers.
+        """
+        described = {
+            "name": self.name,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "protocol": self.protocol,
+        }
+        if self.composition is not None:
+            described["overlap"] = overlap(self.composition)
+        return described
+
+
+def fingerprint(*parts: Any) -> str:
+    """Returns the sha256 over arrays and what has a text, in hex."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+    return digest.hexdigest()

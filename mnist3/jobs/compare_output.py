@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from mnist3.data import sources
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import curves
 from mnist3.evaluation.classification import confusion
@@ -88,7 +89,7 @@ def write_report(
     data, by = metrics["dataset"], WHERE[metrics["chosen_by"]]
     shown = "test" if "test" in metrics else "val"
     page = report.Page(
-        title=f"Comparison, task {task.name}, {report.SOURCE_WORDS[data['source']]}",
+        title=f"Comparison, task {task.name}, {sources.title(data['source'])}",
         headline=f"{metrics['model']['name']}: {fit_output.headline_text(task, metrics[shown])}",
         explanation=(
             f"{fit_output.explanation(task, metrics[shown], shown)} The winner was chosen by "
@@ -107,7 +108,7 @@ def _facts(task: Task, data: Mapping[str, Any]) -> list[tuple[str, str]]:
         return report.data_facts(data)
     return [
         ("task", f"{task.name}: {', '.join(task.classes)}"),
-        ("source", report.SOURCE_WORDS[data["source"]]),
+        ("source", sources.title(data["source"])),
         ("fingerprint", data["fingerprint"]),
     ]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from mnist3.data import sources
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.denoising import squared_errors
@@ -82,7 +83,7 @@ def write_report(
     test, train = metrics["test"], metrics["train"]
     name = metrics["model"]["name"]
     page = report.Page(
-        title=f"{name}, task {task.name}, {report.SOURCE_WORDS[metrics['dataset']['source']]}",
+        title=f"{name}, task {task.name}, {sources.title(metrics['dataset']['source'])}",
         headline=f"{headline_text(task, test)}",
         explanation=explanation(task, test, "test"),
         facts=[
@@ -126,7 +127,7 @@ def data_facts(config: ConfigDict, task: Task, metrics: Mapping[str, Any]) -> li
         facts = [("task", f"denoise: integers of 0 to {config.task.noise} on every pixel")]
     return [
         *facts,
-        ("source", report.SOURCE_WORDS[data["source"]]),
+        ("source", sources.title(data["source"])),
         ("fingerprint", data["fingerprint"]),
     ]
 

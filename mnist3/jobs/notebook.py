@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from mnist3 import config as configs
 from mnist3 import runtime, validation
 from mnist3.data import dataset as datasets
+from mnist3.data import sources
 from mnist3.data.dataset import Dataset
 from mnist3.data.sources import has_mnist
 from mnist3.data.triple_mnist import has_triple_mnist
@@ -28,7 +29,6 @@ from mnist3.evaluation.cached import Inputs, fits_cache
 from mnist3.jobs import evaluate, experiments, fit_figures, study, train
 from mnist3.jobs.reader import Reader
 from mnist3.reporting import drawing
-from mnist3.reporting.report import SOURCE_WORDS
 from mnist3.tasks import Task
 from mnist3.tracking import Tracker
 from mnist3.training.checkpoints import Checkpoints
@@ -55,7 +55,7 @@ class AtHand(NamedTuple):
             "triple_mnist": "triple MNIST as published",
             "composed": "composed from digit images of the source",
         }
-        return f"source of digit images: {SOURCE_WORDS[self.source]}\n" + (
+        return f"source of digit images: {sources.title(self.source)}\n" + (
             f"three-digit numbers: {numbers[self.numbers]}"
         )
 

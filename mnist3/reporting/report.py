@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
+from mnist3.data import sources
 from mnist3.data.splits import HELD_OUT
 from mnist3.files import replacing
 
-SOURCE_WORDS = {"mnist": "MNIST", "digits": "digits (UCI optical digits, not MNIST)"}
 METRIC_WORDS = {
     "n": "images",
     "exact_match": "exact match",
@@ -122,7 +122,7 @@ def number_page(metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
     shown = metrics[splits[-1]]
     low, high = shown["exact_match_ci95"]
     dataset, model, train = metrics["dataset"], metrics["model"], metrics["train"]
-    source = SOURCE_WORDS[dataset["source"]]
+    source = sources.title(dataset["source"])
     epochs = [_flat(line) for line in history]
     columns = list(dict.fromkeys(name for line in epochs for name in line))
     names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
@@ -159,7 +159,7 @@ def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
     protocol = dataset["protocol"]
     return [
         ("dataset", dataset["name"]),
-        ("source", SOURCE_WORDS[dataset["source"]]),
+        ("source", sources.title(dataset["source"])),
         (
             "protocol",
             f"numbers {protocol['numbers']}, digit images {protocol['digit_images']} "

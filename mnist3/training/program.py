@@ -18,9 +18,8 @@ from ml_collections import ConfigDict
 from mnist3 import tasks
 from mnist3.data import composition
 from mnist3.data.augmentation import augment
-from mnist3.data.dataset import Stream
 from mnist3.data.noise import integer_noise
-from mnist3.data.splits import Split
+from mnist3.data.splits import Split, Stream
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState, update_average
 

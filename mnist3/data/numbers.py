@@ -1,0 +1,42 @@
+"""Numbers over any classes: K digits read left to right, or one index in the base of the classes.
+
+Of ten digits the index is the number itself: 042 is 42. Of C classes it is the number's place
+among all C^K in their order.
+"""
+
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+import numpy as np
+from jaxtyping import Array, Int, Int32
+
+DIGITS = tuple("0123456789")  # the classes of the sources of digits
+
+
+def indices(
+    labels: Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"], classes: int
+) -> Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"]:
+    """Returns the index of each number, which has to fit an int32.
+
+    Args:
+        labels: the digits of each number, from left to right.
+        classes: how many values a digit has.
+    """
+    return (labels * _powers(classes, labels.shape[-1])).sum(axis=-1, dtype=np.int32)
+
+
+def labels(
+    indices: Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"], classes: int, digits: int
+) -> Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"]:
+    """Returns the K digits of each number, leading zeros included; the inverse of `indices`."""
+    return indices[..., None] // _powers(classes, digits) % classes
+
+
+def text(label: Sequence[SupportsIndex] | Int[np.ndarray, "K"], classes: Sequence[str]) -> str:
+    """Returns a number as text: names of one letter side by side, longer ones with spaces."""
+    separator = "" if all(len(name) == 1 for name in classes) else " "
+    return separator.join(classes[digit] for digit in label)
+
+
+def _powers(classes: int, digits: int) -> Int32[np.ndarray, "K"]:
+    return classes ** np.arange(digits - 1, -1, -1, dtype=np.int32)
