@@ -5,8 +5,9 @@ from ml_collections import ConfigDict
 
 from mnist3.data import protocols
 from mnist3.data.composition import Composition, compose_split, make_pool
+from mnist3.data.draws import data_key
 from mnist3.data.sources import load_source
-from mnist3.data.splits import Dataset, Split, Stream, data_key, fingerprint
+from mnist3.data.splits import Dataset, Split, Stream, fingerprint
 
 
 def as_composition(config: ConfigDict, side: int) -> Composition:

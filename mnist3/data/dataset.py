@@ -6,7 +6,7 @@ import difflib
 import numpy as np
 from ml_collections import ConfigDict
 
-from mnist3.data import composed, single_digit, triple_mnist
+from mnist3.data import composed, draws, single_digit, triple_mnist
 from mnist3.data.splits import Dataset, Split, fingerprint
 from mnist3.errors import UserError
 
@@ -48,7 +48,9 @@ def _limited(dataset: Dataset, config: ConfigDict) -> Dataset:
             "train images to limit; set config.data.train_examples for composed ones."
         )
     train = dataset.splits["train"]
-    rows = np.random.default_rng(config.seed).permutation(len(train))[: config.train_limit]
+    rows = draws.generator(config.seed, "limit of train").permutation(len(train))[
+        : config.train_limit
+    ]
     kept = Split(train.images[np.sort(rows)], train.labels[np.sort(rows)])
     return dataclasses.replace(
         dataset,

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int, Int32
 from ml_collections import ConfigDict
 
-from mnist3.data import numbers
+from mnist3.data import draws, numbers
 from mnist3.data.sources import DigitSource
 from mnist3.errors import UserError
 
@@ -58,7 +58,7 @@ def split_numbers(
             f"{total} numbers of {digits} digits are too few to be divided between the splits; set "
             "config.data.numbers=shared."
         )
-    generator = np.random.default_rng(seed)
+    generator = draws.generator(seed, "numbers of the splits")
     ends = np.cumsum([total * share // 100 for share in (_TEST_NUMBERS, _VAL_NUMBERS)])
     while True:
         test, val, train = np.split(generator.permutation(total).astype(np.int32), ends)
@@ -87,11 +87,12 @@ def split_digit_images(
     rows = np.arange(len(source.labels), dtype=np.int32)
     if shared:
         return dict.fromkeys(SPLITS, rows)
-    generator = np.random.default_rng(seed)
     if source.official_test:
         rest, test = np.split(rows, [len(rows) - source.official_test])
     else:
+        generator = draws.generator(seed, "digit images of test")
         rest, test = _divide(generator, rows, source.labels, 0.2)
+    generator = draws.generator(seed, "digit images of val")
     train, val = _divide(generator, rest, source.labels[rest], val_fraction)
     splits = {"train": train, "val": val, "test": test}
     for name, part in splits.items():

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64
 from tqdm import tqdm
 
+from mnist3.data import draws
 from mnist3.data import numbers as numbers_of
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
@@ -64,7 +65,7 @@ def resplit(
             return splits
     sizes = {name: len(split) for name, split in splits.items()}
     total = sum(sizes.values())
-    order = np.random.default_rng(seed).permutation(total)
+    order = draws.generator(seed, "images of the protocol").permutation(total)
     names = list(RATIO) if numbers == "shared" else [name for name in RATIO if name in splits]
     if digit_images == "shared":
         bounds = np.cumsum([RATIO[name] for name in names]) * total // sum(RATIO.values())

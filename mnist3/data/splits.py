@@ -4,25 +4,13 @@ import dataclasses
 import hashlib
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jaxtyping import Array, Int32, Key, UInt8
+from jaxtyping import Array, Int32, UInt8
 
 from mnist3.data import numbers
 from mnist3.data.composition import Composition, DigitPool, overlap
 
 HELD_OUT = ("val", "test")  # the splits that nothing is trained on
-_DATA = 0x64617461  # training splits the key of its seed into a few; this one is not among them
-
-
-def data_key(seed: int, split: int) -> Key[Array, ""]:
-    """Returns the key of what is drawn once for a split, which training with the seed never uses.
-
-    Args:
-        seed: of the data.
-        split: its number.
-    """
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _DATA), split)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -16,8 +16,9 @@ from mnist3 import config as configs
 from mnist3 import tasks
 from mnist3.data import variants
 from mnist3.data.dataset import Dataset
+from mnist3.data.draws import data_key
 from mnist3.data.noise import integer_noise
-from mnist3.data.splits import HELD_OUT, data_key
+from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
 from mnist3.estimators import registry
 from mnist3.evaluation import answers, search
