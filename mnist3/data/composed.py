@@ -54,7 +54,10 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
         source=source.name,
         classes=classes,
         fingerprint=fingerprint(
-            source.fingerprint, layout, *rows.values(), *allowed.values(), *drawn.values()
+            source.fingerprint,
+            drawn | {f"numbers of {name}": part for name, part in allowed.items()},
+            layout,
+            config.seed,  # which draws the places of the digits too
         ),
         protocol=protocols.as_text(config),
         splits=splits,

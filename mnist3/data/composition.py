@@ -58,7 +58,7 @@ class Composition:
     patches: int = 0
     patch_size: int = 10
     noise: float = 0.0
-    side: int = dataclasses.field(default=28, repr=False)
+    side: int = 28
 
     def __post_init__(self):
         row = self.side + (self.digits - 1) * self.spacing

@@ -48,12 +48,12 @@ def _limited(dataset: Dataset, config: ConfigDict) -> Dataset:
             "train images to limit; set config.data.train_examples for composed ones."
         )
     train = dataset.splits["train"]
-    rows = draws.generator(config.seed, "limit of train").permutation(len(train))[
-        : config.train_limit
-    ]
-    kept = Split(train.images[np.sort(rows)], train.labels[np.sort(rows)])
+    if config.train_limit >= len(train):
+        return dataset
+    order = draws.generator(config.seed, "limit of train").permutation(len(train))
+    rows = np.sort(order[: config.train_limit])
     return dataclasses.replace(
         dataset,
-        splits=dataset.splits | {"train": kept},
-        fingerprint=fingerprint(dataset.fingerprint, config.train_limit),
+        splits=dataset.splits | {"train": Split(train.images[rows], train.labels[rows])},
+        fingerprint=fingerprint(dataset.fingerprint, {"train": rows}),
     )

@@ -35,17 +35,17 @@ _STEPS = 400  # in which the greedy choice is made; more keep hardly more
 _UNCLAIMED = 0  # as a digit image's owner: it is train's
 
 
-def resplit(
+def choose_rows(
     splits: dict[str, Split],
     numbers: Literal["shared", "disjoint"],
     digit_images: Literal["shared", "disjoint"],
     indices: dict[str, Int32[np.ndarray, "_ _"]],
     seed: int,
     classes: Sequence[str],
-) -> dict[str, Split]:
-    """Returns the splits of another protocol, made from images whose numbers are disjoint.
+) -> dict[str, Int64[np.ndarray, "_"]]:
+    """Returns which images each split of another protocol has, in rising order.
 
-    Images stay in their order within a split.
+    Images are counted through all given splits, whose numbers are disjoint.
 
     Args:
         splits: the images as published.
@@ -59,12 +59,13 @@ def resplit(
         UserError: numbers should be disjoint but are not in `splits`; digit images should be and
             some are unknown (-1), or a split would have no image left.
     """
+    sizes = {name: len(split) for name, split in splits.items()}
+    total = sum(sizes.values())
     if numbers == "disjoint":
         _check_disjoint(splits, classes)
         if digit_images == "shared":
-            return splits
-    sizes = {name: len(split) for name, split in splits.items()}
-    total = sum(sizes.values())
+            ends = np.cumsum(list(sizes.values()))
+            return dict(zip(splits, np.split(np.arange(total), ends[:-1]), strict=True))
     order = draws.generator(seed, "images of the protocol").permutation(total)
     names = list(RATIO) if numbers == "shared" else [name for name in RATIO if name in splits]
     if digit_images == "shared":
@@ -87,11 +88,38 @@ def resplit(
             allowed = home[:, None] == np.arange(len(names))
             weights = np.array([sizes[name] for name in names])
         chosen = _claim(held, allowed, weights, order)
-    parts = np.split(chosen, np.cumsum(list(sizes.values()))[:-1])
-    return {
-        name: _gather(name, splits, [part == position for part in parts])
-        for position, name in enumerate(names)
-    }
+    rows = {name: np.flatnonzero(chosen == position) for position, name in enumerate(names)}
+    for name, part in rows.items():
+        if not len(part):
+            raise UserError(
+                f"the protocol leaves no number image for {name}: choose another one with "
+                "config.data.numbers and config.data.digit_images, or a larger dataset."
+            )
+    return rows
+
+
+def take(splits: dict[str, Split], rows: Int64[np.ndarray, "n"]) -> Split:
+    """Returns some of the images of all splits, counted through all of them.
+
+    Exactly those of one split are that split itself; else they are copied, without a copy of the
+    others.
+
+    Args:
+        splits: that hold the images.
+        rows: which images, in rising order.
+    """
+    first = next(iter(splits.values()))
+    images = np.empty((len(rows), *first.images.shape[1:]), np.uint8)
+    labels = np.empty((len(rows), *first.labels.shape[1:]), np.int32)
+    start = 0
+    for split in splits.values():
+        low, high = np.searchsorted(rows, (start, start + len(split)))
+        if high - low == len(split) == len(rows):
+            return split
+        images[low:high] = split.images[rows[low:high] - start]
+        labels[low:high] = split.labels[rows[low:high] - start]
+        start += len(split)
+    return Split(images, labels)
 
 
 def _check_disjoint(splits: dict[str, Split], classes: Sequence[str]) -> None:
@@ -141,22 +169,3 @@ def _claim(
             cheapest = uses[held[candidates]].sum(axis=1).argsort(kind="stable")[:step]
             owner[held[candidates[cheapest]]] = behind
             progress.update()
-
-
-def _gather(name: str, splits: dict[str, Split], rows: list[Bool[np.ndarray, "_"]]) -> Split:
-    """Returns the chosen rows of all splits as one, without a copy of the others."""
-    count = sum(int(part.sum()) for part in rows)
-    if count == 0:
-        raise UserError(
-            f"the protocol leaves no number image for {name}: choose another one with "
-            "config.data.numbers and config.data.digit_images, or a larger dataset."
-        )
-    first = next(iter(splits.values()))
-    images = np.empty((count, *first.images.shape[1:]), np.uint8)
-    start = 0
-    for split, part in zip(splits.values(), rows, strict=True):
-        stop = start + int(part.sum())
-        images[start:stop] = split.images[part]
-        start = stop
-    labels = [split.labels[part] for split, part in zip(splits.values(), rows, strict=True)]
-    return Split(images, np.concatenate(labels))

@@ -28,7 +28,7 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
         name=config.name,
         source=source.name,
         classes=source.classes,
-        fingerprint=fingerprint(source.fingerprint, *rows.values()),
+        fingerprint=fingerprint(source.fingerprint, rows),
         protocol=protocols.as_text(config),
         splits={
             name: Split(source.images[part], source.labels[part, None])

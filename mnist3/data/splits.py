@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ class Dataset:
         name: of the dataset in `dataset.REGISTRY`.
         source: where the digit images come from, by its name in `sources.REGISTRY`.
         classes: what is on a digit image is called, in the order of the labels.
-        fingerprint: sha256 over all that the images are made from.
+        fingerprint: sha256 over the rows of every split and all that they are made from.
         protocol: what the splits share: {"numbers": ..., "digit_images": ...}.
         splits: the fixed splits that exist, of train, val and test.
         stream: what training images are composed from, where train is not fixed.
@@ -103,9 +104,19 @@ class Dataset:
         return described
 
 
-def fingerprint(*parts: Any) -> str:
-    """Returns the sha256 over arrays and what has a text, in hex."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+def fingerprint(origin: str, rows: Mapping[str, np.ndarray | None], *others: Any) -> str:
+    """Returns the sha256 over what the splits of a dataset are made of, in hex.
+
+    Datasets that differ in a row of any split differ in it. It is the same on every machine, unlike
+    a hash over composed images, which may differ in a grey level where there is noise on them.
+
+    Args:
+        origin: fingerprint of what the rows are taken from.
+        rows: integers in order, by split or by what else is taken there; None for all there are.
+        others: what else decides, each with a text that says all of it.
+    """
+    digest = hashlib.sha256(repr((origin, *others)).encode())
+    for name, part in rows.items():
+        digest.update(f"{name!r}: {None if part is None else part.shape}".encode())
+        digest.update(b"" if part is None else part.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -35,7 +35,7 @@ from tqdm import tqdm
 from mnist3.data import protocols
 from mnist3.data.audit import match_columns
 from mnist3.data.numbers import DIGITS
-from mnist3.data.resplit import resplit
+from mnist3.data.resplit import choose_rows, take
 from mnist3.data.sources import load_source
 from mnist3.data.splits import Dataset, Split, fingerprint
 from mnist3.errors import UserError
@@ -86,17 +86,16 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
         matched = {
             name: match_columns(split.images, source) for name, split in native.splits.items()
         }
+    rows = choose_rows(
+        published.splits, config.numbers, config.digit_images, matched, config.seed, DIGITS
+    )
     return Dataset(
         name=config.name,
         source=config.source,
         classes=DIGITS,
-        fingerprint=fingerprint(
-            published.fingerprint, config.numbers, config.digit_images, config.seed
-        ),
+        fingerprint=fingerprint(published.fingerprint, rows),
         protocol=protocols.as_text(config),
-        splits=resplit(
-            published.splits, config.numbers, config.digit_images, matched, config.seed, DIGITS
-        ),
+        splits={name: take(published.splits, part) for name, part in rows.items()},
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mnist3.data import draws, protocols
 from mnist3.data.numbers import DIGITS
-from mnist3.data.resplit import resplit
+from mnist3.data.resplit import choose_rows
 from mnist3.data.sources import DigitSource
 from mnist3.data.splits import Split
 
@@ -32,7 +32,7 @@ def test_what_is_drawn_for_splits_is_drawn_apart(monkeypatch):
     source = DigitSource("digits", np.zeros((1000, 8, 8), np.uint8), labels, 0, "", DIGITS)
     protocols.split_numbers(3, 10, False, 7)
     protocols.split_digit_images(source, False, 7, 0.2)
-    resplit({"train": Split(source.images, labels[:, None])}, "shared", "shared", {}, 7, DIGITS)
+    choose_rows({"train": Split(source.images, labels[:, None])}, "shared", "shared", {}, 7, DIGITS)
     assert len(generators) == 4
     for one, other in itertools.combinations(generators, 2):
         assert (one == other).mean() < 0.05
