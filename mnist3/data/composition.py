@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Array, Int, Int32, Key, UInt8
 
 from mnist3.data import numbers
-from mnist3.data.noise import pixel_noise
+from mnist3.data.noise import LOUDEST, pixel_noise
 from mnist3.errors import UserError
 
 INKS = ("max", "sum", "over")
+LEAST_VISIBLE = 0.05  # share of an image that what hides it has to leave, on average
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Composition:
         side: of a digit image and its box, px; it comes from the source.
 
     Raises:
-        UserError: if the digits or patches do not fit, or neighbours could change places.
+        UserError: if the digits or patches do not fit, neighbours could change places, or nothing
+            would be left to learn from.
     """
 
     digits: int = 3
@@ -80,6 +82,18 @@ class Composition:
             raise UserError(
                 f"patches of {self.patch_size} px do not fit a canvas of {self.height}x"
                 f"{self.width}; give a side from 1 to {min(self.height, self.width)} px."
+            )
+        hidden = self.patch_size**2 / (self.height * self.width)
+        if self.patches and (1 - hidden) ** self.patches < LEAST_VISIBLE:
+            raise UserError(
+                f"patches of {self.patch_size} px, {self.patches} an image, hide a canvas of "
+                f"{self.height}x{self.width} all or nearly all, so nothing is left to learn from; "
+                "take fewer or smaller patches."
+            )
+        if not 0 <= self.noise <= 255 * LOUDEST:
+            raise UserError(
+                f"a noise of {self.noise} grey levels leaves nothing to learn from; give a "
+                f"standard deviation from 0 to {255 * LOUDEST:.0f}, where ink has 255."
             )
 
 

@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
+# Of the range of ink. At a standard deviation of ten times it a clipped pixel tells ink from paper
+# in 52 of 100 cases, so that the hundred inked pixels of a digit together say hardly anything.
+LOUDEST = 10.0
 _BYTES = 4
 _STANDARD_DEVIATION = (_BYTES * (256**2 - 1) / 12) ** 0.5
 

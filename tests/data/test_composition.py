@@ -251,3 +251,17 @@ def test_a_pool_needs_every_digit():
     kept = ~np.isin(LABELS, [2, 9])
     with pytest.raises(UserError, match="no digit image of 2, 9 among the 24"):
         make_pool(IMAGES[kept], LABELS[kept], DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"width": 28, "digits": 1, "patches": 1, "patch_size": 28}, "hide a canvas of 28x28"),
+        ({"patches": 200, "patch_size": 10}, "200 an image"),
+        ({"noise": 2600.0}, "noise of 2600.0"),
+        ({"noise": float("nan")}, "noise of nan"),
+    ],
+)
+def test_what_leaves_nothing_to_learn_from_is_refused(changes, complaint):
+    with pytest.raises(UserError, match=complaint):
+        dataclasses.replace(ONE_ROW, **changes)
