@@ -28,10 +28,12 @@ def cut_digits(
     band = -(-width // digits)
     padded = jnp.pad(images, ((0, 0), (height, height), (0, band * digits - width)))
     bands = padded.reshape(-1, rows + 2 * height, digits, band).transpose(0, 2, 1, 3)
-    mass = bands.sum(axis=-1)
+    mass = bands.sum(axis=-1, dtype=jnp.float32)
     total = mass.sum(axis=-1)
-    middles = jnp.arange(rows + 2 * height, dtype=images.dtype) + 0.5
-    centre = jnp.where(total > 0, mass @ middles / jnp.maximum(total, 1e-6), rows / 2 + height)
+    middles = jnp.arange(rows + 2 * height, dtype=jnp.float32) + 0.5
+    # Which rows are cut is decided here: an accelerator's default precision would move windows.
+    moment = jnp.matmul(mass, middles, precision="highest")
+    centre = jnp.where(total > 0, moment / jnp.maximum(total, 1e-6), rows / 2 + height)
     top = jnp.round(centre - height / 2).astype(jnp.int32)
     cut = jax.vmap(lambda band, top: jax.lax.dynamic_slice_in_dim(band, top, height))
     return jax.vmap(cut)(bands, top)
