@@ -15,8 +15,7 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mnist3 import runtime
-from mnist3.data.dataset import Dataset
-from mnist3.data.splits import HELD_OUT
+from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.files import replacing
 from mnist3.learners import Learned
 from mnist3.tasks import Examples, Predictions, Task

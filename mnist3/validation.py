@@ -131,10 +131,12 @@ def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
                 f"config.{name} is missing, which a run of kind {config.kind} reads; begin with "
                 f"mnist3.config.{config.kind}()."
             )
-        _require_type(name, values[name], default)
+        if not name.startswith("model."):
+            _require_type(name, values[name], default)
     require_choices(config)
     for name, value in values.items():
-        _require_range(name, value)
+        if not name.startswith("model."):
+            _require_range(name, value)
     for section, check in _CHECKS.items():
         if section in config:
             check(config)
@@ -193,7 +195,8 @@ def _require_model(config: ConfigDict) -> None:
         return
     task = tasks.REGISTRY[config.task.name]
     data = config.data
-    models.check(config.model, data.height, data.width, data.digits, len(tasks.DIGITS))
+    classes = len(sources.REGISTRY[data.source].classes)
+    models.check(config.model, data.height, data.width, data.digits, classes)
     if models.output(config.model.name) != task.model_output:
         raise UserError(
             f"config.model.name={config.model.name} does not fit the task {config.task.name}, "

@@ -1,7 +1,9 @@
 """What every test has: checked shapes, reproducible examples, and the real data if given."""
 
+import gzip
 import os
 import pathlib
+import struct
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,6 +12,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 import hypothesis
 import jaxtyping
+import numpy as np
 import pytest
 
 jaxtyping.install_import_hook("mnist3", "beartype.beartype")
@@ -57,6 +60,34 @@ def triple_mnist_dir(data_dir) -> str:
     if not has_triple_mnist(data_dir):
         pytest.skip(f"MNIST3_DATA_DIR={data_dir} lacks triple_mnist.zip")
     return data_dir
+
+
+def encode_idx(array: np.ndarray) -> bytes:
+    """Returns an array of bytes as a gzipped IDX file."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
+    return gzip.compress(header + array.tobytes())
+
+
+@pytest.fixture
+def letters_dir(tmp_path) -> str:
+    """A data folder with a tiny EMNIST of letters: of each 10 training and 4 test images, 12x12.
+
+    On an image of the letter at place n the first n + 1 pixels are inked, read down the columns:
+    EMNIST exchanges rows and columns. The last pixel tells most images apart.
+    """
+    folder = tmp_path / "data" / "emnist_letters"
+    folder.mkdir(parents=True)
+    for part, each in (("train", 10), ("test", 4)):
+        labels = np.random.default_rng(each).permutation(np.repeat(np.arange(26), each))
+        images = ((np.arange(144) <= labels[:, None]) * 200).astype(np.uint8)
+        images[:, -1] = np.arange(len(labels)) % 256
+        for name, array in (
+            ("images-idx3", images.reshape(-1, 12, 12)),
+            ("labels-idx1", (labels + 1).astype(np.uint8)),
+        ):
+            file = folder / f"emnist-letters-{part}-{name}-ubyte.gz"
+            file.write_bytes(encode_idx(array))
+    return str(folder.parent)
 
 
 def pytest_collection_modifyitems(items):

@@ -7,23 +7,9 @@ from hypothesis import strategies as st
 
 from mnist3 import tasks
 from mnist3.config import digits as digits_config
-from mnist3.data.numbers import digits_of, number_of, number_text
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.tasks.numbers import Number
-
-
-@given(st.integers(1, 4), st.data())
-def test_digits_and_numbers_are_inverse(digits, data):
-    number = data.draw(st.integers(0, 10**digits - 1))
-    read = digits_of(jnp.asarray([number], jnp.int32), digits)
-    assert "".join(map(str, read[0].tolist())) == f"{number:0{digits}d}"
-    assert int(number_of(read)[0]) == number
-
-
-def test_text_of_a_number_keeps_leading_zeros():
-    assert number_text(np.array([0, 0, 7], np.int32)) == "007"
-    assert number_text(jnp.array([0, 4], jnp.int32)) == "04"
 
 
 def joint_logits(logits):

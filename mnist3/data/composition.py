@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,21 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32, Key, UInt8
 
-from mnist3.data.noise import pixel_noise
+from mnist3.data import numbers
+from mnist3.data.noise import LOUDEST, pixel_noise
 from mnist3.errors import UserError
 
-BOX = 28  # px, side of a digit image
 INKS = ("max", "sum", "over")
+LEAST_VISIBLE = 0.05  # share of an image that what hides it has to leave, on average
 
 
 @dataclasses.dataclass(frozen=True)
 class Composition:
     """How digit images are laid out in a number image.
 
-    The row of boxes is centred: with the left margin `(width - 28 - (digits - 1) * spacing) // 2`,
-    box k starts at column `margin + k * spacing` and row `(height - 28) // 2`, each plus a whole
-    number of pixels drawn uniformly from `-jitter..jitter`, of which those that would push the box
-    off the canvas are left out.
+    The row of boxes is centred: with the left margin `(width - side - (digits - 1) * spacing) //
+    2`, box k starts at column `margin + k * spacing` and row `(height - side) // 2`, each plus a
+    whole number of pixels drawn uniformly from `-jitter..jitter`, of which those that would push
+    the box off the canvas are left out.
 
     The defaults are the layout of MultiDigitMNIST's triple MNIST: three 28-pixel columns, and any
     vertical place on the canvas (0 to 56; the published images have 0 to 55).
@@ -32,7 +34,7 @@ class Composition:
         digits: K, digits a number image.
         height: of the canvas, px.
         width: of the canvas, px.
-        spacing: from one digit's box to the next, px; below 28 neighbours overlap.
+        spacing: from one digit's box to the next, px; below `side` neighbours overlap.
         vertical_jitter: largest distance from the middle, px.
         horizontal_jitter: largest distance from the box's place in the row, px.
         ink: how ink combines where boxes overlap. `max`: the brighter. `sum`: both, up to 255.
@@ -41,9 +43,11 @@ class Composition:
         patches: occluding squares an image, anywhere on the canvas, of background (0).
         patch_size: side of an occluding square, px.
         noise: standard deviation of the noise on every pixel, grey levels of 0-255.
+        side: of a digit image and its box, px; it comes from the source.
 
     Raises:
-        UserError: if the digits or patches do not fit, or neighbours could change places.
+        UserError: if the digits or patches do not fit, neighbours could change places, or nothing
+            would be left to learn from.
     """
 
     digits: int = 3
@@ -56,14 +60,15 @@ class Composition:
     patches: int = 0
     patch_size: int = 10
     noise: float = 0.0
+    side: int = 28
 
     def __post_init__(self):
-        row = BOX + (self.digits - 1) * self.spacing
-        if self.width < row or self.height < BOX:
+        row = self.side + (self.digits - 1) * self.spacing
+        if self.width < row or self.height < self.side:
             raise UserError(
                 f"{self.digits} digits at a spacing of {self.spacing} px need a canvas of "
-                f"{BOX}x{row} but it is {self.height}x{self.width} (height x width); enlarge it, "
-                "or lower the spacing or the number of digits."
+                f"{self.side}x{row} but it is {self.height}x{self.width} (height x width); enlarge "
+                "it, or lower the spacing or the number of digits."
             )
         if self.digits > 1 and self.spacing <= 2 * self.horizontal_jitter:
             raise UserError(
@@ -78,49 +83,64 @@ class Composition:
                 f"patches of {self.patch_size} px do not fit a canvas of {self.height}x"
                 f"{self.width}; give a side from 1 to {min(self.height, self.width)} px."
             )
+        hidden = self.patch_size**2 / (self.height * self.width)
+        if self.patches and (1 - hidden) ** self.patches < LEAST_VISIBLE:
+            raise UserError(
+                f"patches of {self.patch_size} px, {self.patches} an image, hide a canvas of "
+                f"{self.height}x{self.width} all or nearly all, so nothing is left to learn from; "
+                "take fewer or smaller patches."
+            )
+        if not 0 <= self.noise <= 255 * LOUDEST:
+            raise UserError(
+                f"a noise of {self.noise} grey levels leaves nothing to learn from; give a "
+                f"standard deviation from 0 to {255 * LOUDEST:.0f}, where ink has 255."
+            )
 
 
 def overlap(composition: Composition) -> float:
     """Returns the share of a digit's box that its right neighbour's covers, without jitter."""
-    return max(0, BOX - composition.spacing) / BOX if composition.digits > 1 else 0.0
+    side = composition.side
+    return max(0, side - composition.spacing) / side if composition.digits > 1 else 0.0
 
 
 class DigitPool(NamedTuple):
-    """Digit images that may be drawn, sorted by digit.
+    """Digit images that may be drawn, sorted by class.
 
     Attributes:
-        images: uint8 [n, 28, 28].
-        start: int32 [10], row of the first image of each digit.
-        count: int32 [10], how many there are of each.
+        images: uint8 [n, side, side].
+        start: int32 [classes], row of the first image of each class.
+        count: int32 [classes], how many there are of each.
         index: int32 [n], where each image stands in its source.
     """
 
-    images: UInt8[Array | np.ndarray, "n 28 28"]
-    start: Int32[Array | np.ndarray, "10"]
-    count: Int32[Array | np.ndarray, "10"]
+    images: UInt8[Array | np.ndarray, "n side side"]
+    start: Int32[Array | np.ndarray, "classes"]
+    count: Int32[Array | np.ndarray, "classes"]
     index: Int32[Array | np.ndarray, "n"]
 
 
 def make_pool(
-    images: UInt8[np.ndarray, "n 28 28"],
+    images: UInt8[np.ndarray, "n side side"],
     labels: Int[np.ndarray, "n"],
+    classes: Sequence[str],
     index: Int[np.ndarray, "n"] | None = None,
 ) -> DigitPool:
-    """Sorts digit images by digit.
+    """Sorts digit images by class.
 
     Args:
         images: digit images.
-        labels: the digit on each.
+        labels: the class on each.
+        classes: what the classes are called.
         index: where each stands in its source; without it, its row here.
 
     Returns:
         The pool, its arrays on the host.
 
     Raises:
-        UserError: if one of the ten digits has no image.
+        UserError: if one of the classes has no image.
     """
-    count = np.bincount(labels, minlength=10).astype(np.int32)
-    if missing := [str(digit) for digit in np.flatnonzero(count == 0)]:
+    count = np.bincount(labels, minlength=len(classes)).astype(np.int32)
+    if missing := [classes[absent] for absent in np.flatnonzero(count == 0)]:
         raise UserError(
             f"there is no digit image of {', '.join(missing)} among the {len(images)} to compose "
             "from; take more digit images for this split."
@@ -133,7 +153,7 @@ def make_pool(
 def compose(
     key: Key[Array, ""],
     pool: DigitPool,
-    numbers: Int32[Array | np.ndarray, "batch K"],
+    labels: Int32[Array | np.ndarray, "batch K"],
     composition: Composition,
 ) -> UInt8[Array, "batch height width"]:
     """Composes one image of each number from digit images drawn uniformly from the pool.
@@ -141,10 +161,10 @@ def compose(
     Args:
         key: of all that is random.
         pool: of digit images.
-        numbers: their digits, from left to right.
+        labels: their digits, from left to right.
         composition: the layout.
     """
-    return _compose(key, pool, jnp.asarray(numbers), composition)[0]
+    return _compose(key, pool, jnp.asarray(labels), composition)[0]
 
 
 def sample(
@@ -159,7 +179,7 @@ def sample(
     Args:
         key: of all that is random.
         pool: of digit images.
-        allowed: numbers that may be drawn, or None for every number of K digits.
+        allowed: indices of numbers that may be drawn, or None for every number of K digits.
         composition: the layout.
         batch_size: how many.
 
@@ -184,7 +204,7 @@ def compose_split(
     Args:
         key: of all that is random.
         pool: of digit images.
-        allowed: numbers that may be drawn, or None for every number of K digits.
+        allowed: indices of numbers that may be drawn, or None for every number of K digits.
         composition: the layout.
         n: how many images.
         batch: how many of them are composed at a time.
@@ -207,12 +227,12 @@ def _sample(
 ) -> tuple[Array, Array, Array]:
     """Returns images, labels, and the rows of the pool they are made from."""
     number_key, image_key = jax.random.split(key)
+    classes = pool.count.shape[0]
     if allowed is None:
-        labels = jax.random.randint(number_key, (batch_size, composition.digits), 0, 10)
+        labels = jax.random.randint(number_key, (batch_size, composition.digits), 0, classes)
     else:
         drawn = jax.random.randint(number_key, (batch_size, 1), 0, allowed.shape[0])
-        powers = 10 ** np.arange(composition.digits - 1, -1, -1, dtype=np.int32)
-        labels = jnp.asarray(allowed)[drawn] // powers % 10
+        labels = numbers.labels(jnp.asarray(allowed)[drawn[:, 0]], classes, composition.digits)
     images, rows = _compose(image_key, pool, labels, composition)
     return images, labels, rows
 
@@ -224,21 +244,20 @@ def _compose(
     composition: Composition,
 ) -> tuple[UInt8[Array, "batch height width"], Int32[Array, "batch K"]]:
     batch, digits = labels.shape
+    side = composition.side
+    if pool.images.shape[1] != side:
+        raise ValueError(
+            f"the digit images are {pool.images.shape[1]} px wide, not {side} as the layout says"
+        )
     digit_key, row_key, column_key, patch_key, noise_key = jax.random.split(key, 5)
     count, start = jnp.asarray(pool.count), jnp.asarray(pool.start)
     rows = start[labels] + jax.random.randint(digit_key, labels.shape, 0, count[labels])
     height, width = composition.height, composition.width
-    margin = (width - BOX - (digits - 1) * composition.spacing) // 2
-    top = _jittered(
-        row_key, batch, np.full(digits, height - BOX) // 2, composition.vertical_jitter, height
-    )
-    left = _jittered(
-        column_key,
-        batch,
-        margin + np.arange(digits) * composition.spacing,
-        composition.horizontal_jitter,
-        width,
-    )
+    margin = (width - side - (digits - 1) * composition.spacing) // 2
+    middle = np.full(digits, height - side) // 2
+    top = _jittered(row_key, batch, middle, composition.vertical_jitter, height - side)
+    row = margin + np.arange(digits) * composition.spacing
+    left = _jittered(column_key, batch, row, composition.horizontal_jitter, width - side)
     images = jnp.zeros((batch, height, width), jnp.uint8)
     for position in range(digits):
         drawn = jnp.asarray(pool.images)[rows[:, position]]
@@ -252,24 +271,24 @@ def _compose(
 
 
 def _jittered(
-    key: Key[Array, ""], batch: int, place: Int[np.ndarray, "K"], jitter: int, size: int
+    key: Key[Array, ""], batch: int, place: Int[np.ndarray, "K"], jitter: int, last: int
 ) -> Int32[Array, "batch K"]:
-    """Draws where boxes start along an axis of the canvas, each box inside it."""
+    """Draws where boxes start along an axis of the canvas, none behind the last place."""
     low = np.maximum(place - jitter, 0)
-    high = np.minimum(place + jitter, size - BOX)
+    high = np.minimum(place + jitter, last)
     return jax.random.randint(key, (batch, len(place)), low, high + 1)
 
 
 @functools.partial(jax.vmap, in_axes=(0, 0, 0, 0, None))
 def _paint(
     canvas: UInt8[Array, "height width"],
-    digit: UInt8[Array, "28 28"],
+    digit: UInt8[Array, "side side"],
     top: Int32[Array, ""],
     left: Int32[Array, ""],
     ink: str,
 ) -> UInt8[Array, "height width"]:
     """Combines a digit's ink with what is in its box; measured to be the fastest form on a CPU."""
-    below = jax.lax.dynamic_slice(canvas, (top, left), (BOX, BOX))
+    below = jax.lax.dynamic_slice(canvas, (top, left), digit.shape)
     if ink == "sum":
         digit = below + jnp.minimum(digit, 255 - below)
     else:

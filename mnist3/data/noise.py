@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
+# Of the range of ink. At a standard deviation of ten times it a clipped pixel tells ink from paper
+# in 52 of 100 cases, so that the hundred inked pixels of a digit together say hardly anything.
+LOUDEST = 10.0
 _BYTES = 4
 _STANDARD_DEVIATION = (_BYTES * (256**2 - 1) / 12) ** 0.5
 
@@ -12,8 +15,9 @@ def pixel_noise(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..
     """Draws Gaussian noise of mean 0 and standard deviation 1, up to 3.45 to either side.
 
     Each value is the sum of the four bytes of one random word, which by the central limit theorem
-    is close to normal (its distribution function is off by 0.01 at most). On a CPU this takes a
-    third of the time of `jax.random.normal`, whose inverse error function costs more than the bits.
+    is close to normal (its distribution function is off by 0.01 at most). With `jax.random.normal`
+    an epoch of number images that are composed with noise takes 8 % more of a CPU's time (median of
+    8 epochs of 5,000 images of 84x84 and the network of `quickstart`).
 
     Returns:
         float32 of the given shape.

@@ -1,40 +1,42 @@
-"""Numbers and their digits: labels are digits, never integers that could overflow or lose a zero.
+"""Numbers over any classes: K digits read left to right, or one index in the base of the classes.
 
-A number of K positions over C classes also has an index, which orders all C^K of them.
+Of ten digits the index is the number itself: 042 is 42. Of C classes it is the number's place
+among all C^K in their order.
 """
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int32
+from jaxtyping import Array, Int, Int32
+
+DIGITS = tuple("0123456789")  # the classes of the sources of digits
 
 
-def number_of(digits: Int32[Array, "*batch K"], base: int = 10) -> Int32[Array, "*batch"]:
-    """Returns the index of the number that digits read left to right make."""
-    powers = base ** jnp.arange(digits.shape[-1] - 1, -1, -1, dtype=jnp.int32)
-    return jnp.sum(digits * powers, axis=-1, dtype=jnp.int32)
-
-
-def digits_of(
-    numbers: Int32[Array, "*batch"], digits: int, base: int = 10
-) -> Int32[Array, "*batch K"]:
-    """Returns the K digits of each number's index, leading zeros included."""
-    powers = base ** jnp.arange(digits - 1, -1, -1, dtype=jnp.int32)
-    return (numbers[..., None] // powers % base).astype(jnp.int32)
-
-
-def number_text(
-    digits: Int32[Array | np.ndarray, "K"], classes: Sequence[str] | None = None
-) -> str:
-    """Returns the number that digits read left to right make as text, leading zeros kept.
+def indices(
+    labels: Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"], classes: int
+) -> Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"]:
+    """Returns the index of each number, which has to fit an int32.
 
     Args:
-        digits: class of each position.
-        classes: their names; None for the digits themselves. Names of several letters are set
-            apart by spaces.
+        labels: the digits of each number, from left to right.
+        classes: how many values a digit has.
     """
-    digits = np.asarray(jax.device_get(digits)).tolist()
-    names = [str(digit) if classes is None else classes[digit] for digit in digits]
-    return ("" if all(len(name) == 1 for name in names) else " ").join(names)
+    return (labels * _powers(classes, labels.shape[-1])).sum(axis=-1, dtype=np.int32)
+
+
+def labels(
+    indices: Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"], classes: int, digits: int
+) -> Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"]:
+    """Returns the K digits of each number, leading zeros included; the inverse of `indices`."""
+    return indices[..., None] // _powers(classes, digits) % classes
+
+
+def text(label: Sequence[SupportsIndex] | Int[np.ndarray, "K"], classes: Sequence[str]) -> str:
+    """Returns a number as text: names of one letter side by side, longer ones with spaces."""
+    separator = "" if all(len(name) == 1 for name in classes) else " "
+    return separator.join(classes[digit] for digit in label)
+
+
+def _powers(classes: int, digits: int) -> Int32[np.ndarray, "K"]:
+    return classes ** np.arange(digits - 1, -1, -1, dtype=np.int32)

@@ -2,51 +2,68 @@
 
 import numpy as np
 from jaxtyping import Int, Int32
+from ml_collections import ConfigDict
 
+from mnist3.data import draws, numbers
 from mnist3.data.sources import DigitSource
 from mnist3.errors import UserError
 
 SPLITS = ("train", "val", "test")
-MAXIMAL_LISTED_DIGITS = 6  # a million numbers
+MAXIMAL_LISTED = 1_000_000  # numbers: of ten classes those of six digits
 _VAL_NUMBERS, _TEST_NUMBERS = 16, 20  # per cent
 
 
-def split_numbers(digits: int, shared: bool, seed: int) -> dict[str, Int32[np.ndarray, "m"] | None]:
-    """Returns the numbers that each split may hold, in rising order.
+def as_text(config: ConfigDict) -> dict[str, str]:
+    """Returns the protocol of a config's section `data`, as metrics.json has it."""
+    return {"numbers": config.numbers, "digit_images": config.digit_images}
+
+
+def split_numbers(
+    digits: int, classes: int, shared: bool, seed: int
+) -> dict[str, Int32[np.ndarray, "m"] | None]:
+    """Returns the indices of the numbers that each split may hold, in rising order.
 
     Args:
         digits: K, digits a number.
+        classes: how many values a digit has.
         shared: every split may hold every number; else 64 % of the numbers go to train, 16 % to
             val and 20 % to test (640, 160 and 200 for K = 3), and each digit occurs at each
             position of train's.
         seed: of the division.
 
     Returns:
-        Numbers by split. For shared numbers of more than six digits None: every number, too many
-        to list.
+        Indices of numbers by split. For shared numbers, where they are more than
+        `MAXIMAL_LISTED`, None: every number, too many to list.
 
     Raises:
         UserError: if numbers of so many digits cannot be disjoint.
     """
+    total = classes**digits
     if shared:
-        listed = digits <= MAXIMAL_LISTED_DIGITS
-        return {name: np.arange(10**digits, dtype=np.int32) if listed else None for name in SPLITS}
+        every = np.arange(total, dtype=np.int32) if total <= MAXIMAL_LISTED else None
+        return dict.fromkeys(SPLITS, every)
     if digits == 1:
         raise UserError(
             "numbers of one digit cannot be disjoint between the splits, as a digit that is not in "
             "train cannot be learnt; set config.data.numbers=shared."
         )
-    if digits > MAXIMAL_LISTED_DIGITS:
+    if total > MAXIMAL_LISTED:
         raise UserError(
-            f"numbers of {digits} digits hardly ever repeat between the splits, so those of up to "
-            f"{MAXIMAL_LISTED_DIGITS} digits alone are divided; set config.data.numbers=shared."
+            f"numbers of {digits} digits hardly ever repeat between the splits, so up to "
+            f"{MAXIMAL_LISTED:,} numbers alone are divided, not {total:,}; set "
+            "config.data.numbers=shared."
         )
-    generator = np.random.default_rng(seed)
-    ends = np.cumsum([10**digits * share // 100 for share in (_TEST_NUMBERS, _VAL_NUMBERS)])
+    if total * _VAL_NUMBERS < 100:
+        raise UserError(
+            f"{total} numbers of {digits} digits are too few to be divided between the splits; set "
+            "config.data.numbers=shared."
+        )
+    generator = draws.generator(seed, "numbers of the splits")
+    ends = np.cumsum([total * share // 100 for share in (_TEST_NUMBERS, _VAL_NUMBERS)])
     while True:
-        test, val, train = np.split(generator.permutation(10**digits).astype(np.int32), ends)
-        positions = train[:, None] // 10 ** np.arange(digits) % 10
-        if all(len(np.unique(position)) == 10 for position in positions.T):
+        test, val, train = np.split(generator.permutation(total).astype(np.int32), ends)
+        positions = numbers.labels(train, classes, digits).T
+        if all(len(np.unique(position)) == classes for position in positions):
             return {
                 name: np.sort(part) for name, part in zip(SPLITS, (train, val, test), strict=True)
             }
@@ -61,26 +78,29 @@ def split_digit_images(
         source: of the digit images.
         shared: every split may hold every digit image; else test holds the source's official test
             part or, without one, a fifth of the images, and val a share of the others.
-        seed: of the division, which keeps the shares of the ten digits.
+        seed: of the division, which keeps the shares of the classes.
         val_fraction: val's share of the images that are not in test.
 
     Raises:
-        UserError: if a split would have no image of a digit.
+        UserError: if a split would have no image of a class.
     """
     rows = np.arange(len(source.labels), dtype=np.int32)
     if shared:
         return dict.fromkeys(SPLITS, rows)
-    generator = np.random.default_rng(seed)
     if source.official_test:
         rest, test = np.split(rows, [len(rows) - source.official_test])
     else:
+        generator = draws.generator(seed, "digit images of test")
         rest, test = _divide(generator, rows, source.labels, 0.2)
+    generator = draws.generator(seed, "digit images of val")
     train, val = _divide(generator, rest, source.labels[rest], val_fraction)
     splits = {"train": train, "val": val, "test": test}
     for name, part in splits.items():
-        if missing := sorted(set(range(10)) - set(source.labels[part].tolist())):
+        present = np.bincount(source.labels[part], minlength=len(source.classes)) > 0
+        if not present.all():
             raise UserError(
-                f"{name} would hold {len(part)} digit images, none of them a {missing[0]}; change "
+                f"{name} would hold {len(part)} digit images, none of them of the class "
+                f"{source.classes[present.argmin()]}; change "
                 f"config.data.val_fraction, which is {val_fraction}."
             )
     return splits

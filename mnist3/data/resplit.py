@@ -18,12 +18,15 @@ of val, where no choice could keep more than 55 % of both (by the minimum cut, s
 make it an independent set of a bipartite graph); with numbers shared it keeps 61 % of all images.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 from tqdm import tqdm
 
+from mnist3.data import draws
+from mnist3.data import numbers as numbers_of
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 
@@ -32,16 +35,17 @@ _STEPS = 400  # in which the greedy choice is made; more keep hardly more
 _UNCLAIMED = 0  # as a digit image's owner: it is train's
 
 
-def resplit(
+def choose_rows(
     splits: dict[str, Split],
     numbers: Literal["shared", "disjoint"],
     digit_images: Literal["shared", "disjoint"],
     indices: dict[str, Int32[np.ndarray, "_ _"]],
     seed: int,
-) -> dict[str, Split]:
-    """Returns the splits of another protocol, made from images whose numbers are disjoint.
+    classes: Sequence[str],
+) -> dict[str, Int64[np.ndarray, "_"]]:
+    """Returns which images each split of another protocol has, in rising order.
 
-    Images stay in their order within a split.
+    Images are counted through all given splits, whose numbers are disjoint.
 
     Args:
         splits: the images as published.
@@ -49,18 +53,20 @@ def resplit(
         digit_images: what the new splits share.
         indices: by split, which digit images of the source each image holds.
         seed: draws the new splits, and between choices that cost the same.
+        classes: what the values of a digit are called.
 
     Raises:
         UserError: numbers should be disjoint but are not in `splits`; digit images should be and
             some are unknown (-1), or a split would have no image left.
     """
-    if numbers == "disjoint":
-        _check_disjoint(splits)
-        if digit_images == "shared":
-            return splits
     sizes = {name: len(split) for name, split in splits.items()}
     total = sum(sizes.values())
-    order = np.random.default_rng(seed).permutation(total)
+    if numbers == "disjoint":
+        _check_disjoint(splits, classes)
+        if digit_images == "shared":
+            ends = np.cumsum(list(sizes.values()))
+            return dict(zip(splits, np.split(np.arange(total), ends[:-1]), strict=True))
+    order = draws.generator(seed, "images of the protocol").permutation(total)
     names = list(RATIO) if numbers == "shared" else [name for name in RATIO if name in splits]
     if digit_images == "shared":
         bounds = np.cumsum([RATIO[name] for name in names]) * total // sum(RATIO.values())
@@ -82,22 +88,49 @@ def resplit(
             allowed = home[:, None] == np.arange(len(names))
             weights = np.array([sizes[name] for name in names])
         chosen = _claim(held, allowed, weights, order)
-    parts = np.split(chosen, np.cumsum(list(sizes.values()))[:-1])
-    return {
-        name: _gather(name, splits, [part == position for part in parts])
-        for position, name in enumerate(names)
-    }
+    rows = {name: np.flatnonzero(chosen == position) for position, name in enumerate(names)}
+    for name, part in rows.items():
+        if not len(part):
+            raise UserError(
+                f"the protocol leaves no number image for {name}: choose another one with "
+                "config.data.numbers and config.data.digit_images, or a larger dataset."
+            )
+    return rows
 
 
-def _check_disjoint(splits: dict[str, Split]) -> None:
+def take(splits: dict[str, Split], rows: Int64[np.ndarray, "n"]) -> Split:
+    """Returns some of the images of all splits, counted through all of them.
+
+    Exactly those of one split are that split itself; else they are copied, without a copy of the
+    others.
+
+    Args:
+        splits: that hold the images.
+        rows: which images, in rising order.
+    """
+    first = next(iter(splits.values()))
+    images = np.empty((len(rows), *first.images.shape[1:]), np.uint8)
+    labels = np.empty((len(rows), *first.labels.shape[1:]), np.int32)
+    start = 0
+    for split in splits.values():
+        low, high = np.searchsorted(rows, (start, start + len(split)))
+        if high - low == len(split) == len(rows):
+            return split
+        images[low:high] = split.images[rows[low:high] - start]
+        labels[low:high] = split.labels[rows[low:high] - start]
+        start += len(split)
+    return Split(images, labels)
+
+
+def _check_disjoint(splits: dict[str, Split], classes: Sequence[str]) -> None:
     seen = {}
     for name, split in splits.items():
         for number in map(tuple, np.unique(split.labels, axis=0)):
             if number in seen:
                 raise UserError(
                     f"{seen[number]} and {name} both hold images of the number "
-                    f"{''.join(map(str, number))}; set config.data.numbers=shared or choose a "
-                    "dataset whose numbers are disjoint."
+                    f"{numbers_of.text(number, classes)}; set config.data.numbers=shared or choose "
+                    "a dataset whose numbers are disjoint."
                 )
             seen[number] = name
 
@@ -136,22 +169,3 @@ def _claim(
             cheapest = uses[held[candidates]].sum(axis=1).argsort(kind="stable")[:step]
             owner[held[candidates[cheapest]]] = behind
             progress.update()
-
-
-def _gather(name: str, splits: dict[str, Split], rows: list[Bool[np.ndarray, "_"]]) -> Split:
-    """Returns the chosen rows of all splits as one, without a copy of the others."""
-    count = sum(int(part.sum()) for part in rows)
-    if count == 0:
-        raise UserError(
-            f"the protocol leaves no number image for {name}: choose another one with "
-            "config.data.numbers and config.data.digit_images, or a larger dataset."
-        )
-    first = next(iter(splits.values()))
-    images = np.empty((count, *first.images.shape[1:]), np.uint8)
-    start = 0
-    for split, part in zip(splits.values(), rows, strict=True):
-        stop = start + int(part.sum())
-        images[start:stop] = split.images[part]
-        start = stop
-    labels = [split.labels[part] for split, part in zip(splits.values(), rows, strict=True)]
-    return Split(images, np.concatenate(labels))

@@ -1,23 +1,17 @@
-"""Images and labels of one split of a dataset."""
+"""A dataset: images and labels of its splits, fixed or composed, and what they share."""
 
 import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jaxtyping import Array, Int32, Key, UInt8
+from jaxtyping import Array, Int32, UInt8
+
+from mnist3.data import numbers
+from mnist3.data.composition import Composition, DigitPool, overlap
 
 HELD_OUT = ("val", "test")  # the splits that nothing is trained on
-_DATA = 0x64617461  # training splits the key of its seed into a few; this one is not among them
-
-
-def data_key(seed: int, split: int) -> Key[Array, ""]:
-    """Returns the key of what is drawn once for a split, which training with the seed never uses.
-
-    Args:
-        seed: of the data.
-        split: its number.
-    """
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _DATA), split)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,3 +28,101 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+class Stream(NamedTuple):
+    """Training images composed on the device as they are needed.
+
+    Attributes:
+        pool: of the digit images.
+        numbers: indices of those that may be drawn; None for every number.
+    """
+
+    pool: DigitPool
+    numbers: Int32[Array | np.ndarray, "m"] | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels of the splits.
+
+    Attributes:
+        name: of the dataset in `dataset.REGISTRY`.
+        source: where the digit images come from, by its name in `sources.REGISTRY`.
+        classes: what is on a digit image is called, in the order of the labels.
+        fingerprint: sha256 over the rows of every split and all that they are made from.
+        protocol: what the splits share: {"numbers": ..., "digit_images": ...}.
+        splits: the fixed splits that exist, of train, val and test.
+        stream: what training images are composed from, where train is not fixed.
+        composition: how a composed image is laid out, for composed datasets.
+        digit_indices: by split, the source's digit images of every number image, int32 [n, K];
+            for composed datasets. Train holds those that may be drawn, int32 [m, 1].
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    protocol: dict[str, str]
+    splits: dict[str, Split]
+    stream: Stream | None = None
+    composition: Composition | None = None
+    digit_indices: dict[str, np.ndarray] | None = None
+
+    example_word = "images"
+    columns = ()
+
+    def index(self, split: str) -> None:
+        """Returns nothing: images of a split are counted from 0."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its images, px."""
+        return next(iter(self.splits.values())).images.shape[1:]
+
+    @property
+    def augmented_size(self) -> tuple[int, int]:
+        """Height and width of what augmentation distorts, px: images, or the digits on them."""
+        return self.size if self.stream is None else self.stream.pool.images.shape[1:]
+
+    @property
+    def numbers(self) -> dict[str, np.ndarray]:
+        """By split, the numbers that its images show or, where composed, may show: int32 [m, K]."""
+        found = {}
+        if self.stream is not None and self.stream.numbers is not None:
+            allowed = np.asarray(self.stream.numbers)
+            found["train"] = numbers.labels(allowed, len(self.classes), self.composition.digits)
+        return found | {name: split.labels for name, split in self.splits.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the entry `dataset` of metrics.json.
+
+        For composed images it says too which share of a digit's box its neighbour covers.
+        """
+        described = {
+            "name": self.name,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "protocol": self.protocol,
+        }
+        if self.composition is not None:
+            described["overlap"] = overlap(self.composition)
+        return described
+
+
+def fingerprint(origin: str, rows: Mapping[str, np.ndarray | None], *others: Any) -> str:
+    """Returns the sha256 over what the splits of a dataset are made of, in hex.
+
+    Datasets that differ in a row of any split differ in it. It is the same on every machine, unlike
+    a hash over composed images, which may differ in a grey level where there is noise on them.
+
+    Args:
+        origin: fingerprint of what the rows are taken from.
+        rows: integers in order, by split or by what else is taken there; None for all there are.
+        others: what else decides, each with a text that says all of it.
+    """
+    digest = hashlib.sha256(repr((origin, *others)).encode())
+    for name, part in rows.items():
+        digest.update(f"{name!r}: {None if part is None else part.shape}".encode())
+        digest.update(b"" if part is None else part.astype("<i8").tobytes())
+    return digest.hexdigest()

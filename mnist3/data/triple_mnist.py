@@ -13,6 +13,7 @@ complete or not at all.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import pathlib
@@ -27,18 +28,24 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 from jaxtyping import Int32, UInt8
+from ml_collections import ConfigDict
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from mnist3.data.splits import Split
+from mnist3.data import protocols
+from mnist3.data.audit import match_columns
+from mnist3.data.numbers import DIGITS
+from mnist3.data.resplit import choose_rows, take
+from mnist3.data.sources import load_source
+from mnist3.data.splits import Dataset, Split, fingerprint
 from mnist3.errors import UserError
 
-SPLITS = ("train", "val", "test")
 _LAYOUT = re.compile(
-    rf"(?P<top>([^/]+/)?)(?P<split>{'|'.join(SPLITS)})/(?P<number>[0-9]+)/"
+    rf"(?P<top>([^/]+/)?)(?P<split>{'|'.join(protocols.SPLITS)})/(?P<number>[0-9]+)/"
     r"(?P<index>[0-9]+)_(?P=number)\.png"
 )
 _LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # besides hidden files
+_NATIVE = (84, 84)  # px, height and width of the published images
 _CACHE_FORMAT = 1  # to be raised when decoding or the kept files change
 _BROKEN_IMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError),
@@ -61,6 +68,35 @@ class NumberImages(NamedTuple):
 
     splits: dict[str, Split]
     fingerprint: str
+
+
+def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
+    """Loads the published images and divides them anew if need be; see `dataset.load`."""
+    if data_dir is None:
+        raise UserError(
+            "config.data.name=triple_mnist needs its images; put triple_mnist.zip into a folder "
+            "and give it with --data_dir or MNIST3_DATA_DIR."
+        )
+    files = functools.partial(load_triple_mnist, data_dir, cache_dir, digits=config.digits)
+    published = files(config.height, config.width)
+    matched = {}
+    if config.digit_images == "disjoint":
+        source = load_source(config.source, data_dir)
+        native = published if (config.height, config.width) == _NATIVE else files()
+        matched = {
+            name: match_columns(split.images, source) for name, split in native.splits.items()
+        }
+    rows = choose_rows(
+        published.splits, config.numbers, config.digit_images, matched, config.seed, DIGITS
+    )
+    return Dataset(
+        name=config.name,
+        source=config.source,
+        classes=DIGITS,
+        fingerprint=fingerprint(published.fingerprint, rows),
+        protocol=protocols.as_text(config),
+        splits={name: take(published.splits, part) for name, part in rows.items()},
+    )
 
 
 def load_triple_mnist(
@@ -87,10 +123,10 @@ def load_triple_mnist(
     entries = _check(path, _list(path), digits)
     splits = {
         name: rows
-        for name in SPLITS
+        for name in protocols.SPLITS
         if (rows := [entry for entry in entries if entry.split == name])
     }
-    if missing := [name for name in SPLITS if name not in splits]:
+    if missing := [name for name in protocols.SPLITS if name not in splits]:
         logging.warning("%s has no images of the split %s.", path, " and ".join(missing))
     key = hashlib.sha256(repr((_CACHE_FORMAT, height, width, entries)).encode()).hexdigest()
     home = os.path.join(cache_dir, "triple_mnist")
@@ -148,7 +184,7 @@ def _find(path: str) -> str:
             f"{path} cannot be read ({error.strerror}): name a folder with triple_mnist.zip, or "
             "that zip itself"
         ) from error
-    if any(name in SPLITS for name in names):
+    if any(name in protocols.SPLITS for name in names):
         return path
     if "triple_mnist.zip" in names:
         return os.path.join(path, "triple_mnist.zip")
@@ -183,7 +219,7 @@ def _list_folder(path: str) -> dict[str, tuple[int, int]]:
         raise error
 
     files = {}
-    for split in SPLITS:
+    for split in protocols.SPLITS:
         start = os.path.join(path, split)
         if not os.path.isdir(start):
             continue
@@ -223,7 +259,7 @@ def _check(path: str, files: dict[str, tuple[int, int]], digits: int) -> list[_E
         raise UserError(
             f"{path} holds more than one dataset, in {' and '.join(sorted(tops))}: keep only one"
         )
-    return sorted(entries, key=lambda entry: (SPLITS.index(entry.split), *entry[1:]))
+    return sorted(entries, key=lambda entry: (protocols.SPLITS.index(entry.split), *entry[1:]))
 
 
 @contextlib.contextmanager

@@ -16,14 +16,13 @@ from ml_collections import ConfigDict
 from mnist3 import config as configs
 from mnist3 import runtime, validation
 from mnist3.data import dataset as datasets
-from mnist3.data.dataset import Dataset
+from mnist3.data import sources
 from mnist3.data.sources import has_mnist
-from mnist3.data.splits import HELD_OUT
+from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.data.triple_mnist import has_triple_mnist
 from mnist3.evaluation import curves
 from mnist3.jobs import experiments, parts
 from mnist3.reporting import pictures
-from mnist3.reporting.pages import source_words
 from mnist3.results import Result
 from mnist3.tracking import Tracker
 
@@ -48,7 +47,7 @@ class AtHand(NamedTuple):
             "triple_mnist": "triple MNIST as published",
             "composed": "composed from digit images of the source",
         }
-        return f"source of digit images: {source_words(self.source)}\n" + (
+        return f"source of digit images: {sources.title(self.source)}\n" + (
             f"three-digit numbers: {numbers[self.numbers]}"
         )
 

@@ -6,9 +6,10 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import learners, runtime, tasks
+from mnist3.data import augmentation, sources
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import overlap
-from mnist3.data.dataset import Dataset
+from mnist3.data.splits import Dataset
 from mnist3.learners.cached import fits_cache
 from mnist3.results import Result, read
 from mnist3.tasks import Examples, Task
@@ -60,13 +61,15 @@ def load(config: ConfigDict, data_dir: str | None, dataset: Dataset | None = Non
     if dataset is None:
         dataset = datasets.load(config.data, data_dir, runtime.cache_dir())
         log_dataset(dataset)
-    task = task_of(config, dataset)
+    if "augmentation" in config:
+        augmentation.require_learnable(config.augmentation, dataset.augmented_size)
+    task = task_of(config)
     return Parts(config, dataset, task, learners.examples_of(config, dataset, task))
 
 
-def task_of(config: ConfigDict, dataset: Dataset | None = None) -> Task:
-    """Returns the task of a config, over the classes of its dataset."""
-    classes = getattr(dataset, "classes", None) or tasks.DIGITS
+def task_of(config: ConfigDict) -> Task:
+    """Returns the task of a config, over the classes of its source."""
+    classes = sources.REGISTRY[config.data.source].classes
     return tasks.create(config.task, classes, config.data.digits)
 
 

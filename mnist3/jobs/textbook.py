@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
+from mnist3.data import sources
 from mnist3.data.sources import DigitSource, load_source
 from mnist3.errors import UserError
 from mnist3.evaluation import published, textbook, textbook_steps
@@ -146,7 +147,7 @@ def progress(
 
 def draw(finding: textbook_steps.Finding, source: DigitSource, folder: str) -> list[str]:
     """Draws a step's pictures into the folder of the run and returns their files."""
-    words = report.SOURCE_WORDS[source.name].partition(" ")[0]
+    words = sources.title(source.name).partition(" ")[0]
     drawn = {
         picture.name: DRAW[picture.kind](
             **picture.arguments, description=f"{picture.description}, {words}"
@@ -191,7 +192,7 @@ def page(metrics: dict[str, Any], rows: list[published.Row]) -> report.Page:
     matching = sum(row.verdict == published.MATCH for row in rows)
     of_the_book = sum(row.published is not None for row in rows)
     return report.Page(
-        title=f"The textbook study on {report.SOURCE_WORDS[dataset['source']]}",
+        title=f"The textbook study on {sources.title(dataset['source'])}",
         headline=f"{matching} of {of_the_book} figures match",
         explanation=(
             "Figures of A. Geron, Hands-On Machine Learning, 3rd edition, chapter 3, beside ours; "

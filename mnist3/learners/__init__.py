@@ -7,8 +7,7 @@ from ml_collections import ConfigDict
 
 from mnist3.config import NETWORK
 from mnist3.data import variants
-from mnist3.data.dataset import Dataset
-from mnist3.data.splits import HELD_OUT
+from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.estimators import registry
 from mnist3.learners import estimator, network, tuning

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import models
-from mnist3.data.dataset import Dataset
+from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
 from mnist3.files import replacing
 from mnist3.learners.learned import NetworkView

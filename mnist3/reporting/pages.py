@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mnist3.data import sources
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.error_analysis import Confused
 from mnist3.evaluation.words import metric_text, plain_text, settings_text, value_text
@@ -80,8 +81,8 @@ def data_text(dataset: Mapping[str, Any]) -> str:
 
 
 def source_words(source: str) -> str:
-    """Returns what a source is called in prose."""
-    return report.SOURCE_WORDS.get(source, source)
+    """Returns what a source is called in prose: its title, or where a table is from."""
+    return sources.title(source) if source in sources.REGISTRY else source
 
 
 def parameters_text(result: Result) -> str:

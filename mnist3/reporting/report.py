@@ -13,8 +13,6 @@ import pandas as pd
 from mnist3.files import replacing
 from mnist3.reporting import captions
 
-SOURCE_WORDS = {"mnist": "MNIST", "digits": "digits (UCI optical digits, not MNIST)"}
-
 
 class Page(NamedTuple):
     """What a report says of a run beside its pictures, its command and its config.

@@ -6,15 +6,15 @@ what differs between tasks is a method of theirs.
 
 from ml_collections import ConfigDict
 
+from mnist3.data.numbers import DIGITS
 from mnist3.tasks.classes import Binary, Classes, Pair, of_column
 from mnist3.tasks.images import Denoise
 from mnist3.tasks.labels import Labels
 from mnist3.tasks.numbers import Number
 from mnist3.tasks.task import Examples, Predictions, Task
 
-__all__ = ["REGISTRY", "Examples", "Predictions", "Task", "create", "of_column"]
+__all__ = ["DIGITS", "REGISTRY", "Examples", "Predictions", "Task", "create", "of_column"]
 
-DIGITS = tuple(map(str, range(10)))
 NUMBER = "number"
 REGISTRY: dict[str, type[Task]] = {
     NUMBER: Number,

@@ -11,8 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Int32
 from ml_collections import ConfigDict
 
-from mnist3.data.dataset import Dataset
-from mnist3.data.splits import Split
+from mnist3.data.splits import Dataset, Split
 from mnist3.errors import UserError
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.classification import binary_metrics, confusion, multiclass_metrics

@@ -11,8 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Int32
 from ml_collections import ConfigDict
 
-from mnist3.data.dataset import Dataset
-from mnist3.data.splits import Split
+from mnist3.data.splits import Dataset, Split
 from mnist3.evaluation.classification import multilabel_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated

@@ -15,8 +15,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int32
 from ml_collections import ConfigDict
 
-from mnist3.data.dataset import Dataset
-from mnist3.data.numbers import digits_of, number_of, number_text
+from mnist3.data import numbers
+from mnist3.data.splits import Dataset
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks.task import Examples, Predictions, Task
@@ -104,7 +104,7 @@ class Number(Task):
     ) -> Float[Array, "batch"]:
         """Returns the cross-entropy of each image, in nats, the mean over its softmaxes."""
         whole = logits.ndim == 2
-        truth = number_of(targets, self.outputs) if whole else targets
+        truth = numbers.indices(targets, self.outputs) if whole else targets
         one_hot = jax.nn.one_hot(truth, logits.shape[-1], dtype=logits.dtype)
         entropy = optax.losses.softmax_cross_entropy(
             logits, optax.losses.smooth_labels(one_hot, label_smoothing)
@@ -129,7 +129,7 @@ class Number(Task):
                 values, confidences.prod(axis=-1), confidences, log_likelihood=likelihood
             )
         best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        values = digits_of(best, self.digits, self.outputs)
+        values = numbers.labels(best, self.outputs, self.digits)
         by_digit = probabilities.reshape(-1, *(self.outputs,) * self.digits)
         axes = range(1, self.digits + 1)
         marginals = jnp.stack(
@@ -146,7 +146,7 @@ class Number(Task):
         self, logs: Logits, targets: Int32[Array, "batch K"]
     ) -> Float[Array, "batch"]:
         if logs.ndim == 2:
-            index = number_of(targets, self.outputs)
+            index = numbers.indices(targets, self.outputs)
             return jnp.take_along_axis(logs, index[:, None], axis=-1)[:, 0]
         return jnp.take_along_axis(logs, targets[..., None], axis=-1)[..., 0].sum(axis=-1)
 
@@ -176,7 +176,7 @@ class Number(Task):
 
     def texts(self, values: Int32[np.ndarray, "n K"]) -> list[str]:
         """Returns numbers as texts, leading zeros kept."""
-        return [number_text(digits, self.classes) for digits in values]
+        return [numbers.text(digits, self.classes) for digits in values]
 
     def data_text(self, dataset: Dataset) -> str:
         """Returns what the images are, for the title of a figure."""

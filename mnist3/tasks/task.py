@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Num, UInt8
 from ml_collections import ConfigDict
 
-from mnist3.data.dataset import Dataset
-from mnist3.data.splits import Split
+from mnist3.data.splits import Dataset, Split
 from mnist3.evaluation.words import confidence_text, metric_text
 
 Targets = Num[np.ndarray, "n *outputs"]

@@ -9,7 +9,7 @@ from absl import logging
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from mnist3.data.dataset import Stream
+from mnist3.data.splits import Stream
 from mnist3.errors import UserError
 from mnist3.evaluation.words import metric_text
 from mnist3.tasks import Examples

@@ -16,8 +16,8 @@ from jaxtyping import Array, Int32, Num, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data import composition
-from mnist3.data.augmentation import augment
-from mnist3.data.dataset import Stream
+from mnist3.data.augmentation import augment, is_on
+from mnist3.data.splits import Stream
 from mnist3.errors import UserError
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.training.state import TrainState
@@ -87,7 +87,7 @@ def create_train_epoch(
         draw_key, augment_key, dropout_key = jax.random.split(key, 3)
         if layout is None:
             images = as_ink(data.inputs[rows])
-            if any(config.augmentation.values()):
+            if is_on(config.augmentation):
                 images = augment(augment_key, images, config.augmentation)
             targets = images if data.targets is None else as_ink(data.targets[rows])
             images, targets = task.corrupt(draw_key, images, targets)
@@ -179,7 +179,7 @@ def augment_all(
     key: jax.Array, images: UInt8[Array, "n height width"], config: ConfigDict, mesh: Mesh
 ) -> UInt8[Array, "n height width"]:
     """Augments images in chunks, so that little memory is needed beside them."""
-    if not any(config.values()):
+    if not is_on(config):
         return images
     n = images.shape[0]
     chunks = jnp.pad(images, ((0, -n % AUGMENTATION_CHUNK), (0, 0), (0, 0)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mnist3.data.audit import audit, match_columns, report
+from mnist3.data.numbers import DIGITS
 from mnist3.data.sources import DigitSource, load_source
 from mnist3.data.splits import Split
 from mnist3.data.triple_mnist import load_triple_mnist
@@ -14,7 +15,7 @@ from mnist3.errors import UserError
 
 def make_source(images: np.ndarray, labels: np.ndarray | None = None) -> DigitSource:
     labels = np.arange(len(images), dtype=np.int32) % 10 if labels is None else labels
-    return DigitSource("mnist", images, labels, official_test=0, fingerprint="")
+    return DigitSource("mnist", images, labels, 0, "", DIGITS)
 
 
 @pytest.fixture

@@ -9,19 +9,13 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict, FrozenConfigDict
 
+from mnist3.config import base
 from mnist3.data import augmentation
-from mnist3.data.augmentation import augment
+from mnist3.data.augmentation import augment, fields, geometry
 from mnist3.data.noise import pixel_noise
+from mnist3.errors import UserError
 
-OFF = {
-    "shift": 0,
-    "rotation": 0.0,
-    "scale": 0.0,
-    "shear": 0.0,
-    "elastic": 0.0,
-    "noise": 0.0,
-    "cutout": 0,
-}
+OFF = augmentation.defaults()
 ALL = {
     "shift": 2,
     "rotation": 15.0,
@@ -33,9 +27,9 @@ ALL = {
 }
 
 
-WARP = jax.jit(augmentation.warp)
+WARP = jax.jit(geometry.warp)
 RUN = jax.jit(augment, static_argnums=2)
-DRAW = jax.jit(augmentation._draw_coordinates, static_argnums=(1, 2))
+DRAW = jax.jit(geometry._draw_coordinates, static_argnums=(1, 2))
 
 
 def config(**changes):
@@ -241,3 +235,57 @@ def test_copies_to_look_at_differ_from_each_other_and_stay_in_order():
     assert copies[0].any() and not copies[1].any()
     assert (copies[0, 0] != copies[0, 1]).any()
     assert (augmentation.augmented_copies(images, ConfigDict(OFF), 1)[:, 0] == images).all()
+
+
+def test_the_section_of_the_config_has_the_declared_fields_and_all_is_off():
+    assert list(ALL) == list(OFF) == list(augmentation.declared())
+    assert dict(base().augmentation) == OFF
+    assert not augmentation.is_on(config()) and not augmentation.is_on(config(scale=0))
+    for name, value in ALL.items():
+        assert type(value) is type(OFF[name])
+        assert augmentation.is_on(config(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "enough"),
+    [
+        ("shift", 28, 27),
+        ("scale", 1.0, 0.9),
+        ("shear", 90.0, 80.0),
+        ("elastic", 28.0, 5.0),
+        ("noise", 10.5, 10.0),
+        ("noise", float("nan"), 0.1),
+        ("rotation", float("inf"), 360.0),
+        ("cutout", 35, 27),
+        ("cutout", 34, 27),
+    ],
+)
+def test_what_leaves_nothing_to_learn_from_is_refused(field, value, enough):
+    augmentation.require_learnable(config(**{field: enough}), (28, 35))
+    with pytest.raises(UserError, match=rf"config\.augmentation\.{field} is {value}"):
+        augmentation.require_learnable(config(**{field: value}), (28, 35))
+
+
+def test_another_augmentation_is_an_entry_and_leaves_the_draws_of_the_others(monkeypatch):
+    def invert(key, images, config):
+        chosen = jax.random.bernoulli(key, config.invert, (len(images), 1, 1))
+        return jnp.where(chosen, 1 - images, images)
+
+    images = random_images(40)
+    before = run(images, config(**ALL))
+    declared = {"invert": fields.Field(0.0, "probability", lambda value, size: "")}
+    entry = fields.Augmentation(declared, invert)
+    monkeypatch.setitem(augmentation.REGISTRY, "invert", entry)
+    assert augmentation.defaults() == OFF | {"invert": 0.0}
+    key = jax.random.key(0)
+    settings = ConfigDict(augmentation.defaults() | ALL)
+    # Compiled alone, as the program of the other fields was.
+    after = jax.jit(lambda images: augment(key, images, settings))(images)
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    settings.invert = 0.5
+    inverted = jax.jit(lambda images: augment(key, images, settings))(images)
+    chosen = np.abs(inverted - (1 - after)).max(axis=(1, 2)) < 1e-5
+    assert 5 < chosen.sum() < 35
+    np.testing.assert_allclose(
+        np.where(chosen[:, None, None], 1 - inverted, inverted), after, atol=1e-5
+    )

@@ -18,6 +18,7 @@ from mnist3.data.composition import (
     overlap,
     sample,
 )
+from mnist3.data.numbers import DIGITS
 from mnist3.errors import UserError
 
 ONE_ROW = Composition(digits=2, height=28, width=56, vertical_jitter=0)
@@ -31,7 +32,7 @@ def make_images(per_digit=3, seed=0):
 
 
 IMAGES, LABELS = make_images()
-POOL = make_pool(IMAGES, LABELS)
+POOL = make_pool(IMAGES, LABELS, DIGITS)
 COMPOSE = jax.jit(compose, static_argnums=3)
 SAMPLE = jax.jit(sample, static_argnums=(3, 4))
 
@@ -100,7 +101,7 @@ def test_every_jitter_and_every_image_of_a_digit_is_drawn():
 @pytest.mark.parametrize("ink", ["max", "sum", "over"])
 def test_overlapping_ink_combines_as_stated(ink):
     images = np.random.default_rng(1).integers(0, 256, (10, 28, 28), np.uint8)
-    pool = make_pool(images, np.arange(10))
+    pool = make_pool(images, np.arange(10), DIGITS)
     composition = Composition(3, 28, 48, 10, 0, 0, ink=ink)
     expected = np.zeros((28, 48), int)
     for position, digit in enumerate((4, 7, 2)):
@@ -118,7 +119,7 @@ def test_over_paints_the_right_digit_over_its_left_neighbour():
     images = np.full((10, 28, 28), 200, np.uint8)
     images[1] = 255
     composition = dataclasses.replace(ONE_ROW, width=48, spacing=20, ink="over")
-    pool = make_pool(images, np.arange(10))
+    pool = make_pool(images, np.arange(10), DIGITS)
     covered, covering = draw(composition, [[1, 0], [0, 1]], pool=pool)[:, 0, 20:28]
     np.testing.assert_array_equal(covered, np.full(8, 200))
     np.testing.assert_array_equal(covering, np.full(8, 255))
@@ -144,7 +145,7 @@ def test_patches_hide_squares_anywhere():
 
 
 def test_noise_has_its_standard_deviation_and_stays_in_range():
-    pool = make_pool(np.full((10, 28, 28), 128, np.uint8), np.arange(10))
+    pool = make_pool(np.full((10, 28, 28), 128, np.uint8), np.arange(10), DIGITS)
     composition = dataclasses.replace(ONE_ROW, noise=20.0)
     images = draw(composition, np.zeros((100, 2)), pool=pool).astype(float)
     assert images.std() == pytest.approx(20, rel=0.02)
@@ -157,7 +158,7 @@ def test_noise_has_its_standard_deviation_and_stays_in_range():
 def test_labels_are_allowed_numbers_and_the_indices_name_the_images(seed):
     allowed = np.array([3, 42, 99], np.int32)
     index = np.arange(len(LABELS))[::-1] + 1000
-    pool = make_pool(IMAGES, LABELS, index)
+    pool = make_pool(IMAGES, LABELS, DIGITS, index)
     images, labels, used = compose_split(jax.random.key(seed), pool, allowed, ONE_ROW, 25, 8)
     assert images.shape == (25, 28, 56) and labels.shape == used.shape == (25, 2)
     assert set(np.asarray(labels) @ [10, 1]) <= {3, 42, 99}
@@ -249,4 +250,18 @@ def test_layouts_that_cannot_be_are_refused(changes, message):
 def test_a_pool_needs_every_digit():
     kept = ~np.isin(LABELS, [2, 9])
     with pytest.raises(UserError, match="no digit image of 2, 9 among the 24"):
-        make_pool(IMAGES[kept], LABELS[kept])
+        make_pool(IMAGES[kept], LABELS[kept], DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"width": 28, "digits": 1, "patches": 1, "patch_size": 28}, "hide a canvas of 28x28"),
+        ({"patches": 200, "patch_size": 10}, "200 an image"),
+        ({"noise": 2600.0}, "noise of 2600.0"),
+        ({"noise": float("nan")}, "noise of nan"),
+    ],
+)
+def test_what_leaves_nothing_to_learn_from_is_refused(changes, complaint):
+    with pytest.raises(UserError, match=complaint):
+        dataclasses.replace(ONE_ROW, **changes)

@@ -3,6 +3,8 @@ import pytest
 
 from mnist3.config import base
 from mnist3.data import dataset as datasets
+from mnist3.data import draws, protocols
+from mnist3.data.splits import fingerprint
 from mnist3.errors import UserError
 
 
@@ -51,6 +53,56 @@ def test_the_fingerprint_follows_what_the_data_are():
     np.testing.assert_array_equal(first.splits["val"].images, again.splits["val"].images)
     for change in ({"seed": 1}, {"numbers": "shared"}, {"val_examples": 299}):
         assert load(data_config(**change)).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_one_other_row_of_any_split_is_another_fingerprint(split, monkeypatch):
+    configs = (single_digit_config(), single_digit_config(train_limit=50), data_config())
+    first = [load(config).fingerprint for config in configs]
+    divide = protocols.split_digit_images
+
+    def exchanged(source, *arguments):
+        rows = {name: part.copy() for name, part in divide(source, *arguments).items()}
+        threes, others = (
+            np.flatnonzero(source.labels[rows[name]] == 3)
+            for name in (split, "val" if split == "test" else "test")
+        )
+        rows[split][threes[-1]] = rows["val" if split == "test" else "test"][others[0]]
+        return rows
+
+    monkeypatch.setattr(protocols, "split_digit_images", exchanged)
+    for config, before in zip(configs, first, strict=True):
+        assert load(config).fingerprint != before
+
+
+def test_the_rows_that_a_limit_keeps_are_in_the_fingerprint(monkeypatch):
+    config = single_digit_config(train_limit=100)
+    first = load(config)
+    generator = draws.generator
+    monkeypatch.setattr(
+        draws, "generator", lambda seed, tag: generator(seed + 9 * tag.startswith("limit"), tag)
+    )
+    other = load(config)
+    assert other.fingerprint != first.fingerprint
+    np.testing.assert_array_equal(other.splits["val"].images, first.splits["val"].images)
+    no_limit = load(single_digit_config(train_limit=10_000))
+    assert no_limit.fingerprint == load(single_digit_config()).fingerprint
+
+
+def test_fingerprints_tell_names_shapes_and_values_apart():
+    rows = np.arange(6)
+    parts = [
+        {"train": rows},
+        {"val": rows},
+        {"train": rows[:5], "val": rows[5:]},
+        {"train": rows[:4], "val": rows[4:]},
+        {"train": rows.reshape(3, 2)},
+        {"train": rows[::-1]},
+        {"train": None},
+    ]
+    found = {fingerprint("", part) for part in parts} | {fingerprint("a", parts[0])}
+    assert len(found) == len(parts) + 1
+    assert fingerprint("", {"train": rows.astype(np.int32)}) == fingerprint("", parts[0])
 
 
 def test_a_limit_keeps_some_of_the_fixed_training_images():

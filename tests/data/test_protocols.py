@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mnist3.data.numbers import DIGITS
 from mnist3.data.protocols import SPLITS, split_digit_images, split_numbers
 from mnist3.data.sources import DigitSource
 from mnist3.errors import UserError
@@ -16,14 +17,13 @@ def make_source(n=600, official_test=0, seed=0):
     generator = np.random.default_rng(seed)
     images = generator.integers(0, 256, (n, 28, 28), np.uint8)
     labels = generator.integers(0, 10, n).astype(np.int32)
-    return DigitSource(
-        "digits", images, labels, official_test, hashlib.sha256(images.tobytes()).hexdigest()
-    )
+    fingerprint = hashlib.sha256(images.tobytes()).hexdigest()
+    return DigitSource("digits", images, labels, official_test, fingerprint, DIGITS)
 
 
 @given(seed=st.integers(0, 2**31), digits=st.integers(2, 4))
 def test_disjoint_numbers_are_divided_in_the_stated_shares(seed, digits):
-    numbers = split_numbers(digits, False, seed)
+    numbers = split_numbers(digits, 10, False, seed)
     assert tuple(numbers) == SPLITS
     sizes = [len(numbers[name]) * 100 // 10**digits for name in SPLITS]
     assert sizes == [64, 16, 20]
@@ -35,29 +35,29 @@ def test_disjoint_numbers_are_divided_in_the_stated_shares(seed, digits):
 
 
 def test_three_digits_have_640_160_and_200_numbers():
-    assert [len(part) for part in split_numbers(3, False, 0).values()] == [640, 160, 200]
+    assert [len(part) for part in split_numbers(3, 10, False, 0).values()] == [640, 160, 200]
 
 
 def test_the_seed_alone_decides():
-    first, again, other = (split_numbers(3, False, seed)["train"] for seed in (5, 5, 6))
+    first, again, other = (split_numbers(3, 10, False, seed)["train"] for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 @pytest.mark.parametrize("digits", [1, 3])
 def test_shared_numbers_are_all_numbers(digits):
-    for part in split_numbers(digits, True, 0).values():
+    for part in split_numbers(digits, 10, True, 0).values():
         np.testing.assert_array_equal(part, np.arange(10**digits))
 
 
 def test_shared_numbers_of_many_digits_are_not_listed():
-    assert split_numbers(12, True, 0) == {"train": None, "val": None, "test": None}
+    assert split_numbers(12, 10, True, 0) == {"train": None, "val": None, "test": None}
 
 
 @pytest.mark.parametrize("digits", [1, 7])
 def test_numbers_that_cannot_be_disjoint_are_refused(digits):
     with pytest.raises(UserError, match=r"set config\.data\.numbers=shared"):
-        split_numbers(digits, False, 0)
+        split_numbers(digits, 10, False, 0)
 
 
 @given(

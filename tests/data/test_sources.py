@@ -53,7 +53,10 @@ def test_fingerprint_covers_images_labels_and_shape(tiny_mnist):
         (first.images, first.labels[::-1]),
         (first.images[:-1], first.labels[:-1]),
     ]:
-        assert sources._make_source("mnist", images, labels, 20).fingerprint != first.fingerprint
+        assert (
+            sources._make_source("mnist", first.classes, images, labels, 20).fingerprint
+            != first.fingerprint
+        )
 
 
 @pytest.mark.parametrize("name", list(idx.MNIST_FILES))

@@ -7,6 +7,7 @@ import pytest
 
 from mnist3.config import base, one_digit
 from mnist3.data.dataset import Dataset
+from mnist3.data.numbers import DIGITS
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.jobs.train import finished, stop_if_not_finite, train
@@ -74,7 +75,7 @@ def test_a_program_that_copies_an_array_to_the_device_is_stopped(careless, tmp_p
     config = one_digit("digits")
     config.model.name, config.optimizer.name, config.wandb.mode = "logistic", "sgd", "disabled"
     split = Split(np.zeros((128, 28, 28), np.uint8), np.zeros((128, 1), np.int32))
-    dataset = Dataset("single_digit", "digits", "", {}, {"train": split, "val": split})
+    dataset = Dataset("single_digit", "digits", DIGITS, "", {}, {"train": split, "val": split})
     parts = assemble(config, len(split))
     programs = {
         "create_train_epoch": lambda state, *inputs: (state, None),

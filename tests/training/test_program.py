@@ -15,7 +15,7 @@ import pytest
 from mnist3 import models, tasks
 from mnist3.config import digits, numbers
 from mnist3.data import dataset as datasets
-from mnist3.data import splits
+from mnist3.data import draws
 from mnist3.errors import UserError
 from mnist3.tasks.images import Denoise
 from mnist3.training import program
@@ -367,6 +367,6 @@ def test_training_draws_from_other_keys_than_the_fixed_splits():
         tuple(jax.random.key_data(key).tolist()) for key in (init_key, epochs_key, *epoch_keys)
     }
     for split in range(2):
-        key = splits.data_key(0, split)
+        key = draws.data_key(0, split)
         fixed_keys = [key, *(jax.random.fold_in(key, batch) for batch in range(50))]
         assert training.isdisjoint(tuple(jax.random.key_data(key).tolist()) for key in fixed_keys)

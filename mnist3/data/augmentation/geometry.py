@@ -1,83 +1,63 @@
-"""Augmentation of training images on the device, each image with random values of its own."""
-
-import functools
+"""Rotation, scale, shear, shift and elastic displacement, in one warp."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Key, UInt8
+from jaxtyping import Array, Float, Float32, Key
 from ml_collections import ConfigDict
 
-from mnist3.data.noise import pixel_noise
+from mnist3.data.augmentation.fields import Augmentation, Field, Size
 
 _SMOOTHNESS = 4.0  # px, of the elastic displacement: the standard deviation of its Gaussians
 _KNOTS = 6.0  # px, between them
 _LEVELS = 65535  # of ink while images are warped; a multiple of 255, so uint8 images stay exact
 
 
-def defaults() -> dict[str, int | float]:
-    """Returns the fields of `config.augmentation`, all off."""
-    return {
-        "shift": 0,  # px to either side
-        "rotation": 0.0,  # degrees to either side
-        "scale": 0.0,  # relative: 0.1 = from 0.9 to 1.1
-        "shear": 0.0,  # degrees to either side
-        "elastic": 0.0,  # px, standard deviation of the displacement
-        "noise": 0.0,  # standard deviation, ink from 0 to 1
-        "cutout": 0,  # px, side of the blanked square
-    }
-
-
-def augment(
+def distort(
     key: Key[Array, ""], images: Float[Array, "batch height width"], config: ConfigDict
 ) -> Float[Array, "batch height width"]:
-    """Distorts images at random.
+    """Distorts images by one bilinear warp about their middle; a shift alone moves whole pixels.
 
-    Rotation, scale, shear, shift and elastic displacement make up one bilinear warp about the
-    middle of the image; a shift alone moves whole pixels. What leaves the image is lost, and what
-    enters it is 0. Values stay in [0, 1].
-
-    Args:
-        key: of all that is random.
-        images: with ink from 0 to 1.
-        config: static numbers, 0 = off. `shift`: whole px, up to so many along each axis.
-            `rotation`: degrees to either side. `scale`: relative, 0.1 = from 0.9 to 1.1. `shear`:
-            degrees, slant to either side. `elastic`: px, standard deviation of the smooth random
-            displacement along each axis (Simard et al. 2003; their recommended alpha of 34 at a
-            sigma of 4 px is 1.4). `noise`: standard deviation, on every pixel. `cutout`: px, side
-            of a square set to 0 (DeVries and Taylor 2017), which lies within the image.
-
-    Returns:
-        The distorted images.
+    What leaves an image is lost, and what enters it is 0.
     """
-    warp_key, noise_key, cutout_key = jax.random.split(key, 3)
     if config.rotation or config.scale or config.shear or config.elastic:
-        images = warp(images, *_draw_coordinates(warp_key, images.shape, config))
-    elif config.shift:
-        images = _move(images, _draw_shift(warp_key, len(images), config.shift), config.shift)
-    if config.noise:
-        noise = config.noise * pixel_noise(noise_key, images.shape)
-        images = jnp.clip(images + noise.astype(images.dtype), 0, 1)
-    if config.cutout:
-        images = _cut_out(cutout_key, images, config.cutout)
-    return images
+        return warp(images, *_draw_coordinates(key, images.shape, config))
+    return _move(images, _draw_shift(key, len(images), config.shift), config.shift)
 
 
-def augmented_copies(
-    images: UInt8[np.ndarray, "n height width"], config: ConfigDict, copies: int, seed: int = 0
-) -> UInt8[np.ndarray, "n copies height width"]:
-    """Returns several distorted copies of each image, to be looked at.
+def _shift_leaves(shift: int, size: Size) -> str:
+    return "moves images out of sight" if shift >= min(size) else ""
 
-    Args:
-        images: ink bright on dark.
-        config: as for `augment`.
-        copies: of each image.
-        seed: of all that is random.
-    """
-    repeated = np.repeat(images, copies, axis=0) / np.float32(255)
-    distort = jax.jit(functools.partial(augment, config=config))
-    distorted = np.asarray(distort(jax.random.key(seed), jnp.asarray(repeated)))
-    return np.rint(255 * distorted).astype(np.uint8).reshape(-1, copies, *images.shape[1:])
+
+def _scale_leaves(scale: float, size: Size) -> str:
+    del size
+    return "shrinks images to nothing" if scale >= 1 else ""
+
+
+def _shear_leaves(shear: float, size: Size) -> str:
+    del size
+    return "lays images flat" if shear >= 90 else ""
+
+
+def _elastic_leaves(elastic: float, size: Size) -> str:
+    return "scatters images beyond their border" if elastic >= min(size) else ""
+
+
+AUGMENTATION = Augmentation(
+    {
+        "shift": Field(0, "whole px to either side, along each axis", _shift_leaves),
+        "rotation": Field(0.0, "degrees to either side"),
+        "scale": Field(0.0, "relative: 0.1 = from 0.9 to 1.1", _scale_leaves),
+        "shear": Field(0.0, "degrees of slant to either side", _shear_leaves),
+        "elastic": Field(
+            # Simard et al. (2003) recommend an alpha of 34 at a sigma of 4 px, which is 1.4 here.
+            0.0,
+            "px, standard deviation of the smooth random displacement along each axis",
+            _elastic_leaves,
+        ),
+    },
+    distort,
+)
 
 
 def warp(
@@ -148,7 +128,9 @@ def _draw_coordinates(
     if config.elastic:
         over_rows, over_columns = _gaussians(height), _gaussians(width)
         weights = jax.random.normal(elastic_key, (len(over_rows), 2, batch, len(over_columns)))
-        elastic = jnp.einsum("rabc,rh->abhc", config.elastic * weights, over_rows)
+        elastic = jnp.einsum(
+            "rabc,rh->abhc", config.elastic * weights, over_rows, precision="highest"
+        )
         row_terms = jnp.concatenate([row_terms, elastic], axis=-1)
         column_terms = np.concatenate([column_terms, over_columns])
     return jnp.einsum("abhc,cw->abhw", row_terms, column_terms, precision="highest")
@@ -192,15 +174,3 @@ def _move(
         return moved[limit : limit + height, limit : limit + width]
 
     return jax.vmap(move)(images, limit + shift)
-
-
-def _cut_out(
-    key: Key[Array, ""], images: Float[Array, "batch height width"], side: int
-) -> Float[Array, "batch height width"]:
-    """Sets a square of each image to 0."""
-    batch, height, width = images.shape
-    limits = jnp.asarray([max(height - side, 0) + 1, max(width - side, 0) + 1])
-    top, left = jax.random.randint(key, (batch, 2), 0, limits).T[:, :, None, None]
-    row, column = jnp.arange(height)[:, None], jnp.arange(width)
-    hidden = (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
-    return jnp.where(hidden, 0, images)
