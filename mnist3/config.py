@@ -24,6 +24,8 @@ TABULAR_ESTIMATORS = (
 
 def base() -> ConfigDict:
     """Returns the config of the main model on number images composed from the embedded digits."""
+    from mnist3 import models  # brings JAX, which --help need not wait for
+
     config = ConfigDict()
     config.seed = 0  # of initial parameters, batches, augmentation; the data have their own
 
@@ -82,18 +84,9 @@ def base() -> ConfigDict:
     config.augmentation.noise = 0.0  # standard deviation, ink from 0 to 1
     config.augmentation.cutout = 0  # px, side of the blanked square
 
-    config.model = ConfigDict()
-    config.model.name = "multihead"  # logistic | cnn | multihead | mlp | denoiser
-    config.model.stem = 16  # channels of the first convolution
-    config.model.stem_stride = 2  # px
-    config.model.stem_padding = "SAME"  # its padding: SAME | VALID; of denoiser always SAME
-    config.model.channels = (32, 64)  # channels of the stages after it
-    config.model.convolutions = 2  # 3x3 convolutions a stage
-    config.model.attention = 4  # weightings of the columns that each head of multihead has
-    config.model.crop_height = 0  # px of multihead's window around each digit's ink; 0 = all
-    config.model.hidden = ()  # units of the dense layers of mlp, and of cnn before its last one
-    config.model.dropout = 0.0  # share of features dropped before the heads
-    config.model.members = 1  # networks that share each batch evenly and answer together
+    config.model = ConfigDict(models.config_fields())  # each model's are explained in its file
+    config.model.name = "multihead"  # one of models.REGISTRY
+    config.model.members = 1  # networks that share each batch evenly, in an ensemble
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "muon"  # sgd | adam | adamw | muon
@@ -177,8 +170,6 @@ CHOICES = {
     ),
     "search.method": ("none", "grid", "random", "halving"),
     "compare.by": ("val", "cross_validation"),
-    "model.name": ("logistic", "cnn", "multihead", "mlp", "denoiser"),
-    "model.stem_padding": ("SAME", "VALID"),
     "optimizer.name": ("sgd", "adam", "adamw", "muon"),
     "optimizer.schedule": ("constant", "cosine", "one_cycle"),
     "training.dtype": ("float32", "bfloat16"),

@@ -1,6 +1,5 @@
 """What a config may hold: types, choices, ranges, and what goes with what."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,6 @@ from mnist3.config import (
 )
 from mnist3.errors import UserError
 
-MAXIMAL_CNN_DIGITS = 4
 OF_COMPARISONS = ("compare.", "wandb.", "search.folds", "seed")  # all that they look at
 POSITIVE = (
     "data.digits",
@@ -26,11 +24,6 @@ POSITIVE = (
     "data.train_examples",
     "data.val_examples",
     "data.test_examples",
-    "model.stem",
-    "model.stem_stride",
-    "model.attention",
-    "model.convolutions",
-    "model.members",
     "optimizer.learning_rate",
     "training.epochs",
     "training.batch_size",
@@ -39,15 +32,12 @@ POSITIVE = (
 )
 SHARES = (
     "data.val_fraction",
-    "model.dropout",
     "optimizer.momentum",
     "optimizer.warmup",
     "training.label_smoothing",
     "training.ema_decay",
 )
 _TUPLES = {  # the type of the items, and the lowest of numbers
-    "model.channels": (int, 1),
-    "model.hidden": (int, 1),
     "tabular.estimators": (str, None),
     "task.pair": (int, 0),
     "compare.experiments": (str, None),
@@ -93,9 +83,12 @@ def validate(config: ConfigDict) -> None:
     Raises:
         UserError: names the first field whose value cannot be used and what it may be.
     """
+    from mnist3 import models  # brings JAX, which --help need not wait for
+
     values = dict(fields(config))
     for name, default in fields(base()):
-        _require_type(name, values[name], default)
+        if not name.startswith("model."):  # which models.check looks at
+            _require_type(name, values[name], default)
     require_choices(config)
     for name in POSITIVE:
         if not values[name] > 0:
@@ -105,22 +98,17 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.{name} is {values[name]}; give a value from 0 to below 1.")
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and value < 0 and not name.startswith(OPEN):
+        if number and value < 0 and not name.startswith((*OPEN, "model.")):
             raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
     _require_compare(config)
     if config.search.folds < 2:
         raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
     _require_known("textbook.parts", config.textbook.parts, TEXTBOOK_PARTS)
     _require_tabular(config)
+    models.check(config.model, config.data.height, config.data.width, config.data.digits, 10)
     _require_task(config)
     if config.data.shifted_copies:
         _require_shifted_copies(config)
-    _require_size(config)
-    if config.model.name == "cnn" and config.data.digits > MAXIMAL_CNN_DIGITS:
-        raise UserError(
-            f"config.model.name=cnn needs one output a number, 10^{config.data.digits} here; "
-            f"use multihead for more than {MAXIMAL_CNN_DIGITS} digits."
-        )
     if config.data.name == "single_digit" and config.data.digits != 1:
         raise UserError(
             f"config.data.name=single_digit holds one digit an image but config.data.digits is "
@@ -163,23 +151,9 @@ def _require_shifted_copies(config: ConfigDict) -> None:
         )
 
 
-def _require_size(config: ConfigDict) -> None:
-    """Checks that the stem's stride and the max-pools leave a feature of what the trunk sees."""
-    model, height, width = config.model, config.data.height, config.data.width
-    if model.name not in ("cnn", "multihead"):
-        return
-    if model.name == "multihead" and model.crop_height:
-        height, width = model.crop_height, math.ceil(width / config.data.digits)
-    border = 4 if model.stem_padding == "VALID" else 0  # the stem is 5x5
-    pools = len(model.channels) + (model.name == "cnn")  # which pools once more after the trunk
-    if math.ceil((min(height, width) - border) / model.stem_stride) < 2**pools:
-        raise UserError(
-            f"config.model.channels has {len(model.channels)} stages, which leave {model.name} "
-            f"nothing of {height}x{width} px; take fewer channels or a smaller stem_stride."
-        )
-
-
 def _require_task(config: ConfigDict) -> None:
+    from mnist3 import models
+
     task, digits = config.task, range(10)
     changed = next((name for name, _ in fields(config.estimator.parameters)), None)
     if changed and task.name == "number" and config.data.name != "tabular":
@@ -207,9 +181,9 @@ def _require_task(config: ConfigDict) -> None:
             f"config.estimator.name={config.estimator.name} does not fit the task number, which "
             "Flax models alone read; set config.estimator.name=flax or another config.task.name."
         )
-    if task.name != "denoise" and config.model.name == "denoiser":
+    if task.name != "denoise" and models.output(config.model.name) == "images":
         raise UserError(
-            f"config.model.name=denoiser does not fit the task {task.name}; set "
+            f"config.model.name={config.model.name} does not fit the task {task.name}; set "
             "config.task.name=denoise or another config.model.name."
         )
 

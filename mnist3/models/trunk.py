@@ -50,8 +50,9 @@ class Trunk(nn.Module):
         side = math.ceil((min(height, width) - border) / self.stem_stride)
         if side < 2 ** (len(self.channels) + pools):
             raise UserError(
-                f"config.model.channels has {len(self.channels)} stages, which leave nothing of "
-                f"{height}x{width} px; take fewer channels or a smaller stem_stride."
+                f"config.model.channels has {len(self.channels)} stages, which leave the "
+                f"trunk nothing of {height}x{width} px; "
+                "take fewer channels or a smaller stem_stride."
             )
 
     @nn.compact
