@@ -125,10 +125,6 @@ def base() -> ConfigDict:
     config.tabular = ConfigDict()
     config.tabular.estimators = TABULAR_ESTIMATORS  # to tune and to choose from
 
-    config.textbook = ConfigDict()  # a study of its own, which --mode=train runs if it has parts
-    config.textbook.parts = ()  # binary | multiclass | multilabel | noise | neighbours
-    config.textbook.images = 0  # training images, the first ones; 0 = all
-
     config.wandb = ConfigDict()
     config.wandb.mode = "auto"  # auto (online when logged in, else offline) | disabled | ...
     config.wandb.project = "mnist3"
@@ -184,7 +180,6 @@ CHOICES = {
     "training.dtype": ("float32", "bfloat16"),
     "wandb.mode": ("auto", "online", "offline", "disabled"),
 }
-TEXTBOOK_PARTS = ("binary", "multiclass", "multilabel", "noise", "neighbours")
 OPEN = ("estimator.parameters.", "search.grid.")  # take any field, checked by what they are for
 
 

@@ -10,7 +10,6 @@ from mnist3.config import (
     CHOICES,
     OPEN,
     TABULAR_ESTIMATORS,
-    TEXTBOOK_PARTS,
     base,
     fields,
     nearest,
@@ -51,7 +50,6 @@ _TUPLES = {  # the type of the items, and the lowest of numbers
     "tabular.estimators": (str, None),
     "task.pair": (int, 0),
     "compare.experiments": (str, None),
-    "textbook.parts": (str, None),
     "wandb.tags": (str, None),
 }
 
@@ -110,7 +108,6 @@ def validate(config: ConfigDict) -> None:
     _require_compare(config)
     if config.search.folds < 2:
         raise UserError(f"config.search.folds is {config.search.folds}; give at least 2.")
-    _require_known("textbook.parts", config.textbook.parts, TEXTBOOK_PARTS)
     _require_tabular(config)
     _require_task(config)
     if config.data.shifted_copies:

@@ -12,7 +12,7 @@ import hypothesis
 import jaxtyping
 import pytest
 
-jaxtyping.install_import_hook("mnist3", "beartype.beartype")
+jaxtyping.install_import_hook(["mnist3", "experiments.textbook"], "beartype.beartype")
 
 hypothesis.settings.register_profile(
     "mnist3",

@@ -13,7 +13,6 @@ _JOBS = {
     "a task of one digit": {"train": "fit", "evaluate": "fit", "audit": "audit"},
     "a table": {"train": "tabular", "evaluate": "tabular", "predict": "tabular_predict"},
     "a comparison": {"compare": "compare", "evaluate": "compare"},
-    "the textbook study": {"train": "textbook", "evaluate": "textbook"},
 }
 
 
@@ -35,6 +34,4 @@ def _what(config: ConfigDict) -> str:
         return "a table"
     if config.compare.experiments:
         return "a comparison"
-    if config.task.name != "number":
-        return "a task of one digit"
-    return "the textbook study" if config.textbook.parts else "numbers"
+    return "a task of one digit" if config.task.name != "number" else "numbers"

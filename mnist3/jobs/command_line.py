@@ -1,10 +1,8 @@
-"""From the command line to a job, and from errors to one sentence and an exit status."""
+"""From the command line to a job."""
 
 import ast
 import contextlib
-import errno
 import importlib
-import logging as stdlib_logging
 import os
 import pathlib
 import re
@@ -12,13 +10,13 @@ import shlex
 import sys
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from mnist3 import config as configs
 from mnist3 import jobs, validation
 from mnist3.errors import UserError
-from mnist3.jobs import experiments, workdir
+from mnist3.jobs import exit_status, experiments, workdir
 from mnist3.jobs.arguments import Arguments
 
 FLAGS = flags.FLAGS
@@ -44,9 +42,6 @@ _CHECKPOINT = flags.DEFINE_string(
 _IMAGES = flags.DEFINE_string("images", None, "For predict: an image, a folder or a glob.")
 _TABLE = flags.DEFINE_string("table", None, "For predict of a table: the CSV or Parquet file.")
 _OUTPUT = flags.DEFINE_string("output", None, "The file to write: CSV for predict, JSON for audit.")
-
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _fields_of_experiment(argv: list[str]) -> dict[str, Any]:
@@ -165,64 +160,6 @@ def _run(argv: list[str]) -> int:
     return job.run(config, arguments)
 
 
-def _sentence(error: BaseException | None) -> str | None:
-    """Returns what to tell the user of an error, None if it is not the user's to mend."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return str(error)
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            return (
-                f"no space left to write {error.filename or 'the files of the run'}: free some, "
-                "then run the same command again."
-            )
-        if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
-            return (
-                f"{error.filename} cannot be opened ({error.strerror}); check its permissions or "
-                "choose another --workdir."
-            )
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _log_own_progress() -> None:
-    """Shows what this project logs, and of the libraries warnings alone.
-
-    Orbax logs with a traceback what it raises too.
-    """
-    package = os.path.dirname(jobs.__path__[0])
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(
-        lambda record: (
-            record.pathname.startswith(package)
-            or (record.levelno >= stdlib_logging.WARNING and "orbax" not in record.pathname)
-        )
-    )
-    logging.get_absl_handler().setFormatter(stdlib_logging.Formatter("%(message)s"))
-
-
 def main(argv: list[str]) -> int:
     """Runs the job that the command line asks for and returns the exit status."""
-    status = 0
-
-    def job(rest: list[str]) -> None:
-        nonlocal status
-        status = _run(rest)
-
-    _log_own_progress()
-    try:
-        app.run(job, argv=argv, flags_parser=_parse)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1 if stop.code else status
-    except KeyboardInterrupt:
-        print(
-            "\nStopped; the same command with --workdir set to the run's folder goes on.",
-            file=sys.stderr,
-        )
-        return 130
-    except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
-            raise
-        print(f"Error: {sentence}", file=sys.stderr)
-        return 1
-    return status
+    return exit_status.run(lambda: app.run(_run, argv=argv, flags_parser=_parse))
