@@ -15,6 +15,7 @@ STANDARD_OUTPUT = "-"  # as --output
 MODEL_FILE = "model.skops"  # in the folder of a run whose learner is an estimator
 RUN_FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
     "config.json",
+    "dataset.json",
     "metrics.json",
     "comparison.json",
     "history.jsonl",

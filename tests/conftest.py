@@ -15,7 +15,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-jaxtyping.install_import_hook("mnist3", "beartype.beartype")
+jaxtyping.install_import_hook(["mnist3", "experiments.textbook"], "beartype.beartype")
 
 hypothesis.settings.register_profile(
     "mnist3",

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from mnist3 import config as configs
-from mnist3.jobs import experiments
-from mnist3.jobs.lock import locked
+from mnist3 import experiments
+from mnist3.locking import locked
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = (

@@ -27,8 +27,8 @@
 # %cd -q {_dh[0]}/../..
 
 # %%
+from mnist3 import notebook
 from mnist3.evaluation import classification, curves, error_analysis, selection
-from mnist3.jobs import notebook
 from mnist3.reporting import (
     classification_figures,
     figures,

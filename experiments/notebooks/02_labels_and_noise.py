@@ -23,9 +23,9 @@
 # %cd -q {_dh[0]}/../..
 
 # %%
+from mnist3 import notebook
 from mnist3.data import variants
 from mnist3.evaluation import selection
-from mnist3.jobs import notebook
 from mnist3.reporting import image_figures, report, study_figures, tables
 
 # %% [markdown]

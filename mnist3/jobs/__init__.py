@@ -9,8 +9,8 @@ MODES = ("train", "evaluate", "predict", "audit", "compare")
 # The module of each mode, by kind of run. To evaluate a comparison is to compare again: fits and
 # the models below its folder are kept, so that it writes the same files anew.
 _JOBS = {
-    "numbers": {"train": "train", "evaluate": "evaluate", "predict": "predict", "audit": "audit"},
-    "digits": {"train": "train", "evaluate": "evaluate", "predict": "predict", "audit": "audit"},
+    "numbers": {"train": "run", "evaluate": "run", "predict": "predict", "audit": "audit"},
+    "digits": {"train": "run", "evaluate": "run", "predict": "predict", "audit": "audit"},
     "table": {
         "train": "compare",
         "compare": "compare",

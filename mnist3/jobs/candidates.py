@@ -12,14 +12,14 @@ from ml_collections import ConfigDict
 from sklearn.pipeline import Pipeline
 
 from mnist3 import config as configs
-from mnist3 import estimators, tasks, tracking, validation
+from mnist3 import estimators, experiments, tasks, tracking, validation
 from mnist3.config import NETWORK
 from mnist3.data import tabular
 from mnist3.data.table_dataset import TableDataset
 from mnist3.data.tabular import Table
 from mnist3.errors import UserError
 from mnist3.estimators import tabular as tabular_estimators
-from mnist3.jobs import experiments, output, parts, workdir
+from mnist3.jobs import output, parts, workdir
 from mnist3.jobs.parts import Parts
 from mnist3.learners import estimator, tuning
 from mnist3.learners.cached import fits_cache

@@ -2,9 +2,7 @@
 
 import ast
 import contextlib
-import errno
 import importlib
-import logging as stdlib_logging
 import os
 import pathlib
 import re
@@ -12,14 +10,14 @@ import shlex
 import sys
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from mnist3 import config as configs
-from mnist3 import jobs, validation
+from mnist3 import exit_status, experiments, jobs, validation
 from mnist3.errors import UserError
-from mnist3.files import OutputClosed, drop_standard_output, require_unread
-from mnist3.jobs import experiments, workdir
+from mnist3.files import require_unread
+from mnist3.jobs import workdir
 from mnist3.jobs.arguments import Arguments
 
 FLAGS = flags.FLAGS
@@ -52,10 +50,6 @@ _ALLOW_PICKLE = flags.DEFINE_bool(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The file to write: CSV for predict, JSON for audit; - for standard output."
 )
-
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_CLOSED_PIPE = 141  # 128 + SIGPIPE, as a shell has it of other programs
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _fields_of_experiment(argv: list[str]) -> dict[str, Any]:
@@ -178,81 +172,6 @@ def _run(argv: list[str]) -> int:
     return job.run(config, arguments)
 
 
-def _sentence(error: BaseException | None) -> str | None:
-    """Returns what to tell the user of an error, None if it is not the user's to mend."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return str(error)
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            return (
-                f"no space left to write {error.filename or 'the files of the run'}: free some, "
-                "then run the same command again."
-            )
-        if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
-            return (
-                f"{error.filename} cannot be opened ({error.strerror}); check its permissions or "
-                "choose another --workdir."
-            )
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _log_own_progress() -> None:
-    """Shows what this project logs, and of the libraries warnings alone.
-
-    Orbax logs with a traceback what it raises too.
-    """
-    package = os.path.dirname(jobs.__path__[0])
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(
-        lambda record: (
-            record.pathname.startswith(package)
-            or (record.levelno >= stdlib_logging.WARNING and "orbax" not in record.pathname)
-        )
-    )
-    logging.get_absl_handler().setFormatter(stdlib_logging.Formatter("%(message)s"))
-
-
-def _end_standard_output() -> None:
-    """Writes what was printed, since the interpreter would tell of a closed pipe at its exit.
-
-    Raises:
-        OutputClosed: if nobody reads standard output any more.
-    """
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError as error:
-        drop_standard_output()
-        raise OutputClosed from error
-
-
 def main(argv: list[str]) -> int:
     """Runs the job that the command line asks for and returns the exit status."""
-    status = 0
-
-    def job(rest: list[str]) -> None:
-        nonlocal status
-        status = _run(rest)
-        _end_standard_output()
-
-    _log_own_progress()
-    try:
-        app.run(job, argv=argv, flags_parser=_parse)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1 if stop.code else status
-    except KeyboardInterrupt:
-        print(
-            "\nStopped; the same command with --workdir set to the run's folder goes on.",
-            file=sys.stderr,
-        )
-        return 130
-    except OutputClosed:
-        return _CLOSED_PIPE
-    except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
-            raise
-        print(f"Error: {sentence}", file=sys.stderr)
-        return 1
-    return status
+    return exit_status.run(lambda: app.run(_run, argv=argv, flags_parser=_parse))

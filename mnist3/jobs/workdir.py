@@ -12,9 +12,12 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import validation
+from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
-from mnist3.jobs.lock import locked
+from mnist3.locking import locked
+
+DATASET_FILE = "dataset.json"  # what a run learns from, since its start
 
 
 def write_json(path: str, value: Any) -> None:
@@ -121,3 +124,35 @@ def write_config(workdir: str, config: ConfigDict) -> None:
     """Writes the resolved config of a run that is about to begin or to go on."""
     with replacing(os.path.join(workdir, "config.json")) as file:
         file.write(configs.to_json(config))
+
+
+def write_start(workdir: str, config: ConfigDict, dataset: Dataset) -> None:
+    """Writes config.json, and dataset.json with what the run learns from."""
+    write_json(os.path.join(workdir, DATASET_FILE), dataset.describe())
+    write_config(workdir, config)
+
+
+def require_same_data(workdir: str, dataset: Dataset) -> None:
+    """Checks that the rows of every split are those that the run in a folder began with.
+
+    An old run must not be evaluated on splits that were drawn anew: what it trained on may be in
+    its test split by now.
+
+    Raises:
+        UserError: if they are others.
+    """
+    for name in (DATASET_FILE, "metrics.json"):
+        try:
+            with open(os.path.join(workdir, name)) as file:
+                held = json.load(file)
+        except (OSError, ValueError):
+            continue
+        began = held.get("dataset", held).get("fingerprint", "")
+        if began != dataset.fingerprint:
+            raise UserError(
+                f"the run in {workdir} began with other data (fingerprint {began[:12]}, now "
+                f"{dataset.fingerprint[:12]}): its test images may be among those that it trained "
+                "on; give it the files and the version of mnist3 that it began with, or train "
+                "anew in another --workdir. It can still predict."
+            )
+        return

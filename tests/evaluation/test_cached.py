@@ -6,7 +6,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
-from mnist3.evaluation.cached import (
+from mnist3.learners.cached import (
     CachedEstimator,
     Inputs,
     MadeInputs,
@@ -167,7 +167,7 @@ def test_cores_and_verbosity_do_not_count_but_all_else_does():
 
 def test_keys_are_the_same_in_another_process():
     code = (
-        "from sklearn.svm import SVC; from mnist3.evaluation.cached import *; import numpy as np;"
+        "from sklearn.svm import SVC; from mnist3.learners.cached import *; import numpy as np;"
         "print(estimator_key(SVC(C=2)), Inputs(np.arange(6).reshape(2, 3)).fingerprint)"
     )
     from sklearn.svm import SVC

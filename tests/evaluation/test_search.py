@@ -2,8 +2,8 @@ import joblib
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from mnist3.evaluation.cached import Inputs
-from mnist3.evaluation.search import search
+from mnist3.learners.cached import Inputs
+from mnist3.learners.search import search
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline

@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from mnist3.jobs import experiments
+from mnist3 import experiments
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 

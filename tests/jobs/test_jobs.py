@@ -17,7 +17,6 @@ JOBS = {
         "evaluate": "tabular",
         "predict": "tabular_predict",
     },
-    "experiments/textbook.py": {"train": "textbook", "evaluate": "textbook"},
 }
 
 

@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from mnist3.errors import UserError
-from mnist3.jobs.lock import locked
+from mnist3.locking import locked
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 HOLD = (
     "import sys\n"
-    "from mnist3.jobs.lock import locked\n"
+    "from mnist3.locking import locked\n"
     "with locked(sys.argv[1]):\n"
     "    print('locked', flush=True)\n"
     "    sys.stdin.read()\n"

@@ -1,7 +1,8 @@
-"""The figures of the textbook study as they were published, and how ours compare with them.
+"""The chapter's figures as they were published, and how ours compare with them.
 
 Source: A. Geron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 3rd edition,
-O'Reilly 2022, chapter 3 and the notebook that goes with it. All are of MNIST with seed 42.
+O'Reilly 2022, chapter 3 and the notebook that goes with it. All are of MNIST, its 60,000 training
+images in their order, with seed 42.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 Value = int | float | str | tuple | dict
 MATCH, DIFFERS, OURS_ALONE = "match", "differs", "not published"
 PUBLISHED_WITH = "1.0 to 1.2"  # scikit-learn
+BOOK_SEED, BOOK_IMAGES = 42, 60_000
 
 _OBJECTIVE = (
     "since scikit-learn 1.8 SGD stops when loss and penalty together no longer fall, before it "
@@ -25,8 +27,8 @@ class Published(NamedTuple):
 
     Attributes:
         value: what was printed; None where the book prints nothing.
-        decimals: how many decimals of it count.
-        newer: what a newer version of the libraries, or of the book, gives; None if the same.
+        decimals: how many of its decimals count; ours may be off by half a unit of the last one.
+        newer: what a newer version of the libraries gives; None if the same.
         reason: why that differs.
     """
 
@@ -45,8 +47,8 @@ class Row(NamedTuple):
         ours: what was measured here.
         verdict: `MATCH`, `DIFFERS` or `OURS_ALONE`.
         reason: why it differs; empty if it does not.
-        decimals: how many decimals count.
-        seconds: how long it took, together with the figures of the same step.
+        decimals: to how many the two are compared.
+        seconds: that the figure's step took, with all of its figures.
     """
 
     name: str

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist3.evaluation.published import (
+from experiments.textbook.published import (
     DIFFERS,
     MATCH,
     OURS_ALONE,

@@ -1,8 +1,9 @@
-"""The textbook study of MNIST, step by step: detectors, ten classes, labels, noise, neighbours.
+"""The chapter's steps: a detector of fives, ten classes, two labels an image, noise, neighbours.
 
-It is the study of chapter 3 of A. Geron, Hands-On Machine Learning, 3rd edition; what is known of
-its figures stands in `published`. Estimators have their default parameters, pixels are 0-255 unless
-a step says that it scales them, and the folds are three, not shuffled.
+They are those of chapter 3 of A. Geron, Hands-On Machine Learning, 3rd edition; what it printed
+stands in `published`. Estimators have scikit-learn's default parameters, pixels are grey levels
+0-255 unless a step standardises them, and cross-validation has three folds, not shuffled, which are
+stratified by class where an image has a single one.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -20,15 +22,16 @@ from sklearn.multioutput import ClassifierChain
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
+from experiments.textbook.published import Value, plain
+from experiments.textbook.study import DIGIT, FOLDS, Study
 from mnist3.data import variants
 from mnist3.evaluation import classification, curves
-from mnist3.evaluation.published import Value, plain
-from mnist3.evaluation.textbook import DIGIT, FOLDS, Study
+from mnist3.reporting import classification_figures, image_figures, study_figures
 
-PRECISION = 0.9  # wanted of the detector
+PRECISION = 0.9  # the detector's threshold is the lowest that reaches it
 SVC_IMAGES = 2_000  # an SVC takes long for more
 CLEANED_IMAGES = 100
-FIRST = np.arange(1)  # the row of the first image
+FIRST = np.arange(1)  # row number of the first image
 ALL_DIGITS = tuple(map(str, range(10)))
 
 
@@ -36,14 +39,14 @@ class Picture(NamedTuple):
     """A picture to be drawn.
 
     Attributes:
-        name: of its file.
-        kind: of picture, which stands for the function that draws it.
-        description: what it is of, for its title.
-        arguments: of the function, by name.
+        name: of its file, without folder and ending.
+        draw: draws it; takes `arguments` and, for the title, `description`.
+        description: what it is of.
+        arguments: what to draw, by the function's own names.
     """
 
     name: str
-    kind: str
+    draw: Callable[..., Figure]
     description: str
     arguments: dict[str, Any]
 
@@ -52,8 +55,8 @@ class Finding(NamedTuple):
     """What a step found.
 
     Attributes:
-        figures: values by name, those of `published.PUBLISHED`.
-        pictures: of it.
+        figures: values by name; what the book printed has the names of `published.PUBLISHED`.
+        pictures: that the step has to show.
     """
 
     figures: dict[str, Value]
@@ -64,9 +67,10 @@ class Step(NamedTuple):
     """A step of the study.
 
     Attributes:
-        part: what it belongs to, one of `PARTS`.
+        part: of the study that it belongs to, one of `PARTS`.
         name: what it does, in a few words.
-        weight: about how many seconds it takes on two cores, for the progress bar.
+        weight: about how many seconds it takes with all of MNIST on two cores, for the progress
+            bar.
         run: does it.
     """
 
@@ -105,13 +109,13 @@ def _detector(study: Study) -> Finding:
         (
             Picture(
                 "detector_confusion",
-                "confusion",
+                classification_figures.confusion,
                 "SGD detector, 3 folds",
                 {"counts": counts, "classes": (f"not {DIGIT}", f"{DIGIT}")},
             ),
             Picture(
                 "thresholds",
-                "thresholds",
+                classification_figures.thresholds,
                 f"SGD detector of {DIGIT}s, 3 folds",
                 {"curve": curve, "chosen": point},
             ),
@@ -154,17 +158,17 @@ def _forest(study: Study) -> Finding:
         (
             Picture(
                 "precision_recall",
-                "precision_recall",
+                classification_figures.precision_recall_curves,
                 what,
                 {"curves": precision_recall, "chosen": chosen},
             ),
-            Picture("roc", "roc", what, {"curves": rocs}),
+            Picture("roc", classification_figures.roc_curves, what, {"curves": rocs}),
         ),
     )
 
 
 def _first_image(study: Study, estimator: BaseEstimator) -> tuple[int, Float[np.ndarray, "_"]]:
-    """Returns the class and the scores of the first image from an estimator of few images."""
+    """Returns the first image's class and scores by an estimator that is fitted to few images."""
     few = study.rows[:SVC_IMAGES]
     fitted = study.cached(estimator, ("predict", "decision_function"))
     fitted = fitted.fit(few, study.train_labels[few])
@@ -215,7 +219,7 @@ def _ten_classes_scaled(study: Study) -> Finding:
         (
             Picture(
                 "confusion",
-                "confusion",
+                classification_figures.confusion,
                 "SGD on scaled pixels, 3 folds",
                 {"counts": counts, "classes": ALL_DIGITS},
             ),
@@ -264,7 +268,7 @@ def _noise(study: Study) -> Finding:
         (
             Picture(
                 "cleaned",
-                "denoising",
+                image_figures.denoising,
                 "nearest neighbours, test images",
                 {"noisy": noisy, "cleaned": cleaned, "clean": clean},
             ),
@@ -286,7 +290,7 @@ def _grid(study: Study) -> Finding:
         (
             Picture(
                 "grid",
-                "search",
+                study_figures.search_heat_map,
                 "nearest neighbours, 5 folds",
                 {"results": search.cv_results_, "score": "accuracy"},
             ),
@@ -314,7 +318,7 @@ def _shifted(study: Study) -> Finding:
         (
             Picture(
                 "shifted",
-                "augmented",
+                image_figures.augmented,
                 "shifted by one pixel",
                 {
                     "images": examples,
@@ -346,3 +350,4 @@ STEPS = (
     Step("neighbours", "nearest neighbours tuned, test", 12, _tuned),
     Step("neighbours", "nearest neighbours with shifted copies, test", 57, _shifted),
 )
+PARTS = tuple(dict.fromkeys(step.part for step in STEPS))

@@ -1,5 +1,4 @@
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -12,17 +11,13 @@ from sklearn.multioutput import ClassifierChain
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from mnist3 import jobs
-from mnist3.config import one_digit
+from experiments.textbook import published
+from experiments.textbook.published import DIFFERS, MATCH, PUBLISHED
+from experiments.textbook.run import Settings, create_study, other_data, run
+from experiments.textbook.steps import PARTS, STEPS
 from mnist3.data import variants
 from mnist3.data.sources import load_source
 from mnist3.errors import UserError
-from mnist3.evaluation import published
-from mnist3.evaluation.published import DIFFERS, MATCH, PUBLISHED
-from mnist3.evaluation.textbook_steps import STEPS
-from mnist3.jobs import textbook
-from mnist3.jobs.arguments import Arguments
-from mnist3.validation import validate
 
 ESTIMATORS = (
     DummyClassifier,
@@ -36,12 +31,8 @@ ESTIMATORS = (
 IMAGES = 100
 
 
-def small(parts=("binary", "multiclass", "multilabel", "noise", "neighbours")):
-    config = one_digit("digits")
-    config.seed = 42
-    config.textbook.parts, config.textbook.images = parts, IMAGES
-    validate(config)
-    return config
+SMALL = Settings("digits", PARTS, IMAGES, seed=42)
+COMMAND = "python -m experiments.textbook --source=digits"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +51,7 @@ def runs(tmp_path_factory):
         for name in ("first", "second"):
             folders.append(tmp_path_factory.mktemp("runs") / name)
             before = len(fits)
-            assert textbook.run(small(), Arguments(workdir=str(folders[-1]))) == 0
+            run(SMALL, str(folders[-1]), None, COMMAND)
             counts.append(len(fits) - before)
     return folders, counts
 
@@ -95,7 +86,11 @@ def test_a_run_leaves_its_files(runs):
     folder = runs[0][0]
     pictures = {path.stem for path in (folder / "figures").glob("*.png")}
     assert pictures >= {"thresholds", "roc", "precision_recall", "confusion", "cleaned", "grid"}
-    assert (folder / "report.html").read_text().count("data:image/png") == len(pictures)
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png") == len(pictures)
+    assert COMMAND in page
+    config = {"kind": "textbook", "source": "digits", "parts": [*PARTS], "images": 100, "seed": 42}
+    assert json.loads((folder / "config.json").read_text()) == config
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
         "metrics.json",
@@ -148,9 +143,7 @@ def test_leaving_out_pixels_without_ink_gives_the_same_weights():
 
 def test_on_mnist_the_quick_steps_give_the_published_figures(data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path))
-    config = one_digit("mnist")
-    config.seed = 42
-    study = textbook.create_study(config, load_source("mnist", data_dir))
+    study = create_study(Settings("mnist", PARTS, 0, 42), load_source("mnist", data_dir))
     figures = {}
     for step in STEPS:
         if step.weight < 12:
@@ -170,40 +163,61 @@ def test_a_part_can_be_run_alone_and_what_it_has_in_common_is_not_fitted_again(
     runs, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "cache"))
-    textbook.run(small(("noise",)), Arguments(workdir=str(tmp_path / "run")))
+    run(SMALL._replace(parts=("noise",)), str(tmp_path / "run"), None, COMMAND)
     assert [row["name"][:5] for row in rows(tmp_path / "run")] == ["noise", "noise"]
     printed = capsys.readouterr()
     assert "0 published figures match, 0 differ, 2 were not published" in printed.out
     assert "nearest neighbours cleaning noise" in printed.err
 
 
-def test_the_experiment_selects_the_study_and_another_does_not():
-    assert jobs.job_of("train", small()) == "textbook"
-    experiment = {}
-    path = pathlib.Path(__file__).parents[2] / "experiments" / "textbook.py"
-    exec(path.read_text(), experiment)
-    config = experiment["get_config"]("source=digits")
-    validate(config)
-    assert len(config.textbook.parts) == 5
-    assert not textbook.other_data(experiment["get_config"]())
+def test_what_differs_from_the_book_is_told():
+    assert other_data("mnist", 60_000, 42) == ""
+    assert other_data("mnist", 60_000, 7) == "published with seed 42, here is 7"
+    assert other_data("mnist", 500, 42) == "published of 60,000 training images, here are 500"
+    assert "the source digits" in other_data("digits", 60_000, 42)
+
+
+def test_more_images_than_there_are_keep_all_and_too_few_are_refused():
+    source = load_source("digits")
+    all_images = create_study(SMALL._replace(images=0), source)
+    assert all_images.size + len(all_images.test_labels) == len(source.images)
+    assert create_study(SMALL._replace(images=99_999), source).size == all_images.size
+    with pytest.raises(UserError, match=r"--images is 10; give at least 100"):
+        create_study(SMALL._replace(images=10), source)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [("seed", 7, "seed 42, here is 7"), ("textbook.images", 500, "60,000 training images")],
+    ("config", "said"),
+    [
+        (
+            '{"kind": "textbook", "source": "digits", "parts": ["noise"], "images": 1, "seed": 7}',
+            "images was 1 and is now 100",
+        ),
+        ('{"seed": 42, "data": {"name": "composed"}}', "is of another kind of run"),
+        ("[]", "is of another kind of run"),
+        ("{", "is not valid JSON"),
+    ],
 )
-def test_what_else_the_book_had_is_told(field, value, said):
-    config = small()
-    config.data.source, config.textbook.images = "mnist", 0
-    config.update_from_flattened_dict({field: value})
-    assert said in textbook.other_data(config)
+def test_a_folder_with_another_run_is_left_as_it_is(config, said, tmp_path):
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UserError, match=said) as refusal:
+        run(SMALL._replace(parts=("noise",)), str(tmp_path), None, COMMAND)
+    assert "choose another --workdir" in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == config
 
 
-def test_mistakes_get_a_sentence():
-    config = small()
-    config.textbook.parts = ("binry",)
-    with pytest.raises(UserError, match="did you mean 'binary'"):
-        validate(config)
-    config.textbook.images = 10
-    with pytest.raises(UserError, match="at least 100"):
-        textbook.create_study(config, load_source("digits"))
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write to the workdir .* choose another --workdir"):
+        run(SMALL, str(tmp_path / "file" / "run"), None, COMMAND)
+
+
+def test_half_files_of_a_killed_run_are_removed(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "run"
+    (folder / "figures").mkdir(parents=True)
+    for half in ("metrics.json.12.partial", "figures/cleaned.png.12.partial"):
+        (folder / half).write_text("half")
+    run(SMALL._replace(parts=("noise",)), str(folder), None, COMMAND)
+    assert not list(folder.rglob("*.partial"))

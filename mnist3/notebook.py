@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import runtime, validation
+from mnist3 import experiments, runtime, validation
 from mnist3.data import dataset as datasets
 from mnist3.data import sources
 from mnist3.data.sources import has_mnist
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.data.triple_mnist import has_triple_mnist
 from mnist3.evaluation import curves
-from mnist3.jobs import experiments, parts
+from mnist3.jobs import parts
 from mnist3.reporting import pictures
 from mnist3.results import Result
 from mnist3.tracking import Tracker

@@ -1,0 +1,55 @@
+"""Learns a task, from where the run in the folder was stopped, and evaluates what was learned."""
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from mnist3 import learners
+from mnist3.data.splits import HELD_OUT
+from mnist3.errors import UserError
+from mnist3.jobs import output, parts, workdir
+from mnist3.jobs.arguments import Arguments
+from mnist3.locking import locked
+from mnist3.reporting import console
+
+
+def run(config: ConfigDict, arguments: Arguments) -> int:
+    """Learns and evaluates, or with --mode=evaluate only evaluates, and writes the run's files."""
+    return evaluate(config, arguments) if arguments.mode == "evaluate" else learn(config, arguments)
+
+
+def learn(config: ConfigDict, arguments: Arguments) -> int:
+    """Learns, evaluates on val and test, and writes the files of a run into its workdir."""
+    folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
+    with workdir.claimed(folder, config):
+        logging.info("workdir: %s", folder)
+        made = parts.load(config, arguments.data_dir)
+        workdir.require_same_data(folder, made.dataset)
+        learning = made.prepare()
+        workdir.write_start(folder, config, made.dataset)
+        with output.tracked(folder, config) as tracker:
+            result = parts.learn(made, learning, folder, tracker).with_splits("test")
+            output.write_result(result, folder, arguments.command)
+            output.track(result, tracker)
+    print(console.result_text(result, folder))
+    return 0
+
+
+def evaluate(config: ConfigDict, arguments: Arguments) -> int:
+    """Evaluates the run in `arguments.workdir` on val and test, and writes its files anew.
+
+    Raises:
+        UserError: if the data are others than the run began with, or have neither val nor test.
+    """
+    made = parts.load(config, arguments.data_dir)
+    workdir.require_same_data(arguments.workdir, made.dataset)
+    if not made.examples.keys() & set(HELD_OUT):
+        raise UserError(
+            f"{made.dataset.name} has neither val nor test here, so there is nothing to evaluate; "
+            "add the folder of one to its images."
+        )
+    with locked(arguments.workdir):
+        learned = learners.load(config, made.task, arguments.workdir, arguments.checkpoint)
+        result = made.result(learned, HELD_OUT)
+        output.write_result(result, arguments.workdir, arguments.command)
+    print(console.result_text(result, arguments.workdir))
+    return 0
