@@ -1,4 +1,4 @@
-"""The main model: one trunk, one head a digit."""
+"""The main model: convolutional layers that all positions share, and a head for each."""
 
 import jax
 import jax.numpy as jnp
@@ -6,18 +6,19 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from mnist3.models.fields import field
 from mnist3.models.trunk import Trunk
 
 
 def cut_digits(
     images: Float[Array, "batch height width"], digits: int, height: int
 ) -> Float[Array, "batch digits rows columns"]:
-    """Cuts a window around the ink of each digit's columns.
+    """Returns for each digit a window of all its columns and of the rows around its ink.
 
-    The image is divided into `digits` bands of columns, as wide as the width divided by K and
-    rounded up. The middle of each window is the centre of mass of its band's ink, as in MNIST's
-    own digit images, so that a digit looks the same at any height. A band without ink is cut in
-    its middle.
+    The image is divided into `digits` bands of columns, each as wide as the width divided by K,
+    rounded up. The middle row of a window is the centre of mass of its band's ink, as in MNIST's
+    own digit images, so that a digit looks the same at any height. A window without ink is from
+    the middle of its band.
 
     Args:
         images: ink from 0 to 1.
@@ -31,7 +32,7 @@ def cut_digits(
     mass = bands.sum(axis=-1, dtype=jnp.float32)
     total = mass.sum(axis=-1)
     middles = jnp.arange(rows + 2 * height, dtype=jnp.float32) + 0.5
-    # Which rows are cut is decided here: an accelerator's default precision would move windows.
+    # At an accelerator's default precision (TF32, bfloat16) other rows would be cut than on a CPU.
     moment = jnp.matmul(mass, middles, precision="highest")
     centre = jnp.where(total > 0, moment / jnp.maximum(total, 1e-6), rows / 2 + height)
     top = jnp.round(centre - height / 2).astype(jnp.int32)
@@ -40,74 +41,87 @@ def cut_digits(
 
 
 class Heads(nn.Module):
-    """For each position a head that looks at some columns and reads them with a linear layer.
+    """For each position a linear classifier of columns that attention has pooled.
 
-    A head has `glances`, each a weighting of the columns that is learned but the same for every
-    image. At first they lie side by side where the position's digit is if all digits are equally
-    wide. Heads that saw all columns would learn which digits stand side by side in training, and
-    misread numbers that training does not have.
+    Each head has `attention` weightings of the image's columns. They are learned, but do not
+    depend on the image: a softmax over parameters of shape `[digits * attention, columns]`. A
+    weighting gives the mean of the columns' features, and the head's classifier sees those of all
+    its weightings side by side. At first the weightings are bells (a Gaussian of variance 1/2
+    columns) side by side across the image, the first `attention` of them for the first position,
+    which is where the digits are if all are equally wide. Heads that saw all columns would learn
+    which digits stand side by side in training, and misread numbers that training does not have.
 
     Attributes:
         digits: K, positions of a number.
-        glances: of each head.
-        classes: logits of each position.
+        classes: of each position.
+        attention: weightings of each head.
         dtype: of the arithmetic; parameters are float32.
     """
 
     digits: int
-    glances: int
-    classes: int = 10
+    classes: int
+    attention: int
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, columns: Float[Array, "batch columns channels"]
     ) -> Float[Array, "batch digits classes"]:
-        """Returns the logits of each position."""
+        """Returns the logits of each position, of feature maps without their rows."""
         count, channels = columns.shape[1:]
 
-        def first_gaze(key):
+        def side_by_side(key):
             del key
-            step = count / (self.digits * self.glances)
-            middles = (np.arange(self.digits * self.glances) + 0.5) * step - 0.5
+            step = count / (self.digits * self.attention)
+            middles = (np.arange(self.digits * self.attention) + 0.5) * step - 0.5
             distance = np.arange(count) - middles[:, None]
             return jnp.asarray(-(distance**2), jnp.float32)
 
-        gaze = jax.nn.softmax(self.param("gaze", first_gaze))
-        seen = jnp.einsum("gw,bwc->bgc", gaze.astype(self.dtype), columns)
-        seen = seen.reshape(-1, self.digits, self.glances * channels)
+        weights = jax.nn.softmax(self.param("attention", side_by_side))
+        pooled = jnp.einsum("gw,bwc->bgc", weights.astype(self.dtype), columns)
+        pooled = pooled.reshape(-1, self.digits, self.attention * channels)
         kernel_init = nn.initializers.lecun_normal(in_axis=1, out_axis=2, batch_axis=0)
         kernel = self.param(
-            "kernel", kernel_init, (self.digits, self.glances * channels, self.classes)
+            "kernel", kernel_init, (self.digits, self.attention * channels, self.classes)
         )
         bias = self.param("bias", nn.initializers.zeros_init(), (self.digits, self.classes))
-        return jnp.einsum("bkc,kcd->bkd", seen, kernel.astype(self.dtype)) + bias
+        return jnp.einsum("bkc,kcd->bkd", pooled, kernel.astype(self.dtype)) + bias
 
 
 class MultiHead(nn.Module):
-    """The trunk, then for each position a head over the columns of the image.
+    """The trunk, then for each position a head over the columns of its feature map.
 
-    A digit may stand at any height, so each channel keeps its largest value over a column of
-    features. Where digits have columns of their own, `crop_height` cuts each out around its ink
-    first: the trunk then has less to look at, and cannot learn which digits stand side by side.
+    A digit may stand at any height, so the largest value of each channel over a column's rows is
+    kept. Where the digits do not overlap, `crop_height` cuts each out around its ink first: the
+    trunk then has fewer pixels to compute, and cannot learn which digits stand side by side.
 
     Attributes:
         digits: K, positions of a number.
-        trunk: from what it sees of images to features.
-        glances: of each head at the columns.
-        crop_height: px, of the window around each digit's ink that the trunk sees; 0 for all.
-        dropout: share of features dropped in training.
-        classes: logits of each position.
+        classes: of each position.
+        trunk: from images, or from the windows around digits, to feature maps.
+        attention: weightings of the columns that each head has.
+        crop_height: of the window around each digit's ink, px; 0 for whole images.
+        dropout: share of features dropped before the heads in training.
         dtype: of the arithmetic; parameters and logits are float32.
     """
 
     digits: int
+    classes: int
     trunk: Trunk
-    glances: int
-    crop_height: int = 0
-    dropout: float = 0.0
-    classes: int = 10
+    attention: int = field(4, at_least=1)
+    crop_height: int = field(0, at_least=0)
+    dropout: float = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
+
+    def check(self, height: int, width: int) -> None:
+        """Checks the size of images, px, or that of the windows which `cut` makes of them.
+
+        Raises:
+            UserError: if the trunk leaves no feature.
+        """
+        if self.crop_height:
+            height, width = self.crop_height, -(-width // self.digits)
+        self.trunk.check(height, width)
 
     def __call__(
         self, images: Float[Array, "batch height width"], train: bool = False
@@ -118,7 +132,7 @@ class MultiHead(nn.Module):
     def cut(
         self, images: Float[Array, "batch height width"]
     ) -> Float[Array, "windows rows columns"]:
-        """Returns what the trunk sees of images: windows around digits, or the images."""
+        """Returns the trunk's input: the images, or `[batch * digits]` windows around digits."""
         if not self.crop_height:
             return images
         windows = cut_digits(images, self.digits, self.crop_height)
@@ -128,10 +142,10 @@ class MultiHead(nn.Module):
     def read(
         self, windows: Float[Array, "windows rows columns"], train: bool = False
     ) -> Float[Array, "batch digits classes"]:
-        """Returns the logits of each position of images that `cut` has cut."""
+        """Returns the logits of each position, as `__call__`, of what `cut` returned."""
         columns = jnp.max(self.trunk(windows), axis=1)
         batch = len(windows) // self.digits if self.crop_height else len(windows)
         columns = columns.reshape(batch, -1, columns.shape[-1])
         columns = nn.Dropout(self.dropout, deterministic=not train)(columns)
-        logits = Heads(self.digits, self.glances, self.classes, self.dtype, name="heads")(columns)
-        return logits.astype(jnp.float32)
+        heads = Heads(self.digits, self.classes, self.attention, self.dtype, name="heads")
+        return heads(columns).astype(jnp.float32)

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 from ml_collections import ConfigDict
 
+from mnist3.data.draws import data_key
 from mnist3.data.noise import integer_noise
-from mnist3.data.splits import Dataset, Split, data_key
+from mnist3.data.splits import Dataset, Split
 from mnist3.errors import UserError
 from mnist3.evaluation.denoising import denoise_metrics, squared_errors
 from mnist3.tasks.classes import DATA_PICTURES
