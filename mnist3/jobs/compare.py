@@ -230,18 +230,20 @@ def compare(
     """
     comparison = selection.compare(
         {name: each.outcomes for name, each in entered.items()},
-        config.seed,
         share="exact_match" if task.kind == "number" else "accuracy",
+        **next(iter(entered.values())).dependence,
     )
     lines = {
-        rival.name: {"chosen_by": rival.measures(), **entered[rival.name].result()}
-        for rival in comparison.rivals
+        each.name: {"chosen_by": each.measures(), **entered[each.name].result()}
+        for each in comparison.candidates
     }
     winner, best = entered[comparison.winner], lines[comparison.winner]
     choice = {
         "chosen_by": config.compare.by,
         "metric": comparison.metric,
         "tied": list(comparison.tied),
+        "compared_with": comparison.test,
+        "subject": comparison.subject,
     }
     metrics = {
         "dataset": winner.dataset.describe(),
@@ -253,10 +255,10 @@ def compare(
         "estimators": lines,
     }
     winner.write_predictions(folder)
-    rivals = [{"name": rival.name, **rival.measures()} for rival in comparison.rivals]
+    compared = [{"name": each.name, **each.measures()} for each in comparison.candidates]
     workdir.write_json(
         os.path.join(folder, "comparison.json"),
-        {"winner": comparison.winner, **choice, "rivals": rivals},
+        {"winner": comparison.winner, **choice, "candidates": compared},
     )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
     data = study.data_text(task, metrics["dataset"]["source"])

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import curves
 from mnist3.evaluation.classification import confusion
-from mnist3.evaluation.selection import TESTS, Comparison
+from mnist3.evaluation.selection import Comparison
 from mnist3.jobs import fit_figures, fit_output, output
 from mnist3.jobs.contenders import Contender, Fitted
 from mnist3.reporting import classification_figures, drawing, report, study_figures
@@ -44,7 +44,7 @@ def draw_figures(
     """
     drawn = {"comparison": study_figures.comparison(comparison, f"{data}, {WHERE[by]}")}
     if task.kind == "binary":
-        fitted = {rival.name: contenders[rival.name] for rival in comparison.rivals}
+        fitted = {each.name: contenders[each.name] for each in comparison.candidates}
         drawn |= _curves(task, fitted, f"{task.classes[1]} in {data}, val")
     targets, predictions = contenders[comparison.winner].val
     about = f"{comparison.winner} on {data}, val"
@@ -132,7 +132,10 @@ def _rows(task: Task, metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]
     return [
         (f"{COMPARED[metric]}, {by}", [report.value_text(each, metric) for each in chosen]),
         ("behind the winner", [report.value_text(each, "behind") for each in chosen]),
-        (f"p-value ({TESTS[metric]}, Holm)", [_p_text(each["p_value"]) for each in chosen]),
+        (
+            f"p-value ({metrics['compared_with']}, Holm)",
+            [_p_text(each["p_value"]) for each in chosen],
+        ),
         *measured,
         (images, [f"{line['train_images']:,}" for line in lines.values()]),
         (seconds, [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
@@ -152,10 +155,11 @@ def _parameters_text(parameters: Mapping[str, Any] | int) -> str:
 
 def ties_text(metrics: Mapping[str, Any]) -> str:
     """Returns a sentence on who cannot be told apart from the winner."""
-    tied, test = metrics["tied"], TESTS[metrics["metric"]]
+    tied, subject = metrics["tied"], metrics["subject"]
+    how = f"{metrics['compared_with']}, 5 %, Holm's correction"
     if not tied:
-        return f"Each of the others is worse ({test}, 5 %, Holm's correction)."
-    return f"Cannot be told apart from it ({test}, 5 %, Holm's correction): {', '.join(tied)}."
+        return f"Each of the others is worse, of {subject} ({how})."
+    return f"Cannot be told apart from it, of {subject} ({how}): {', '.join(tied)}."
 
 
 def print_table(metrics: Mapping[str, Any], task: Task, folder: str) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from jaxtyping import Bool, Float64, Num
+from jaxtyping import Bool, Float64, Int, Num
 from ml_collections import ConfigDict
 from sklearn.model_selection import cross_val_predict
 
 from mnist3 import tasks
 from mnist3.data.dataset import Dataset
 from mnist3.data.splits import HELD_OUT
+from mnist3.evaluation import selection
 from mnist3.evaluation.answers import Answer
 from mnist3.evaluation.cached import CachedEstimator, Inputs, fits_cache
 from mnist3.jobs import evaluate, fit_output, output, study, workdir
@@ -44,6 +45,7 @@ class Fitted:
         examples: the images of val and of test, without what it saw of them.
         answers: what it says of these.
         outcomes: of each of the images to choose by: whether it is right, or its squared error.
+        folds: that hold the images to choose by out, where that is cross-validation.
         seed: of the bootstrap of its metrics.
     """
 
@@ -54,7 +56,13 @@ class Fitted:
     examples: dict[str, study.Examples]
     answers: dict[str, Answer]
     outcomes: Outcomes
+    folds: Int[np.ndarray, "n"] | None
     seed: int
+
+    @property
+    def dependence(self) -> dict[str, np.ndarray | None]:
+        """Why the images to choose by are not independent, as `selection.compare` takes it."""
+        return {"folds": self.folds}
 
     @property
     def val(self) -> tuple[Targets, Targets]:
@@ -102,6 +110,11 @@ class Trained:
         return self.reader.dataset
 
     @property
+    def dependence(self) -> dict[str, np.ndarray | None]:
+        """Why the images to choose by are not independent, as `selection.compare` takes it."""
+        return {"digit_indices": (self.dataset.digit_indices or {}).get("val")}
+
+    @property
     def outcomes(self) -> Bool[np.ndarray, "n"]:
         """Which numbers of val it reads right."""
         return self.reader.right
@@ -147,7 +160,7 @@ def fit(config: ConfigDict, dataset: Dataset, comparison: ConfigDict) -> Fitted:
     Raises:
         UserError: if the data do not have what the task needs, or the estimator refuses them.
     """
-    memory = fits_cache()
+    memory, folds = fits_cache(), None
     task = tasks.create(config.task)
     examples = study.split_examples(config, dataset, task)
     train_inputs = Inputs(examples["train"].features)
@@ -158,9 +171,10 @@ def fit(config: ConfigDict, dataset: Dataset, comparison: ConfigDict) -> Fitted:
         targets, predictions = examples["val"].targets, answers["val"].predictions
     else:
         cached = CachedEstimator(candidate.estimator, train_inputs, memory)
-        name, folds = config.estimator.name, comparison.search.folds
-        with study.working(name, f"{name} in {folds} folds"):
-            predictions = cross_val_predict(cached, train_inputs.rows, targets, cv=folds)
+        name, count = config.estimator.name, comparison.search.folds
+        with study.working(name, f"{name} in {count} folds"):
+            predictions = cross_val_predict(cached, train_inputs.rows, targets, cv=count)
+        folds = selection.fold_of_each(targets, count)
     return Fitted(
         dataset=dataset,
         task=task,
@@ -169,6 +183,7 @@ def fit(config: ConfigDict, dataset: Dataset, comparison: ConfigDict) -> Fitted:
         examples={split: _without_features(examples[split]) for split in HELD_OUT},
         answers=answers,
         outcomes=study.outcomes(task, targets, predictions),
+        folds=folds,
         seed=comparison.seed,
     )
 

@@ -155,6 +155,7 @@ def measure(
             scores.prediction.digits,
             scores.prediction.confidence,
             scores.log_likelihood,
+            (dataset.digit_indices or {}).get(name),
         )
         for name, scores in scored.items()
     }

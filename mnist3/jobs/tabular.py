@@ -115,16 +115,19 @@ def study(
     for name in (progress := tqdm(names, desc="tuning", unit="estimator", disable=None)):
         progress.set_postfix_str(name)
         candidates[name] = tune(name, config, table, task, train)
-    comparison = selection.compare({name: each.right for name, each in candidates.items()})
+    comparison = selection.compare(
+        {name: each.right for name, each in candidates.items()},
+        folds=selection.fold_of_each(train.labels, config.search.folds),
+    )
     scored = {
-        rival.name: score(candidates[rival.name].pipeline, task, train, test)
-        for rival in comparison.rivals
+        each.name: score(candidates[each.name].pipeline, task, train, test)
+        for each in comparison.candidates
     }
     winner = scored[comparison.winner]
     importances = importances_of(winner.pipeline, test, config.seed)
     lines = {
-        rival.name: _line(rival, candidates[rival.name], scored[rival.name])
-        for rival in comparison.rivals
+        each.name: _line(each, candidates[each.name], scored[each.name])
+        for each in comparison.candidates
     }
     metrics = {
         "dataset": table.describe() | {"source": config.data.path or "embedded, synthetic"},
@@ -239,11 +242,11 @@ def score(pipeline: Pipeline, task: tasks.Task, train: Examples, test: Examples)
     return Scored(fitted, probabilities, metrics, seconds)
 
 
-def _line(rival: selection.Rival, candidate: Candidate, scored: Scored) -> dict[str, Any]:
+def _line(compared: selection.Candidate, candidate: Candidate, scored: Scored) -> dict[str, Any]:
     """Returns what metrics.json says of one estimator."""
     return {
         "parameters": candidate.parameters,
-        "cross_validation": rival.measures(),
+        "cross_validation": compared.measures(),
         "test": scored.metrics,
         "search_seconds": candidate.seconds,
         "fit_seconds": scored.seconds,
