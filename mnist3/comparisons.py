@@ -44,12 +44,12 @@ class Compared:
     def lines(self) -> dict[str, dict[str, Any]]:
         """What metrics.json says of each candidate, the best first."""
         return {
-            rival.name: {
-                "chosen_by": rival.measures(),
-                **candidate_line(self.results[rival.name]),
-                **({"workdir": self.folders[rival.name]} if rival.name in self.folders else {}),
+            each.name: {
+                "chosen_by": each.measures(),
+                **candidate_line(self.results[each.name]),
+                **({"workdir": self.folders[each.name]} if each.name in self.folders else {}),
             }
-            for rival in self.selection.rivals
+            for each in self.selection.candidates
         }
 
     @functools.cached_property
@@ -65,6 +65,8 @@ class Compared:
             **{split: best[split] for split in HELD_OUT if split in best},
             "chosen_by": self.by,
             "metric": self.selection.metric,
+            "compared_with": self.selection.test,
+            "subject": self.selection.subject,
             "tied": list(self.selection.tied),
             "candidates": self.lines,
         }

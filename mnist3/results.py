@@ -61,7 +61,10 @@ class Result:
         found = {}
         for split, predictions in self.predictions.items():
             examples = self.examples[split]
-            found[split] = self.task.measure(examples.targets, predictions, self.config.seed)
+            shared = (self.dataset.digit_indices or {}).get(split)
+            found[split] = self.task.measure(
+                examples.targets, predictions, self.config.seed, shared
+            )
             if split == "val":  # who looks for mistakes must not look at test
                 found[split] |= self.task.notes(examples, predictions)
         return found

@@ -1,4 +1,4 @@
-"""95 % intervals: of a share by Wilson's formula, of anything else by the bootstrap.
+"""95 % intervals: of a share by Wilson's score, of anything else by the bootstrap.
 
 The bootstrap draws as many images as there are, with replacement, many times, and sees how the
 metric varies (B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7,
@@ -6,16 +6,17 @@ metric varies (B. Efron, Bootstrap methods: another look at the jackknife, Annal
 every resample a row of one matrix product.
 """
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from mnist3.errors import UserError
 
-NORMAL_QUANTILE_975 = 1.959963984540054  # a 95 % interval leaves 2.5 % to either side
 RESAMPLES = 1000
+# What is drawn has its own stream of random numbers, also where the seed is the same.
+_CELLS, _IMAGES = 1, 2
 _CHUNK = 2**22  # counts held in memory at once
 
 
@@ -28,13 +29,32 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     Journal of the American Statistical Association 22, 1927.
     """
-    share = successes / n
-    squared = NORMAL_QUANTILE_975**2
-    centre = share + squared / (2 * n)
-    half_width = NORMAL_QUANTILE_975 * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
-    scale = 1 + squared / n
-    low, high = (centre - half_width) / scale, (centre + half_width) / scale
-    return max(low, 0.0), min(high, 1.0)  # rounding may step over an end by 1e-17
+    low, high = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    return float(low), float(high)
+
+
+def effective_share_interval(
+    share: float, images: float, degrees: float, level: float = 0.95
+) -> tuple[float, float]:
+    """Returns the interval of a share that is known as well as by so many independent images.
+
+    Clopper and Pearson's exact interval at the effective number of images, which need not be whole.
+
+    Args:
+        share: from 0 to 1.
+        images: n over the design effect, above 0.
+        degrees: of freedom of the estimated variance, above 0.
+        level: how often the interval holds the truth.
+
+    Source: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data, Survey Methodology 24, 1998.
+    """
+    tail = (1 - level) / 2
+    images *= (stats.norm.ppf(tail) / stats.t.ppf(tail, degrees)) ** 2
+    hits = share * images
+    low = stats.beta.ppf(tail, hits, images - hits + 1) if share > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, images - hits) if share < 1 else 1.0
+    return float(low), float(high)
 
 
 def require_images(n: int) -> int:
@@ -77,13 +97,13 @@ def resample_cells(
     draw costs the same for ten images as for ten million.
     """
     n = int(counts.sum())
-    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=RESAMPLES)
+    drawn = np.random.default_rng([seed, _CELLS]).multinomial(n, counts.ravel() / n, size=RESAMPLES)
     return drawn.reshape(RESAMPLES, *counts.shape)
 
 
 def resample_images(n: int, seed: int = 0) -> Iterator[Int[np.ndarray, "chunk n"]]:
     """Yields how often each of n images is drawn in each resample, some resamples at a time."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng([seed, _IMAGES])
     chunk = max(_CHUNK // n, 1)
     for start in range(0, RESAMPLES, chunk):
         size = min(chunk, RESAMPLES - start)

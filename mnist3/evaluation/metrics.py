@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int, Int32
 from sklearn.metrics import f1_score
 
+from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import calibration
 from mnist3.evaluation.intervals import require_images, wilson_interval
 
@@ -15,6 +16,7 @@ def number_metrics(
     predictions: Int32[np.ndarray, "n K"],
     confidences: Float[np.ndarray, "n"],
     log_likelihoods: Float[np.ndarray, "n"],
+    digit_indices: Int[np.ndarray, "n K"] | None = None,
 ) -> dict[str, Any]:
     """Returns the metrics of one split as plain Python values, under the names of metrics.json.
 
@@ -23,11 +25,13 @@ def number_metrics(
         predictions: the predicted digits.
         confidences: probability that the model gave to the predicted number.
         log_likelihoods: natural logarithm of the probability that it gave to the true number.
+        digit_indices: of composed images, where the digit images on them stand in their source.
 
     Returns:
         n: images.
         exact_match: share of images with every digit right.
-        exact_match_ci95: [low, high], its Wilson score interval.
+        exact_match_ci95: [low, high], its Wilson score interval; for new digit images where these
+            are given, see `mnist3.evaluation.clusters`.
         digit_accuracy: share of digits that are right, over all positions.
         position_accuracy: [K], the same at each position.
         macro_f1: F1 of one digit against the rest, all positions pooled, mean over the digits that
@@ -41,10 +45,14 @@ def number_metrics(
     n = require_images(len(labels))
     right_digits = labels == predictions
     right = right_digits.all(axis=1)
+    if digit_indices is None:
+        interval = wilson_interval(int(right.sum()), n)
+    else:
+        interval = cluster_interval(right, digit_indices)
     return {
         "n": n,
         "exact_match": float(right.mean()),
-        "exact_match_ci95": list(wilson_interval(int(right.sum()), n)),
+        "exact_match_ci95": list(interval),
         "digit_accuracy": float(right_digits.mean()),
         "position_accuracy": right_digits.mean(axis=0).tolist(),
         "macro_f1": float(f1_score(labels.ravel(), predictions.ravel(), average="macro")),

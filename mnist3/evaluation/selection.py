@@ -1,47 +1,52 @@
 """Which candidate is best on the images to choose by, how surely, and by how much.
 
-An image is right or wrong, or it has an error: then the lowest mean wins.
+An image is right or wrong, or it has an error: then the lowest mean wins. A candidate has one fit
+or several replicates, which differ in their seed alone: it is as good as their mean, and how much
+they differ counts in how surely it is better.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy.stats import binomtest
+from jaxtyping import Bool, Float, Int, Shaped
+from sklearn.model_selection import check_cv
 
 from mnist3.errors import UserError
+from mnist3.evaluation import paired
+from mnist3.evaluation.clusters import Sharing, effective_images, sharing
 from mnist3.evaluation.intervals import (
-    bootstrap_mean_interval,
-    percentile_interval,
+    effective_share_interval,
     require_images,
-    resample_cells,
     wilson_interval,
 )
 
 SIGNIFICANCE = 0.05
-TESTS = {  # by metric
-    "accuracy": "McNemar's exact test",
-    "exact_match": "McNemar's exact test",
-    "mse": "paired permutation test",
-}
-PERMUTATIONS = 10_000
-_CHUNK = 2**22  # signs held in memory at once
+MCNEMAR = "McNemar's exact test"
+
+Outcomes = (
+    Bool[np.ndarray, "n"]
+    | Bool[np.ndarray, "seeds n"]
+    | Float[np.ndarray, "n"]
+    | Float[np.ndarray, "seeds n"]
+)
 
 
-class Rival(NamedTuple):
+class Candidate(NamedTuple):
     """A candidate beside the winner.
 
     Attributes:
         name: of the candidate.
         metric: `accuracy` or `exact_match`, the share of the images that it got right, or `mse`,
             the mean of its squared errors.
-        value: of the metric.
-        value_ci95: Wilson's interval of a share, the bootstrap's of a mean.
+        value: of the metric; the mean over replicates.
+        value_ci95: of a single fit Wilson's interval of a share or Student's of a mean; else with
+            what replicates, folds or shared digit images add.
+        replicates: value of each replicate.
         behind: by how much the winner's value is better; 0 for the winner itself.
-        behind_ci95: bootstrap interval over the images, which both have in common.
-        p_value: of the metric's test, see `TESTS`, against the winner, after Holm's correction.
+        behind_ci95: interval of that. It is as wide as Holm's correction asks for among all pairs,
+            so that it excludes 0 exactly where the candidate is not tied.
+        p_value: of the comparison's test against the winner, after Holm's correction.
         tied: whether it cannot be told apart from the winner: p_value is at least 0.05.
     """
 
@@ -49,6 +54,7 @@ class Rival(NamedTuple):
     metric: str
     value: float
     value_ci95: tuple[float, float]
+    replicates: tuple[float, ...]
     behind: float
     behind_ci95: tuple[float, float]
     p_value: float
@@ -56,9 +62,16 @@ class Rival(NamedTuple):
 
     def measures(self) -> dict[str, Any]:
         """Returns all but the name, under the names of metrics.json."""
+        several = {}
+        if len(self.replicates) > 1:
+            several = {
+                f"{self.metric}_std": float(np.std(self.replicates, ddof=1)),
+                f"{self.metric}_replicates": list(self.replicates),
+            }
         return {
             self.metric: self.value,
             f"{self.metric}_ci95": self.value_ci95,
+            **several,
             "behind": self.behind,
             "behind_ci95": self.behind_ci95,
             "p_value": self.p_value,
@@ -71,43 +84,68 @@ class Comparison(NamedTuple):
 
     Attributes:
         winner: name of the candidate with the best value; of several, the first.
-        rivals: all candidates, the winner first, then by their values.
+        candidates: all of them, the winner first, then by their values.
         tied: names of the candidates that cannot be told apart from the winner, without it.
+        test: what their p-values are of, in words.
+        subject: what was compared: `this fit` where each candidate was fitted once, so that
+            another seed or other training images may turn the order round, else `this model`.
     """
 
     winner: str
-    rivals: tuple[Rival, ...]
+    candidates: tuple[Candidate, ...]
     tied: tuple[str, ...]
+    test: str
+    subject: str
 
     @property
     def metric(self) -> str:
         """What the candidates were compared by: `accuracy`, `exact_match` or `mse`."""
-        return self.rivals[0].metric
+        return self.candidates[0].metric
+
+
+class _Images(NamedTuple):
+    """What is known of the images that all candidates read."""
+
+    n: int
+    share: str | None  # the metric that the share of right images is; None of errors
+    sharing: Sharing | None
+    folds: Int[np.ndarray, "n"] | None
 
 
 def compare(
-    outcomes: Mapping[str, Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]],
-    seed: int = 0,
+    outcomes: Mapping[str, Outcomes],
     share: str = "accuracy",
+    folds: Int[np.ndarray, "n"] | None = None,
+    digit_indices: Int[np.ndarray, "n K"] | None = None,
 ) -> Comparison:
     """Chooses the best of several candidates and tests each other one against it.
 
     The winner is known only from the same images, so it is tested as if every pair of candidates
     had been: Holm's correction is over all pairs.
 
+    Where each candidate has one fit and images are right or wrong and have nothing in common, the
+    test is McNemar's. Else it is a paired t-test whose variance has a part of the images and a part
+    of the replicates of either candidate, see `mnist3.evaluation.paired`.
+
     Args:
         outcomes: by name, which images the candidate got right, or its squared error of each, of
-            val or out of cross-validation; all candidates read the same images in the same order,
-            and no image of test.
-        seed: of the bootstrap and of the permutations.
+            val or out of cross-validation, and where it has replicates of each of them; all
+            candidates read the same images in the same order, and no image of test. Candidates
+            may have different numbers of replicates; one that draws nothing at random has one.
         share: the metric that the share of right images is: `accuracy` or `exact_match`.
+        folds: out of cross-validation, the fold that holds each image out.
+        digit_indices: of composed number images, where the digit images on them stand in their
+            source; those that share one do not count as independent.
 
     Raises:
-        UserError: without a candidate or an image, or with different numbers of images.
+        UserError: without a candidate or an image, with different numbers of images, or where there
+            are too few to test by.
     """
-    sizes = {name: len(each) for name, each in outcomes.items()}
-    if not sizes:
+    if not outcomes:
         raise UserError("there is nothing to compare; name at least one candidate.")
+    shares = all(each.dtype == bool for each in outcomes.values())
+    replicated = {name: np.atleast_2d(each).astype(np.float64) for name, each in outcomes.items()}
+    sizes = {name: each.shape[1] for name, each in replicated.items()}
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{name}: {size}" for name, size in sizes.items())
         raise UserError(
@@ -115,112 +153,125 @@ def compare(
             "data and the same subset."
         )
     n = require_images(next(iter(sizes.values())))
-    shares = all(each.dtype == bool for each in outcomes.values())
+    images = _Images(
+        n,
+        share if shares else None,
+        None if digit_indices is None else sharing(digit_indices),
+        folds,
+    )
+    once = all(len(each) == 1 for each in replicated.values())
+    exact = shares and once and folds is None and digit_indices is None
+    if n == 1 and len(outcomes) > 1 and not exact:
+        raise UserError("one image cannot tell candidates apart; compare them on more images.")
     best_first = -1 if shares else 1
-    names = sorted(outcomes, key=lambda name: best_first * outcomes[name].sum(dtype=np.float64))
-    winner = names[0]
+    names = sorted(replicated, key=lambda name: best_first * replicated[name].mean())
     pairs = [(a, b) for place, a in enumerate(names) for b in names[place + 1 :]]
-    if shares:
-        measure = functools.partial(_shares, share)
-        tested = np.array([mcnemar(outcomes[a], outcomes[b]) for a, b in pairs])
+    if exact:
+        fits = {name: each[0].astype(bool) for name, each in replicated.items()}
+        differences = [paired.discordant(fits[a], fits[b]) for a, b in pairs]
     else:
-        measure = _errors
-        differences = [outcomes[a] - outcomes[b] for a, b in pairs]
-        tested = sign_flips(np.array(differences).reshape(-1, n).T, seed)
-    p_values = dict(zip(pairs, holm(tested), strict=True))
-    rivals = []
+        differences = paired.differences(replicated, pairs, shares, images.sharing, folds)
+    raw = np.array([each.p_value() for each in differences])
+    adjusted, tests = holm(raw)
+    tested = dict(zip(pairs, zip(differences, adjusted, tests, strict=True), strict=True))
+    candidates = []
     for name in names:
-        p_value = float(p_values.get((winner, name), 1.0))
-        rivals.append(
-            Rival(
+        behind, ends, p_value = 0.0, (0.0, 0.0), 1.0
+        if name != names[0]:
+            difference, p_value, count = tested[names[0], name]
+            behind = difference.value
+            ends = difference.interval(1 - SIGNIFICANCE / count)
+        candidates.append(
+            Candidate(
                 name=name,
-                **measure(outcomes[name], outcomes[winner], seed),
-                p_value=p_value,
-                tied=name != winner and p_value >= SIGNIFICANCE,
+                metric=images.share or "mse",
+                value=float(replicated[name].mean()),
+                value_ci95=_interval(replicated[name], images),
+                replicates=tuple(replicated[name].mean(axis=1).tolist()),
+                behind=behind,
+                behind_ci95=ends,
+                p_value=float(p_value),
+                tied=name != names[0] and bool(p_value >= SIGNIFICANCE),
             )
         )
-    return Comparison(winner, tuple(rivals), tuple(rival.name for rival in rivals if rival.tied))
+    return Comparison(
+        names[0],
+        tuple(candidates),
+        tuple(each.name for each in candidates if each.tied),
+        MCNEMAR if exact else _test_text(images, once),
+        "this fit" if once and folds is None else "this model",
+    )
 
 
-def _shares(
-    metric: str, own: Bool[np.ndarray, "n"], best: Bool[np.ndarray, "n"], seed: int
-) -> dict[str, Any]:
-    hits, n = int(own.sum()), len(own)
-    return {
-        "metric": metric,
-        "value": hits / n,
-        "value_ci95": wilson_interval(hits, n),
-        "behind": (int(best.sum()) - hits) / n,
-        "behind_ci95": difference_interval(best, own, seed),
-    }
+def _test_text(images: _Images, once: bool) -> str:
+    """Returns the words for a t-test by what its variance is made of."""
+    over = ["replicates"] * (not once)
+    if images.folds is not None:
+        return f"paired t-test over {' and '.join([*over, 'folds'])} (Nadeau and Bengio's variance)"
+    over.append("images" if images.sharing is None else "digit images")
+    return f"paired t-test over {' and '.join(over)}"
 
 
-def _errors(own: Float[np.ndarray, "n"], best: Float[np.ndarray, "n"], seed: int) -> dict[str, Any]:
-    return {
-        "metric": "mse",
-        "value": float(own.mean()),
-        "value_ci95": bootstrap_mean_interval(own, seed),
-        "behind": float((own - best).mean()),
-        "behind_ci95": bootstrap_mean_interval(own - best, seed),
-    }
+def _interval(outcomes: Float[np.ndarray, "seeds n"], images: _Images) -> tuple[float, float]:
+    """Returns the 95 % interval of a candidate's own value."""
+    value = float(outcomes.mean())
+    plain = len(outcomes) == 1 and images.folds is None and images.sharing is None
+    if plain and images.share:
+        return wilson_interval(int(outcomes.sum()), images.n)
+    if images.n == 1:
+        return value, value
+    [variance], [degrees] = paired.image_variance(
+        outcomes.mean(axis=0)[:, None], images.sharing, images.folds
+    )
+    if images.share and images.sharing is not None:  # as `cluster_interval` has it
+        degrees = max(images.sharing.clusters - 1, 1)
+    estimate = paired.combined(
+        value, float(variance), float(degrees), [paired.replicates_of(outcomes)]
+    )
+    if not images.share:
+        return estimate.interval(0.95)
+    if images.sharing is not None:
+        effective = effective_images(value, estimate.variance, images.n, images.sharing)
+    else:
+        effective = float(images.n)
+        if estimate.variance > 0:
+            effective = value * (1 - value) / estimate.variance
+    return effective_share_interval(value, effective, estimate.degrees)
 
 
-def mcnemar(a: Bool[np.ndarray, "n"], b: Bool[np.ndarray, "n"]) -> float:
-    """Returns the p-value of "a and b are equally often right" on the same images, two-sided.
+def holm(
+    p_values: Float[np.ndarray, "tests"],
+) -> tuple[Float[np.ndarray, "tests"], Float[np.ndarray, "tests"]]:
+    """Returns p-values that keep the chance of any false alarm among all tests, and their factors.
 
-    Only images that one of them alone got right count; if neither is better, each of these falls
-    to either with probability 1/2, which is tested exactly.
-
-    Source: Q. McNemar, Note on the sampling error of the difference between correlated
-    proportions or percentages, Psychometrika 12, 1947.
-    """
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-
-
-def sign_flips(
-    differences: Float[np.ndarray, "n pairs"], seed: int = 0
-) -> Float[np.ndarray, "pairs"]:
-    """Returns for each pair the p-value of "neither has the lower mean error", two-sided.
-
-    If neither is better, the sign of an image's difference is a coin toss. The means under
-    `PERMUTATIONS` tosses, the same for all pairs, show how far from 0 the real one lies, which
-    counts as one of them.
-
-    Args:
-        differences: of the errors of two candidates, image by image.
-        seed: of the tosses.
-
-    Source: R. A. Fisher, The Design of Experiments, 1935, chapter 3.
-    """
-    n, random = len(differences), np.random.default_rng(seed)
-    # Rounding must not put a sum below one that it equals.
-    least = np.abs(differences.sum(axis=0)) - 1e-9 * np.abs(differences).sum(axis=0)
-    as_far = np.ones(differences.shape[1])
-    for start in range(0, PERMUTATIONS, chunk := max(_CHUNK // n, 1)):
-        size = min(chunk, PERMUTATIONS - start)
-        signs = 2.0 * random.integers(0, 2, (size, n), np.int8) - 1
-        as_far += (np.abs(signs @ differences) >= least).sum(axis=0)
-    return as_far / (PERMUTATIONS + 1)
-
-
-def holm(p_values: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
-    """Returns p-values that keep the chance of any false alarm among all tests.
+    An adjusted p-value is the p-value times its factor, at most 1. So a test rejects at 5 % after
+    the correction exactly where it does at 5 % over the factor without it. Factors are from 1 to
+    the number of tests.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal
     of Statistics 6, 1979.
     """
     order = np.argsort(p_values, kind="stable")
     remaining = np.arange(len(p_values), 0, -1)
+    factors = np.empty(len(p_values))
     adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * remaining), 1)
-    return adjusted
+    adjusted[order] = np.maximum.accumulate(p_values[order] * remaining)
+    factors[order] = remaining
+    # One that waits for a smaller p-value's larger product has the factor that leads there.
+    factors = np.where(p_values > 0, adjusted / np.where(p_values > 0, p_values, 1), factors)
+    factors = np.clip(factors, 1, len(p_values))
+    return np.minimum(adjusted, 1), factors
 
 
-def difference_interval(
-    a: Bool[np.ndarray, "n"], b: Bool[np.ndarray, "n"], seed: int = 0
-) -> tuple[float, float]:
-    """Returns the 95 % bootstrap interval of the accuracy of a less that of b, same images."""
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    drawn = resample_cells(np.array([only_a, only_b, len(a) - only_a - only_b]), seed)
-    return percentile_interval((only_a - only_b) / len(a), (drawn[:, 0] - drawn[:, 1]) / len(a))
+def fold_of_each(targets: Shaped[np.ndarray, "n *outputs"], folds: int) -> Int[np.ndarray, "n"]:
+    """Returns which fold holds each image out in scikit-learn's cross-validation with `cv=folds`.
+
+    Args:
+        targets: of each image.
+        folds: unshuffled, and stratified where the targets are classes.
+    """
+    found = np.empty(len(targets), np.int64)
+    splits = check_cv(folds, targets, classifier=True).split(np.empty((len(targets), 0)), targets)
+    for fold, (_, held_out) in enumerate(splits):
+        found[held_out] = fold
+    return found

@@ -8,6 +8,7 @@ network goes on where the same workdir was left. A table is a comparison by cros
 import os
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from mnist3.evaluation import selection
 from mnist3.jobs import candidates, output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.candidates import Make
+from mnist3.learners import estimator
 from mnist3.reporting import comparison
 from mnist3.results import Result, write_predictions
 
@@ -76,14 +78,18 @@ def compare(
         by: which examples choose: `val` or `cross_validation`.
         folds: of train, for cross-validation.
     """
-    task = next(iter(results.values()))[0].task
+    first = next(iter(results.values()))[0]
+    dependence = {"digit_indices": (first.dataset.digit_indices or {}).get("val")}
+    if by == "cross_validation":
+        targets = estimator.flat(first.examples["train"].targets)
+        dependence = {"folds": selection.fold_of_each(targets, folds)}
     chosen = selection.compare(
         {
-            name: candidates.outcomes(replicates, by, folds)[0]
+            name: np.stack(candidates.outcomes(replicates, by, folds))
             for name, replicates in results.items()
         },
-        config.seed,
-        share=task.outcome,
+        share=first.task.outcome,
+        **dependence,
     )
     tested = {
         name: [result.with_splits("test") for result in replicates]
@@ -108,11 +114,13 @@ def write(compared: Compared, folder: str, command: str) -> None:
     winner.learned.save(os.path.join(folder, own))
     write_predictions(winner, folder)
     metrics = compared.metrics
-    chosen = {key: metrics[key] for key in ("chosen_by", "metric", "tied")}
-    rivals = [{"name": rival.name, **rival.measures()} for rival in compared.selection.rivals]
+    chosen = {
+        key: metrics[key] for key in ("chosen_by", "metric", "compared_with", "subject", "tied")
+    }
+    every = [{"name": each.name, **each.measures()} for each in compared.selection.candidates]
     workdir.write_json(
         os.path.join(folder, "comparison.json"),
-        {"winner": name, "workdir": own, **chosen, "candidates": rivals},
+        {"winner": name, "workdir": own, **chosen, "candidates": every},
     )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
     drawn = comparison.draw_all(compared)

@@ -166,7 +166,17 @@ def learn(
             shapes = run.state_shapes()
             state = checkpoints.restore(epoch, shapes) if epoch else _initial_state(run)
             data = dataset.stream or run.task.network_examples(train)
-            loop.train(run, data, val, dataset.composition, state, history, checkpoints, tracker)
+            loop.train(
+                run,
+                data,
+                val,
+                dataset.composition,
+                (dataset.digit_indices or {}).get("val"),
+                state,
+                history,
+                checkpoints,
+                tracker,
+            )
         checkpoints.wait()
         return _restore(run, checkpoints, folder, "best")
     finally:

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from mnist3.comparisons import Compared
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import curves
-from mnist3.evaluation.selection import TESTS
 from mnist3.evaluation.words import metric_text, settings_text, value_text
 from mnist3.reporting import classification_figures, pages, pictures, report, study_figures
 from mnist3.reporting.console import aligned
@@ -40,12 +39,12 @@ def draw_all(compared: Compared) -> dict[str, Figure]:
 def _curves(compared: Compared) -> dict[str, Figure]:
     """Returns the curves of detectors side by side, of those that give scores."""
     scored = {}
-    for rival in compared.selection.rivals:
-        result = compared.results[rival.name][0]
+    for candidate in compared.selection.candidates:
+        result = compared.results[candidate.name][0]
         examples, predictions = result.shown
         found = result.task.detectors(examples.targets, predictions)
         if len(found) == 1:
-            [(what, scored[rival.name])] = found.items()
+            [(what, scored[candidate.name])] = found.items()
     truths = [truth for truth, _ in scored.values()]
     if not scored or not 0 < truths[0].sum() < len(truths[0]):
         return {}
@@ -104,7 +103,10 @@ def _rows(compared: Compared) -> list[tuple[str, list[str]]]:
             [value_text(each, metric) for each in chosen],
         ),
         ("behind the winner", [value_text(each, "behind") for each in chosen]),
-        (f"p-value ({TESTS[metric]}, Holm)", [p_text(each["p_value"]) for each in chosen]),
+        (
+            f"p-value ({metrics['compared_with']}, Holm)",
+            [p_text(each["p_value"]) for each in chosen],
+        ),
         *measured,
         ("training examples", [f"{line['train_examples']:,}" for line in lines.values()]),
         ("seconds of the first fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
@@ -132,10 +134,11 @@ def _parameters_text(parameters: Mapping[str, Any] | int) -> str:
 
 def ties_text(metrics: Mapping[str, Any]) -> str:
     """Returns a sentence on who cannot be told apart from the winner."""
-    tied, test = metrics["tied"], TESTS[metrics["metric"]]
+    tied, subject = metrics["tied"], metrics["subject"]
+    how = f"{metrics['compared_with']}, 5 %, Holm's correction"
     if not tied:
-        return f"Each of the others is worse ({test}, 5 %, Holm's correction)."
-    return f"Cannot be told apart from it ({test}, 5 %, Holm's correction): {', '.join(tied)}."
+        return f"Each of the others is worse, of {subject} ({how})."
+    return f"Cannot be told apart from it, of {subject} ({how}): {', '.join(tied)}."
 
 
 def text(compared: Compared, folder: str) -> str:

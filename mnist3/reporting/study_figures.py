@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from mnist3.evaluation.selection import TESTS, Comparison
+from mnist3.evaluation.selection import Comparison
 from mnist3.reporting.drawing import (
     BLUE,
     GREY,
@@ -230,30 +230,34 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
             lambda axis: axis.set_major_formatter("{x:g}"),
         ),
     }[result.metric]
-    figure = new_figure(PAGE_WIDTH, 0.42 * len(result.rivals) + 2)
+    figure = new_figure(PAGE_WIDTH, 0.42 * len(result.candidates) + 2)
     values, behind = figure.subplots(1, 2, sharey=True)
-    for place, rival in enumerate(result.rivals):
-        winner = rival.name == result.winner
-        colour, marker = (VERMILLION, "*") if winner else (BLUE, "o") if rival.tied else (GREY, "s")
+    for place, candidate in enumerate(result.candidates):
+        winner = candidate.name == result.winner
+        colour, marker = (
+            (VERMILLION, "*") if winner else (BLUE, "o") if candidate.tied else (GREY, "s")
+        )
         for axes, value, ends in (
-            (values, rival.value, rival.value_ci95),
-            (behind, rival.behind, rival.behind_ci95),
+            (values, candidate.value, candidate.value_ci95),
+            (behind, candidate.behind, candidate.behind_ci95),
         ):
             axes.plot(ends, (place, place), color=colour, linewidth=2)
             size = 13 if winner else 7
             axes.plot(value, place, marker, color=colour, ms=size)
         if not winner:
-            text = "p < 0.0001" if rival.p_value < 1e-4 else f"p = {rival.p_value:.2g}"
+            text = "p < 0.0001" if candidate.p_value < 1e-4 else f"p = {candidate.p_value:.2g}"
             style = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-            behind.annotate(text, (rival.behind, place), fontsize=8, **style)
+            behind.annotate(text, (candidate.behind, place), fontsize=8, **style)
     for label, colour, marker in (
         ("winner", VERMILLION, "*"),
         ("cannot be told apart from it", BLUE, "o"),
         ("worse", GREY, "s"),
     ):
         values.plot([], [], marker, color=colour, label=label, ms=8)
-    values.set_yticks(range(len(result.rivals)), [rival.name for rival in result.rivals])
-    values.set_ylim(len(result.rivals) - 0.5, -0.6)
+    values.set_yticks(
+        range(len(result.candidates)), [candidate.name for candidate in result.candidates]
+    )
+    values.set_ylim(len(result.candidates) - 0.5, -0.6)
     values.set(title=title, xlabel=value_label)
     behind.set(title="Behind the winner", xlabel=behind_label)
     behind.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
@@ -266,7 +270,7 @@ def comparison(result: Comparison, description: str, examples: str = "images") -
     write_title(
         figure,
         f"Comparison: {description}\n"
-        f"(lines: 95 % intervals; p: {TESTS[result.metric]}, Holm's correction)",
+        f"(lines: 95 % intervals; p: {result.test}, Holm's correction; of {result.subject})",
     )
     return figure
 

@@ -116,7 +116,11 @@ class Classes(Task):
             )
 
     def measure(
-        self, targets: Int[np.ndarray, "n"], predictions: Predictions, seed: int = 0
+        self,
+        targets: Int[np.ndarray, "n"],
+        predictions: Predictions,
+        seed: int = 0,
+        digit_indices: Int32[np.ndarray, "n K"] | None = None,
     ) -> dict[str, Any]:
         """Returns the metrics of a split, see `multiclass_metrics`."""
         return multiclass_metrics(targets, predictions.values, predictions.probabilities, seed)
@@ -210,7 +214,11 @@ class TwoClasses(Classes):
         return ranks[:, 1] if ranks is not None and ranks.ndim == 2 else ranks
 
     def measure(
-        self, targets: Int[np.ndarray, "n"], predictions: Predictions, seed: int = 0
+        self,
+        targets: Int[np.ndarray, "n"],
+        predictions: Predictions,
+        seed: int = 0,
+        digit_indices: Int32[np.ndarray, "n K"] | None = None,
     ) -> dict[str, Any]:
         """Returns the metrics of a split, see `binary_metrics`."""
         return binary_metrics(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int32, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data.draws import data_key
@@ -109,6 +109,7 @@ class Denoise(Task):
         targets: UInt8[np.ndarray, "n height width"],
         predictions: Predictions,
         seed: int = 0,
+        digit_indices: Int32[np.ndarray, "n K"] | None = None,
     ) -> dict[str, Any]:
         """Returns the metrics of a split, see `denoise_metrics`."""
         return denoise_metrics(targets, predictions.values, seed)

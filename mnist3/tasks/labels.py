@@ -91,7 +91,11 @@ class Labels(Task):
         return Examples(split.images, targets, split.labels)
 
     def measure(
-        self, targets: Int[np.ndarray, "n labels"], predictions: Predictions, seed: int = 0
+        self,
+        targets: Int[np.ndarray, "n labels"],
+        predictions: Predictions,
+        seed: int = 0,
+        digit_indices: Int32[np.ndarray, "n K"] | None = None,
     ) -> dict[str, Any]:
         """Returns the metrics of a split, see `multilabel_metrics`."""
         return multilabel_metrics(targets, predictions.values, predictions.probabilities, seed)

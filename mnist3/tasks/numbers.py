@@ -151,12 +151,20 @@ class Number(Task):
         return jnp.take_along_axis(logs, targets[..., None], axis=-1)[..., 0].sum(axis=-1)
 
     def measure(
-        self, targets: Int32[np.ndarray, "n K"], predictions: Predictions, seed: int = 0
+        self,
+        targets: Int32[np.ndarray, "n K"],
+        predictions: Predictions,
+        seed: int = 0,
+        digit_indices: Int32[np.ndarray, "n K"] | None = None,
     ) -> dict[str, Any]:
         """Returns the metrics of a split, see `number_metrics`."""
         del seed
         return number_metrics(
-            targets, predictions.values, predictions.confidence, predictions.log_likelihood
+            targets,
+            predictions.values,
+            predictions.confidence,
+            predictions.log_likelihood,
+            digit_indices,
         )
 
     def progress(

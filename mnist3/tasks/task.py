@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num, UInt8
+from jaxtyping import Array, Bool, Float, Int32, Num, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data.splits import Dataset, Split
@@ -171,8 +171,22 @@ class Task(abc.ABC):
         del targets
 
     @abc.abstractmethod
-    def measure(self, targets: Targets, predictions: Predictions, seed: int = 0) -> dict[str, Any]:
-        """Returns the metrics of a split, under the names of metrics.json."""
+    def measure(
+        self,
+        targets: Targets,
+        predictions: Predictions,
+        seed: int = 0,
+        digit_indices: Int32[np.ndarray, "n K"] | None = None,
+    ) -> dict[str, Any]:
+        """Returns the metrics of a split, under the names of metrics.json.
+
+        Args:
+            targets: the true values.
+            predictions: of the same examples.
+            seed: of the bootstrap.
+            digit_indices: of composed images, where the digit images on them stand in their
+                source; those that share one do not count as independent.
+        """
 
     @abc.abstractmethod
     def progress(self, targets: Targets, predictions: Predictions) -> dict[str, float]:

@@ -7,16 +7,21 @@ import jax
 import numpy as np
 from absl import logging
 from jax.sharding import Mesh
+from jaxtyping import Int
 from tqdm import tqdm
 
+from mnist3.data.composition import Composition
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
+from mnist3.evaluation import checkpoint_choice
+from mnist3.evaluation.checkpoint_choice import Outcomes
+from mnist3.evaluation.clusters import sharing
 from mnist3.evaluation.words import metric_text
 from mnist3.tasks import Examples
 from mnist3.tracking import Tracker
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
-from mnist3.training.optimizer import create_schedule
+from mnist3.training.optimizer import create_schedule, schedule_ends_at_zero
 from mnist3.training.run import Run
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics
@@ -38,7 +43,8 @@ def train(
     run: Run,
     data: Stream | Examples,
     val: Examples,
-    layout: Any,
+    layout: Composition | None,
+    digit_indices: Int[np.ndarray, "n K"] | None,
     state: TrainState,
     history: list[dict],
     checkpoints: Checkpoints,
@@ -55,6 +61,8 @@ def train(
         data: training images on the host: what they are composed from, or examples.
         val: on the host.
         layout: of composed images; None of others.
+        digit_indices: of composed val images, where the digit images on them stand in their
+            source; None of others.
         state: to go on from, on the devices; consumed.
         history: of the epochs so far.
         checkpoints: of the run.
@@ -82,6 +90,12 @@ def train(
         history[-1][name] if history else 0.0 for name in ("seconds", "train_seconds")
     )
     total = run.epochs
+    outcomes = {}
+    if history:
+        highest = highest_epoch(run, history)
+        params = checkpoints.restore_params(highest, run.state_shapes().params)
+        predictions = jax.device_get(read_split(params, held_out))
+        outcomes[highest] = task.outcomes(val.targets, predictions)
     with tqdm(
         total=total, initial=len(history), desc="training", unit="epoch", disable=None
     ) as progress:
@@ -115,7 +129,11 @@ def train(
             tracker.log_steps(step_lines(run, steps, len(history)))
             history.append(line)
             tracker.log_epoch(line)
-            checkpoints.save(len(history), state, line["val"], best_epoch(run, history))
+            outcomes[len(history)] = task.outcomes(val.targets, predictions)
+            highest = highest_epoch(run, history)
+            best = best_epoch(run, len(history), highest, outcomes, digit_indices)
+            checkpoints.save(len(history), state, line["val"], best, keep={highest})
+            outcomes = {highest: outcomes[highest]}
             shown = {
                 "loss": f"{line['train']['loss']:.4f}",
                 f"val {metric_text(headline).partition(' (')[0]}": f"{measured[headline]:.4f}",
@@ -134,15 +152,36 @@ def train(
                 )
 
 
-def best_epoch(run: Run, history: list[dict]) -> int:
-    """Returns the epoch whose parameters are kept as the best on val."""
+def highest_epoch(run: Run, history: list[dict]) -> int:
+    """Returns the epoch with the best headline on val, of several the latest."""
     headline, sign = run.task.metrics[0], 1 if run.task.higher_is_better else -1
+    return max(history, key=lambda line: (sign * line["val"][headline], line["epoch"]))["epoch"]
 
-    def rank(line: dict) -> tuple[float, float, int]:
-        val = line["val"]
-        return sign * val[headline], -val.get("nll", 0.0), line["epoch"]
 
-    return max(history, key=rank)["epoch"]
+def best_epoch(
+    run: Run,
+    epochs: int,
+    highest: int,
+    outcomes: dict[int, Outcomes],
+    digit_indices: Int[np.ndarray, "n K"] | None,
+) -> int:
+    """Returns the epoch whose parameters to predict with, after so many epochs.
+
+    It is the one with the best headline on val. But where the learning rate has come to its end at
+    zero, it is the last one, unless an earlier one is better beyond noise.
+
+    Args:
+        run: what is trained.
+        epochs: so far.
+        highest: the epoch with the best headline.
+        outcomes: of val, by epoch, of the highest and of the latest.
+        digit_indices: of composed val images, see `train`.
+    """
+    if epochs < run.epochs or not schedule_ends_at_zero(run.config.optimizer):
+        return highest
+    shared = None if digit_indices is None else sharing(digit_indices)
+    better = checkpoint_choice.is_better(outcomes[highest], outcomes[epochs], epochs, shared)
+    return highest if better else epochs
 
 
 def step_lines(run: Run, steps: StepMetrics, epochs: int) -> list[dict[str, Any]]:

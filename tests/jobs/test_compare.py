@@ -78,10 +78,8 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     assert chosen["winner"] == first["model"]["name"]
     other = ({"knn n_neighbors=1", "knn n_neighbors=3"} - {chosen["winner"]}).pop()
     assert chosen["tied"] == [other]
-    assert (
-        f"Cannot be told apart from it (McNemar's exact test, 5 %, Holm's correction): {other}"
-        in (printed)
-    )
+    how = "of this fit (McNemar's exact test, 5 %, Holm's correction)"
+    assert f"Cannot be told apart from it, {how}: {other}" in printed
     dummy = first["estimators"]["dummy"]["chosen_by"]
     assert dummy["p_value"] < 0.05 and dummy["behind_ci95"][0] > 0
     assert first["test"] == first["estimators"][chosen["winner"]]["test"]

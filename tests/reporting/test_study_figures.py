@@ -134,5 +134,5 @@ def test_a_comparison_of_errors_says_their_unit(texts, drawn_whole):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["winner", "far"]
     assert figure.axes[0].get_xlabel() == "mean squared error, squared grey levels"
-    assert "permutation test" in figure.get_suptitle().replace("\n", " ")
+    assert "paired t-test" in figure.get_suptitle().replace("\n", " ")
     drawn_whole(figure, WORDS)

@@ -1,0 +1,140 @@
+"""Uncertainty of means over number images that share digit images.
+
+A number image is composed of K digit images, and each digit image stands on many number images. A
+reader that cannot read one digit image misreads all of them, so they say less than as many images
+that have nothing in common.
+
+Number images count as dependent where they share a digit image, and as independent elsewhere. The
+variance of a mean is then the sum of the products of deviations over all pairs that share one:
+A. C. Cameron, J. B. Gelbach and D. L. Miller, Robust inference with multiway clustering, Journal of
+Business & Economic Statistics 29, 2011, for members that may stand in any position P. M. Aronow,
+C. Samii and V. A. Assenova, Cluster-robust variance estimation for dyadic data, Political Analysis
+23, 2015. The pigeonhole bootstrap (A. B. Owen, Annals of Applied Statistics 1, 2007), which draws
+digit images and weights a number image by the product of their counts, estimates the same where
+digit images decide, but counts what is left to chance 2^K - 1 times; the sum needs no draws.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_array
+
+from mnist3.evaluation.intervals import effective_share_interval, require_images
+
+
+class Sharing(NamedTuple):
+    """Which number images share digit images.
+
+    Attributes:
+        groups: of s = 1, ..., K digit images the sums over the number images that share them: a
+            matrix [sets of s digit images, n] of 0 and 1.
+        clusters: distinct digit images.
+        largest_effect: n / (clusters / K): number images for each that could be composed if no
+            digit image were used twice; the design effect if digit images alone decided.
+    """
+
+    groups: tuple[csr_array, ...]
+    clusters: int
+    largest_effect: float
+
+
+def sharing(digit_indices: Int[np.ndarray, "n K"]) -> Sharing:
+    """Returns which number images share digit images.
+
+    Args:
+        digit_indices: where the digit images of each number image stand in their source; -1 for one
+            that is not known, which is then shared with no other image.
+    """
+    n, digits = digit_indices.shape
+    require_images(n)
+    members = np.sort(np.unique(digit_indices, return_inverse=True)[1].reshape(n, digits), axis=1)
+    members = members.astype(np.int64)
+    alone = np.sort(digit_indices, axis=1) < 0
+    clusters = len(np.unique(digit_indices[digit_indices >= 0])) + int(alone.sum())
+    # An image shares itself with itself once, also where it holds a digit image twice.
+    alone[:, 1:] |= members[:, 1:] == members[:, :-1]
+    members[alone] = members.max() + 1 + np.arange(alone.sum())
+    members = np.sort(members, axis=1)
+    groups = []
+    for size in range(1, digits + 1):
+        chosen = np.array(list(itertools.combinations(range(digits), size)))
+        codes = members[:, chosen[:, 0]]
+        for place in range(1, size):  # renumbered at each step, so that no code overflows
+            codes = np.unique(codes, return_inverse=True)[1].reshape(codes.shape)
+            codes = codes * (members.max() + 1) + members[:, chosen[:, place]]
+        found, rows = np.unique(codes, return_inverse=True)
+        images = np.repeat(np.arange(n), codes.shape[1])
+        ones = np.ones(len(images))
+        groups.append(csr_array((ones, (rows.ravel(), images)), shape=(len(found), n)))
+    return Sharing(tuple(groups), clusters, max(n * digits / clusters, 1.0))
+
+
+def variance_of_means(
+    values: Float[np.ndarray, "n metrics"], shared: Sharing
+) -> Float[np.ndarray, "metrics"]:
+    """Returns the variance of the mean over the images of each of several metrics.
+
+    A pair counts once, however many digit images it shares, which inclusion and exclusion over
+    the sets of shared ones sees to. It is never below the variance of independent images.
+    """
+    n = len(values)
+    deviations = values - values.mean(axis=0)
+    independent = (deviations**2).sum(axis=0)
+    total = sum(
+        (-1) ** size * ((group @ deviations) ** 2).sum(axis=0)
+        for size, group in enumerate(shared.groups)
+    )
+    few = shared.clusters / max(shared.clusters - 1, 1)
+    return np.maximum(few * total, independent * n / max(n - 1, 1)) / n**2
+
+
+def effective_clusters(
+    values: Float[np.ndarray, "n metrics"], shared: Sharing
+) -> Float[np.ndarray, "metrics"]:
+    """Returns how many digit images of equal weight would tell as much about a variance.
+
+    Where the deviations of a mean come from a few digit images, its variance is known no better
+    than from these few; as degrees of freedom this keeps a test from rejecting too often.
+
+    Source: M. P. Fay and B. I. Graubard, Small-sample adjustments for Wald-type tests using
+    sandwich estimators, Biometrics 57, 2001.
+    """
+    squares = (shared.groups[0] @ (values - values.mean(axis=0))) ** 2
+    fourth = (squares**2).sum(axis=0)
+    alike = float(max(shared.clusters - 1, 1))
+    found = squares.sum(axis=0) ** 2 / np.where(fourth > 0, fourth, 1)
+    return np.where(fourth > 0, np.clip(found, 1, alike), alike)
+
+
+def cluster_interval(
+    right: Bool[np.ndarray, "n"], digit_indices: Int[np.ndarray, "n K"]
+) -> tuple[float, float]:
+    """Returns the 95 % interval of the share of number images read right, for new digit images.
+
+    Args:
+        right: whether each number image is read right.
+        digit_indices: as for `sharing`.
+
+    Raises:
+        UserError: without any image.
+    """
+    shared = sharing(digit_indices)
+    share, degrees = float(right.mean()), float(max(shared.clusters - 1, 1))
+    [variance] = variance_of_means(right[:, None].astype(np.float64), shared)
+    return effective_share_interval(
+        share, effective_images(share, float(variance), len(right), shared), degrees
+    )
+
+
+def effective_images(share: float, variance: float, n: int, shared: Sharing) -> float:
+    """Returns how many independent images would say as much about a share as n images do.
+
+    n over the design effect, the ratio of the variance of the share to that of independent images.
+    A few misread images cannot show how far digit images decide; so one more is added to them that
+    has the largest possible design effect.
+    """
+    rare = min(share, 1 - share) * n
+    effect = variance * n / (share * (1 - share)) if rare else 1.0
+    return n / ((rare * max(effect, 1.0) + shared.largest_effect) / (rare + 1))
