@@ -10,7 +10,6 @@ from mnist3 import models, tasks
 from mnist3.config import KINDS, NETWORK, OPEN, fields, nearest
 from mnist3.data import dataset, sources
 from mnist3.errors import UserError
-from mnist3.estimators import registry
 from mnist3.training import optimizer
 
 LARGEST_SEED = 2**32 - 1  # JAX's keys and NumPy's generators take so many bits
@@ -46,13 +45,20 @@ _WORDS = {  # fields whose values are not entries of a registry
 }
 
 
+def learners() -> tuple[str, ...]:
+    """Returns the names of all learners."""
+    from mnist3.estimators import registry  # whose networks check their settings here
+
+    return registry.names()
+
+
 def choices(kind: str) -> Mapping[str, Sequence[str]]:
     """Returns the names that each field of a kind of run may have."""
     return _WORDS | {
         "data.name": tuple(dataset.REGISTRY),
         "data.source": tuple(sources.REGISTRY),
         "task.name": tuple(name for name, each in tasks.REGISTRY.items() if each.kind == kind),
-        "learner.name": registry.names(),
+        "learner.name": learners(),
         "model.name": tuple(models.REGISTRY),
         "optimizer.name": tuple(optimizer.OPTIMIZERS),
         "optimizer.schedule": tuple(optimizer.SCHEDULES),
@@ -112,7 +118,7 @@ def validate(config: ConfigDict) -> None:
     """
     require_known("kind", config.get("kind", ""), KINDS)
     if "learner" in config and "name" in config.learner:
-        require_known("learner.name", config.learner.name, registry.names())
+        require_known("learner.name", config.learner.name, learners())
     validate_like(config, configs.reference(config))
 
 
@@ -142,6 +148,27 @@ def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
             check(config)
 
 
+def validate_network(config: ConfigDict, outputs: int) -> None:
+    """Checks the sections of a network alone.
+
+    Args:
+        config: with the sections `data`, `model`, `optimizer`, `training` and `augmentation`.
+        outputs: logits of an input.
+
+    Raises:
+        UserError: names the first field whose value cannot be used and what it may be.
+    """
+    sections = tuple(f"{name}." for name in ("optimizer", "training", "augmentation"))
+    values, known = dict(fields(config)), choices(config.kind)
+    for name, default in fields(configs.numbers()):
+        if name.startswith(sections):
+            _require_type(name, values[name], default)
+            _require_range(name, values[name])
+            if name in known:
+                require_known(name, values[name], known[name])
+    models.check(config.model, config.data.height, config.data.width, 1, outputs)
+
+
 def _require_range(name: str, value: Any) -> None:
     if name in POSITIVE and not value > 0:
         raise UserError(f"config.{name} is {value}; give a value above 0.")
@@ -162,6 +189,8 @@ def _require_range(name: str, value: Any) -> None:
 def _require_learners(config: ConfigDict) -> None:
     if config.kind != "table":
         return
+    from mnist3.estimators import registry
+
     known = registry.names_of_tables()
     require_known("compare.learners", config.compare.learners, known)
     if not config.compare.learners:

@@ -108,7 +108,7 @@ class FlaxEstimator(BaseEstimator):
         epochs = self._epochs()
         config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
         try:
-            validation.validate_network(config)
+            validation.validate_network(config, task.outputs)
         except configs.UserError as error:
             raise ValueError(str(error)) from None
         return fitting.plan(config, task, inputs, epochs)
