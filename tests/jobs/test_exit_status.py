@@ -6,8 +6,8 @@ import logging as stdlib_logging
 import pytest
 from absl import logging
 
-from mnist3.errors import UserError
 from mnist3 import exit_status
+from mnist3.errors import UserError
 
 
 @pytest.fixture(autouse=True)
