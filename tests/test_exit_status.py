@@ -2,6 +2,8 @@
 
 import errno
 import logging as stdlib_logging
+import pathlib
+import re
 
 import pytest
 from absl import logging
@@ -66,13 +68,63 @@ def test_an_interrupted_command_says_how_to_go_on(capsys):
 def test_progress_of_the_commands_own_code_is_shown_and_of_other_code_warnings_alone(tmp_path):
     handler = logging.get_absl_handler()
     handler.filters.clear()
-    exit_status.run(lambda: 0, logged=[tmp_path])
-    for file, level, shown in [
-        (tmp_path / "run.py", stdlib_logging.INFO, True),
-        (tmp_path.with_name(f"{tmp_path.name}_beside") / "run.py", stdlib_logging.INFO, False),
-        ("/site-packages/jax/lax.py", stdlib_logging.INFO, False),
-        ("/site-packages/jax/lax.py", stdlib_logging.WARNING, True),
-        ("/site-packages/orbax/save.py", stdlib_logging.WARNING, False),
-    ]:
-        record = stdlib_logging.LogRecord("absl", level, str(file), 1, "told", None, None)
-        assert bool(handler.filter(record)) == shown
+
+    def command():
+        for file, level, shown in [
+            (tmp_path / "run.py", stdlib_logging.INFO, True),
+            (tmp_path.with_name(f"{tmp_path.name}_beside") / "run.py", stdlib_logging.INFO, False),
+            ("/site-packages/jax/lax.py", stdlib_logging.INFO, False),
+            ("/site-packages/jax/lax.py", stdlib_logging.WARNING, True),
+            ("/site-packages/orbax/save.py", stdlib_logging.WARNING, False),
+        ]:
+            record = stdlib_logging.LogRecord("absl", level, str(file), 1, "told", None, None)
+            assert bool(handler.filter(record)) == shown
+
+    assert exit_status.run(command, logged=[tmp_path]) == 0
+
+
+def test_a_command_leaves_logging_as_it_was(capsys):
+    handler, root = logging.get_absl_handler(), stdlib_logging.root
+
+    def state():
+        attached = handler in root.handlers
+        return [*handler.filters], attached, root.level, logging.get_verbosity()
+
+    before = state()
+    for _ in range(2):
+        here = pathlib.Path(__file__).parent
+        assert exit_status.run(lambda: logging.info("told once"), logged=[here]) == 0
+        assert state() == before
+        assert capsys.readouterr().err == "told once\n"
+
+
+def test_a_missing_library_is_told_with_what_to_do(capsys):
+    error = ModuleNotFoundError("No module named 'jax.numpy'", name="jax.numpy")
+    assert exit_status.run(raising(error)) == 1
+    assert re.fullmatch(
+        r"Error: \S+python\S* has no library jax; run .*, or install with `pip install -e \.` in "
+        r"the folder of mnist3\.\n",
+        capsys.readouterr().err,
+    )
+    with pytest.raises(ModuleNotFoundError):
+        exit_status.run(raising(ModuleNotFoundError("ours", name="mnist3.absent")))
+
+
+def test_a_fault_that_comes_while_a_mistake_is_handled_is_not_that_mistake():
+    def command():
+        try:
+            raise UserError("no data; give --data_dir.")
+        finally:
+            {}["closed"]
+
+    with pytest.raises(KeyError):
+        exit_status.run(command)
+
+
+@pytest.mark.parametrize(("value", "shown"), [("1", True), ("0", False), ("", False)])
+def test_the_traceback_is_shown_to_who_asks_for_it(capsys, monkeypatch, value, shown):
+    monkeypatch.setenv("MNIST3_DEBUG", value)
+    assert exit_status.run(raising(UserError("no data; give --data_dir."))) == 1
+    told = capsys.readouterr().err
+    assert ("Traceback" in told) == shown
+    assert told.endswith("Error: no data; give --data_dir.\n")
