@@ -13,6 +13,7 @@ import pathlib
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -326,14 +327,18 @@ def test_a_killed_run_goes_on_to_the_same_bytes(environment, launch, finished_ru
     jax.tree.map(np.testing.assert_array_equal, last_state(finished_run[0]), last_state(workdir))
 
 
-def test_evaluate_repeats_the_metrics_of_a_run(launch, finished_run):
+def test_evaluate_repeats_the_metrics_of_a_run_and_draws_in_other_formats(launch, finished_run):
     workdir, _ = finished_run
-    before = read_metrics(workdir)
-    done = launch("--mode=evaluate", f"--workdir={workdir}")
+    before, page = read_metrics(workdir), (workdir / "report.html").read_text()
+    done = launch("--mode=evaluate", f"--workdir={workdir}", "--figures=png,svg")
     assert done.returncode == 0, done.stderr
     after = read_metrics(workdir)
     after["environment"]["date"] = before["environment"]["date"]
     assert after == before
+    names = {path.stem for path in (workdir / "figures").glob("*.png")}
+    assert {path.stem for path in (workdir / "figures").glob("*.svg")} == names
+    assert not list((workdir / "figures").glob("*.pdf"))
+    assert (workdir / "report.html").read_text().count("<img") == page.count("<img")
 
 
 def test_predict_reads_files_and_names_the_broken_one(launch, finished_run, tmp_path):
@@ -484,10 +489,14 @@ def test_the_traceback_of_an_error_is_there_for_who_wants_it(launch, broken_expe
     assert done.stderr.splitlines()[-1].startswith("Error: the experiment ")
 
 
-def test_a_config_of_a_run_is_an_experiment(launch, finished_run, tmp_path):
-    workdir = finished_run[0]
-    again = f"--config={workdir}/config.json"
-    done = launch(again, f"--workdir={workdir}")
+def test_a_config_of_a_run_is_an_experiment_and_how_it_is_tracked_may_change(
+    launch, finished_run, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished_run[0], workdir)
+    again = f"--config={finished_run[0]}/config.json"
+    done = launch(again, "--config.wandb.tags=('later',)", f"--workdir={workdir}")
+    assert read_config(str(workdir)).wandb.tags == ("later",)
     assert done.returncode == 0, done.stderr
     assert "going on after epoch 3 of 3" in done.stderr
     done = launch(again, "--config.seed=1", f"--workdir={workdir}")
@@ -498,17 +507,6 @@ def test_a_config_of_a_run_is_an_experiment(launch, finished_run, tmp_path):
     refusal(launch(f"--config={tmp_path}/half.json"), "half.json, which is not valid JSON")
     (tmp_path / "other.json").write_text('{"kind": "novel"}')
     refusal(launch(f"--config={tmp_path}/other.json"), "config.kind is 'novel'")
-
-
-def test_figures_are_written_in_other_formats_too(launch, finished_run):
-    workdir = finished_run[0]
-    page = (workdir / "report.html").read_text()
-    done = launch("--mode=evaluate", f"--workdir={workdir}", "--figures=png,svg")
-    assert done.returncode == 0, done.stderr
-    names = {path.stem for path in (workdir / "figures").glob("*.png")}
-    assert {path.stem for path in (workdir / "figures").glob("*.svg")} == names
-    assert not list((workdir / "figures").glob("*.pdf"))
-    assert (workdir / "report.html").read_text().count("<img") == page.count("<img")
 
 
 def test_a_missing_library_is_told_with_what_to_do(launch, launch_process, monkeypatch):
@@ -550,13 +548,6 @@ def test_a_workdir_that_another_process_has_is_refused_and_left_alone(
         assert done.returncode == 0, done.stderr
         assert contents(workdir) == before
     assert not list(workdir.glob(".lock*"))
-
-
-def test_how_a_run_is_tracked_may_change(launch, finished_run):
-    tags = "--config.wandb.tags=('later',)"
-    done = launch(*TINY, tags, f"--workdir={finished_run[0]}")
-    assert done.returncode == 0, done.stderr
-    assert "going on after epoch 3 of 3" in done.stderr
 
 
 def test_an_unknown_checkpoint_is_refused(launch, finished_run):
