@@ -296,7 +296,7 @@ class ColumnOfSeveral(Classes):
         "class_balance": "class_balance",
     }
 
-    def data_text(self, dataset: TableDataset) -> str:
+    def data_text(self, dataset: Dataset | TableDataset) -> str:
         """Returns what is predicted, for the title of a figure."""
         return f"{self.name} of {dataset.name}"
 
