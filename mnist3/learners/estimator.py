@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+import sklearn
 from absl import logging
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from mnist3.errors import UserError
+from mnist3.errors import EstimatorError, UserError, comes_from
 from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
 from mnist3.files import FITTING_FILE, MODEL_FILE, replacing
@@ -34,6 +35,7 @@ from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tasks.estimated import last_step
 
 OLD_MODEL_FILE = "model.joblib"  # of older runs: a pickle
+SKLEARN = os.path.dirname(sklearn.__file__)
 SMALL = 10_000  # training rows; below, OpenMP's threads wait for each other longer than they work
 
 
@@ -389,6 +391,8 @@ def working(name: str, what: str) -> Iterator[None]:
         with progress.telling(what):
             yield
     except ValueError as error:
+        if not (isinstance(error, EstimatorError) or comes_from(error, SKLEARN)):
+            raise  # a fault of ours, which the user's data are not to be blamed for
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(
             f"{name} cannot learn this ({reason}); change config.learner.parameters or the data."
