@@ -285,11 +285,18 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """Returns the config that `to_json` wrote; lists become tuples again."""
+    """Returns the config that `to_json` wrote; lists become tuples again.
+
+    Raises:
+        ValueError: if it is not JSON, or holds no fields.
+    """
 
     def as_config(value: Any) -> Any:
         if isinstance(value, dict):
             return ConfigDict({name: as_config(inner) for name, inner in value.items()})
         return tuple(map(as_config, value)) if isinstance(value, list) else value
 
-    return as_config(json.loads(text))
+    held = json.loads(text)
+    if not isinstance(held, dict):
+        raise ValueError("it holds no fields")
+    return as_config(held)
