@@ -80,7 +80,7 @@ def test_an_old_table_is_a_pickle_that_takes_a_flag(old, tmp_path):
     arguments = Arguments(
         mode="predict", workdir=folder, table=str(old / "rows.csv"), output=str(output)
     )
-    with pytest.raises(UserError, match="pickle of an older version.*--allow_pickle"):
+    with pytest.raises(UserError, match=r"pickle of an older version.*--allow_pickle"):
         predict_table.run(config, arguments)
     allowed = Arguments(**(vars(arguments) | {"allow_pickle": True}))
     assert predict_table.run(config, allowed) == 0
@@ -97,7 +97,7 @@ def test_an_old_estimator_of_one_digit_left_no_model(old, tmp_path):
     arguments = Arguments(
         mode="predict", workdir=folder, images=str(old / "images"), output=str(tmp_path / "a.csv")
     )
-    with pytest.raises(UserError, match="holds no model.skops"):
+    with pytest.raises(UserError, match=r"holds no model.skops"):
         predict.run(config, arguments)
 
 
@@ -107,7 +107,7 @@ def test_an_old_run_is_neither_evaluated_nor_continued_on_splits_drawn_anew(old,
     folder = old / name
     config = workdir.read_config(str(folder))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match="began with other data.*It can still predict"):
+    with pytest.raises(UserError, match=r"began with other data.*It can still predict"):
         run.run(config, Arguments(mode=mode, workdir=str(folder)))
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -167,7 +167,7 @@ def test_a_config_of_a_later_version_keeps_what_is_known(logged):
 
 def test_an_unknown_kind_is_refused_where_configs_are_checked():
     held = configs.from_json('{"kind": "speech"}')
-    with pytest.raises(UserError, match="config.kind is 'speech'"):
+    with pytest.raises(UserError, match=r"config.kind is 'speech'"):
         validation.validate(upgrade.upgrade(held).config)
 
 
@@ -248,7 +248,7 @@ def test_an_old_comparison_names_its_experiments_in_todays_words():
 
 def test_the_old_study_of_the_textbook_is_a_program_of_its_own():
     held = old_config("numbers", textbook__parts=("binary",))
-    with pytest.raises(UserError, match="python -m experiments.textbook"):
+    with pytest.raises(UserError, match=r"python -m experiments.textbook"):
         upgrade.from_json(configs.to_json(held), "a/config.json")
 
 
