@@ -126,7 +126,7 @@ def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
     """Checks a config against another whose fields and types it must have."""
     values, defaults = dict(fields(config)), dict(fields(reference))
     for name in values.keys() - defaults.keys():
-        if not name.startswith(OPEN):
+        if not _takes_any(name, reference):
             raise UserError(
                 f"unknown config key config.{name}; did you mean "
                 f"config.{nearest(name, list(defaults))}?"
@@ -167,6 +167,15 @@ def validate_network(config: ConfigDict, outputs: int) -> None:
             if name in known:
                 require_known(name, values[name], known[name])
     models.check(config.model, config.data.height, config.data.width, 1, outputs)
+
+
+def _takes_any(name: str, reference: ConfigDict) -> bool:
+    """Tells whether a field is of a section that takes any, and that the reference has."""
+    for prefix in OPEN:
+        section, inner, _ = prefix.split(".")
+        if name.startswith(prefix):
+            return inner in reference.get(section, {})
+    return False
 
 
 def _require_range(name: str, value: Any) -> None:
