@@ -285,7 +285,11 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """Returns the config that `to_json` wrote; lists become tuples again."""
+    """Returns the config that `to_json` wrote; lists become tuples again.
+
+    Raises:
+        ValueError: if it is not JSON, or holds no fields.
+    """
 
     def as_config(value: Any) -> Any:
         if isinstance(value, dict):
@@ -294,4 +298,7 @@ def from_json(text: str) -> ConfigDict:
             return config_dict.placeholder(object)
         return tuple(map(as_config, value)) if isinstance(value, list) else value
 
-    return as_config(json.loads(text))
+    held = json.loads(text)
+    if not isinstance(held, dict):
+        raise ValueError("it holds no fields")
+    return as_config(held)
