@@ -7,6 +7,7 @@ import shlex
 
 from absl import app, flags
 
+import mnist3
 from experiments.textbook import run as runs
 from experiments.textbook.published import BOOK_SEED
 from experiments.textbook.steps import PARTS
@@ -98,7 +99,7 @@ def main(argv: list[str]) -> int:
         folder = values.workdir or workdir.fresh_workdir("textbook")
         runs.run(settings(values), folder, values.data_dir, command)
 
-    package = pathlib.Path(exit_status.__file__).parents[1]
+    package = pathlib.Path(mnist3.__file__).parent
     return exit_status.run(
         lambda: app.run(job, argv=argv, flags_parser=parse),
         logged=(package, pathlib.Path(__file__).parent),

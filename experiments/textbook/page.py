@@ -4,6 +4,7 @@ import textwrap
 from typing import Any
 
 from experiments.textbook.published import DIFFERS, MATCH, OURS_ALONE, Row, text
+from mnist3.data import sources
 from mnist3.reporting import report
 from mnist3.reporting.console import aligned
 
@@ -49,7 +50,7 @@ def page(metrics: dict[str, Any], rows: list[Row]) -> report.Page:
     matching = sum(row.verdict == MATCH for row in rows)
     of_the_book = sum(row.published is not None for row in rows)
     return report.Page(
-        title=f"The textbook study on {report.SOURCE_WORDS[dataset['source']]}",
+        title=f"The textbook study on {sources.title(dataset['source'])}",
         headline=f"{matching} of {of_the_book} figures match",
         explanation=(
             "Figures of A. Geron, Hands-On Machine Learning, 3rd edition, chapter 3, beside ours; "

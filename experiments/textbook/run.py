@@ -19,7 +19,8 @@ from tqdm import tqdm
 from experiments.textbook import page, published
 from experiments.textbook.steps import STEPS, Finding
 from experiments.textbook.study import FEWEST_IMAGES, Study
-from mnist3.data.sources import DigitSource, load_source
+from mnist3.data import sources
+from mnist3.data.sources import DIGITS, DigitSource, load_source
 from mnist3.errors import UserError
 from mnist3.files import remove_partial
 from mnist3.jobs.workdir import write_json
@@ -100,8 +101,14 @@ def create_study(settings: Settings, source: DigitSource) -> Study:
     """Returns the study of a source's images; one without a test split gives its last seventh.
 
     Raises:
-        UserError: if fewer training images are asked for than every fold needs.
+        UserError: if the source is not of digits, or fewer training images are asked for than every
+            fold needs.
     """
+    if source.classes != DIGITS:
+        raise UserError(
+            f"--source={source.name} is not of digits, which the study is about; give mnist or "
+            "digits."
+        )
     test = source.official_test or len(source.images) // TEST_SHARE
     train = len(source.images) - test
     kept = min(settings.images or train, train)
@@ -203,7 +210,7 @@ def progress(study: Study, parts: tuple[str, ...]) -> Iterator[tuple[Finding, fl
 
 def draw(finding: Finding, source: str, workdir: str) -> list[str]:
     """Draws a step's pictures into the folder of the run and returns their files."""
-    words = report.SOURCE_WORDS[source].partition(" ")[0]
+    words = sources.title(source).partition(" ")[0]
     drawn = {
         picture.name: picture.draw(
             **picture.arguments, description=f"{picture.description}, {words}"

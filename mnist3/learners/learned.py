@@ -1,7 +1,7 @@
 """What a learner leaves, whatever it is: the seam between learning and everything after it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import optax
@@ -24,6 +24,7 @@ class NetworkView(NamedTuple):
     inputs: np.ndarray
 
 
+@runtime_checkable
 class Learned(Protocol):
     """A task learned from a dataset.
 

@@ -1,13 +1,13 @@
 """How commands end: one sentence for what a user can mend, and the exit status."""
 
 import errno
-import pathlib
+import logging as stdlib_logging
 
 import pytest
 from absl import logging
 
-from mnist3.errors import UserError
 from mnist3 import exit_status
+from mnist3.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +63,16 @@ def test_an_interrupted_command_says_how_to_go_on(capsys):
     assert "--workdir" in capsys.readouterr().err
 
 
-def test_progress_of_the_commands_own_code_is_shown_and_that_of_libraries_is_not(capsys):
-    def command():
-        logging.info("told")
-
-    here = pathlib.Path(__file__).parent
-    for folders, shown in [((here,), True), ((here / "elsewhere",), False)]:
-        logging.get_absl_handler().filters.clear()
-        exit_status.run(command, logged=folders)
-        assert ("told" in capsys.readouterr().err) == shown
+def test_progress_of_the_commands_own_code_is_shown_and_of_other_code_warnings_alone(tmp_path):
+    handler = logging.get_absl_handler()
+    handler.filters.clear()
+    exit_status.run(lambda: 0, logged=[tmp_path])
+    for file, level, shown in [
+        (tmp_path / "run.py", stdlib_logging.INFO, True),
+        (tmp_path.with_name(f"{tmp_path.name}_beside") / "run.py", stdlib_logging.INFO, False),
+        ("/site-packages/jax/lax.py", stdlib_logging.INFO, False),
+        ("/site-packages/jax/lax.py", stdlib_logging.WARNING, True),
+        ("/site-packages/orbax/save.py", stdlib_logging.WARNING, False),
+    ]:
+        record = stdlib_logging.LogRecord("absl", level, str(file), 1, "told", None, None)
+        assert bool(handler.filter(record)) == shown

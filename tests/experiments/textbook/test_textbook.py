@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -184,6 +185,12 @@ def test_more_images_than_there_are_keep_all_and_too_few_are_refused():
     assert create_study(SMALL._replace(images=99_999), source).size == all_images.size
     with pytest.raises(UserError, match=r"--images is 10; give at least 100"):
         create_study(SMALL._replace(images=10), source)
+
+
+def test_a_source_of_other_classes_than_digits_is_refused():
+    letters = dataclasses.replace(load_source("digits"), name="letters", classes=("a", "b"))
+    with pytest.raises(UserError, match=r"--source=letters is not of digits.* give mnist or"):
+        create_study(SMALL, letters)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every task with every estimator that fits it, from the config to the files of a run."""
+"""Every task with every learner that fits it, from the config to the files of a run."""
 
 import csv
 import dataclasses
@@ -7,29 +7,39 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from mnist3.evaluation.answers import Answer
 from sklearn.neighbors import KNeighborsClassifier
 
-from mnist3 import tasks
+from mnist3 import experiments, learners, tasks
+from mnist3 import results as results_of
+from mnist3.config import NETWORK
 from mnist3.data import dataset as datasets
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.jobs import command_line, experiments, fit, fit_figures, study
+from mnist3.jobs import command_line, parts
+from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
+from mnist3.learners import estimator
+from mnist3.reporting import pictures
+from mnist3.tracking import Tracker
 
-TASKS = [name for name in tasks.NAMES if name != "number"]
+TASKS = [name for name, each in tasks.REGISTRY.items() if each.kind == "digits"]
+TINY_NETWORK = {
+    "model__stem": 4,
+    "model__channels": (8,),
+    "training__epochs": 2,
+    "training__batch_size": 32,
+}
 FEW = {  # the least that each can do, so that the table is quick
     "random_forest": {"n_estimators": 3},
     "extra_trees": {"n_estimators": 3},
     "gradient_boosting": {"max_iter": 2, "min_samples_leaf": 5},
     "mlp": {"max_iter": 3, "hidden_layer_sizes": (8,)},
-    "flax": {"epochs": "2", "stem": 4, "channels": (8,)},
     "linear_svc": {"max_iter": 50},
     "logistic_regression": {"max_iter": 5},
     "sgd": {"max_iter": 5},
 }
-SLOW_TO_LEARN = ("dummy", "flax", "gradient_boosting", "mlp", "sgd")  # with so little
+SLOW_TO_LEARN = ("dummy", NETWORK, "gradient_boosting", "mlp", "sgd")  # with so little
 IGNORED = (
     "ignore::sklearn.exceptions.ConvergenceWarning",
     # knn votes for 256 grey levels, which few images cannot fill.
@@ -39,19 +49,26 @@ pytestmark = [pytest.mark.filterwarnings(each) for each in IGNORED]
 
 
 def few(name, changes):
+    if name == NETWORK:
+        return TINY_NETWORK | changes
     for parameter, value in FEW.get(name, {}).items():
-        changes.setdefault(f"estimator__parameters__{parameter}", value)
+        changes.setdefault(f"learner__parameters__{parameter}", value)
     return changes
 
 
+def task_of(name):
+    config = experiments.load(f"experiments/classify.py:task={name}")
+    return tasks.create(config.task)
+
+
 def fits(task, name):
-    return registry.fits(name, "binary" if task == "pair" else task)
+    return registry.fits(name, task_of(task))
 
 
 @pytest.fixture
 def config_of(load):
     def made(task, name, variants="train_limit=60", **changes):
-        text = f"experiments/classify.py:task={task},estimator={name},{variants}"
+        text = f"experiments/classify.py:task={task},learner={name},{variants}"
         return load(text, **(few(name, changes) if fits(task, name) else {}))
 
     return made
@@ -75,27 +92,33 @@ def rows_of(path):
 PAIRS = [(task, name) for task in TASKS for name in registry.names()]
 
 
+def learn(config, dataset, folder):
+    """What the job does, with a dataset at hand and without pictures."""
+    made = parts.load(config, None, dataset)
+    learned = made.prepare()(str(folder), Tracker(folder, config))
+    result = made.result(learned, ("val", "test"))
+    results_of.write_predictions(result, str(folder))
+    return result
+
+
 @pytest.mark.parametrize(("task", "name"), PAIRS)
 @pytest.mark.usefixtures("shared_cache")
-def test_the_table(task, name, config_of, dataset, tmp_path, monkeypatch):
+def test_the_table(task, name, config_of, dataset, tmp_path):
     if not fits(task, name):
         with pytest.raises(UserError, match=f"{name} does not fit the task {task}; those that do"):
-            study.create(config_of(task, name))
+            parts.load(config_of(task, name), None, dataset).prepare()
         return
-    said = []
-    answer = study.answer
-    monkeypatch.setattr(study, "answer", lambda *given: said.append(answer(*given)) or said[-1])
     config = config_of(task, name)
-    metrics = fit.fit(config, dataset, str(tmp_path), "", draw=False)
-    assert json.loads(json.dumps(metrics)) == json.loads((tmp_path / "metrics.json").read_text())
-    made = tasks.create(config.task)
+    result = learn(config, dataset, tmp_path)
+    metrics, made = result.metrics, result.task
+    json.dumps(metrics)
     for split in ("val", "test"):
         headline = metrics[split][made.metrics[0]]
         low, high = metrics[split][f"{made.metrics[0]}_ci95"]
         assert low - 1e-9 <= headline <= high + 1e-9
         rows = rows_of(tmp_path / f"predictions_{split}.csv")
         assert len(rows) == metrics[split]["n"]
-        check_answer(made, said[0][split], len(rows))
+        check_predictions(made, name, result.predictions[split], len(rows))
         if task == "denoise":
             squares = [float(row["rmse"]) ** 2 for row in rows]
             assert np.mean(squares) ** 0.5 == pytest.approx(headline, abs=0.01)
@@ -103,30 +126,33 @@ def test_the_table(task, name, config_of, dataset, tmp_path, monkeypatch):
             share = np.mean([row["label"] == row["prediction"] for row in rows])
             assert share == pytest.approx(headline)
     if task != "denoise" and name not in SLOW_TO_LEARN:
-        targets = study.split_examples(config, dataset, made)["val"].targets
-        assert (said[0]["val"].predictions == targets).mean() > 0.7
+        hits = result.predictions["val"].values == result.examples["val"].targets
+        assert hits.mean() > 0.7
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.usefixtures("shared_cache")
 def test_a_task_lists_what_is_measured(task, config_of, dataset, tmp_path):
-    config = config_of(task, "knn")
-    measured = fit.fit(config, dataset, str(tmp_path), "", draw=False)["val"]
+    measured = learn(config_of(task, "knn"), dataset, tmp_path).measured["val"]
     names = {name for name in measured if not name.endswith("_ci95")}
-    assert {*tasks.create(config.task).metrics} == names - {"n", "positives", "most_confused"}
+    assert {*task_of(task).metrics} == names - {"n", "positives", "most_confused"}
 
 
-def check_answer(task, said, n):
-    """What an estimator says of n images has one row each, and as many columns as the task."""
-    if task.kind == "denoise":
-        assert said.predictions.shape == (n, 784)
-        assert said.probabilities is said.scores is None
+def check_predictions(task, name, predictions, n):
+    """Predictions of n images have one row each, and as many columns as the task."""
+    if task.name == "denoise":
+        assert predictions.values.shape == (n, 28, 28)
+        assert predictions.probabilities is predictions.scores is predictions.confidence is None
         return
-    assert said.predictions.shape == ((n, 2) if task.kind == "multilabel" else (n,))
-    assert said.scores.shape == ((n,) if task.kind == "binary" else (n, task.outputs))
-    if said.probabilities is not None:
-        assert said.probabilities.shape == (n, task.outputs)
-        assert ((said.probabilities >= 0) & (said.probabilities <= 1)).all()
+    labels = task.name == "multilabel"
+    assert predictions.values.shape == ((n, 2) if labels else (n,))
+    two = len(task.classes) == 2 and not labels
+    assert predictions.scores.shape == ((n,) if two else (n, task.outputs))
+    assert (predictions.log_likelihood is not None) == (name == NETWORK)
+    if predictions.probabilities is not None:
+        assert predictions.confidence.shape == (n,)
+        assert predictions.probabilities.shape == (n, task.outputs)
+        assert ((predictions.probabilities >= 0) & (predictions.probabilities <= 1)).all()
 
 
 DATA_FIGURES = {"class_balance", "digit_grid", "digit"}
@@ -139,8 +165,8 @@ CURVES = {"thresholds", "precision_recall", "roc"}
     [
         (
             "multiclass",
-            "flax",
-            {*CLASS_FIGURES, "pair_gallery", "augmented", "learning_curve"}
+            NETWORK,
+            {*CLASS_FIGURES, "pair_gallery", "augmented", "learning_curves"}
             | {"filters", "feature_maps", "saliency"},
         ),
         ("binary", "sgd", {"confusion", *CURVES, *DATA_FIGURES}),
@@ -151,11 +177,12 @@ CURVES = {"thresholds", "precision_recall", "roc"}
 )
 @pytest.mark.usefixtures("shared_cache")
 def test_a_run_leaves_the_files_of_the_contract(task, name, drawn, config_of, tmp_path, capsys):
-    shift = {"estimator__parameters__shift": 1} if drawn & {"augmented"} else {}
+    shift = {"augmentation__shift": 1} if drawn & {"augmented"} else {}
     config = config_of(task, name, **shift)
-    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names >= {"config.json", "metrics.json", "report.html", "figures"}
+    assert names >= {"config.json", "dataset.json", "metrics.json", "report.html", "figures"}
+    assert ("checkpoints" if name == NETWORK else "model.skops") in names
     assert names >= {"predictions_val.csv", "predictions_test.csv"}
     figures = {path.stem for path in (tmp_path / "run/figures").iterdir()}
     assert figures - {"label_errors", "pair_gallery"} == drawn - {"pair_gallery"}
@@ -167,7 +194,7 @@ def test_a_run_leaves_the_files_of_the_contract(task, name, drawn, config_of, tm
 @pytest.mark.usefixtures("shared_cache")
 def test_the_most_confused_digits_are_counted_and_shown(config_of, tmp_path):
     config = config_of("multiclass", "decision_tree")
-    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
     confused = json.loads((tmp_path / "run/metrics.json").read_text())["val"]["most_confused"]
     rows = rows_of(tmp_path / "run/predictions_val.csv")
     read = Counter((int(row["label"]), int(row["prediction"])) for row in rows)
@@ -184,27 +211,19 @@ def test_the_most_confused_digits_are_counted_and_shown(config_of, tmp_path):
 
 @pytest.mark.usefixtures("shared_cache")
 def test_without_a_mistake_there_is_no_table_of_them(config_of, dataset, tmp_path):
-    metrics = fit.fit(
-        config_of("multiclass", "knn", estimator__parameters__n_neighbors=1),
-        dataset,
-        str(tmp_path),
-        "",
-        draw=False,
-    )
-    assert metrics["val"]["accuracy"] == 1  # val has the images of train
-    assert metrics["val"]["most_confused"] == []
-    assert "Most confused" not in (tmp_path / "report.html").read_text()
+    config = config_of("multiclass", "knn", learner__parameters__n_neighbors=1)
+    result = learn(config, dataset, tmp_path)
+    assert result.measured["val"]["accuracy"] == 1  # val has the images of train
+    assert result.measured["val"]["most_confused"] == []
 
 
 @pytest.mark.usefixtures("shared_cache")
-def test_a_precision_out_of_reach_is_not_marked(config_of, dataset):
-    config = config_of("binary", "sgd")
-    task = tasks.create(config.task)
-    examples = study.split_examples(config, dataset, task)
-    targets = examples["val"].targets
-    said = Answer(np.zeros_like(targets), None, -targets.astype(float), 0.0, (), None)
-    view = fit_figures.view_of(config, dataset, task, examples, said, None)
-    figure = fit_figures.DRAWERS["thresholds"](view)
+def test_a_precision_out_of_reach_is_not_marked(config_of, dataset, tmp_path):
+    result = learn(config_of("binary", "sgd"), dataset, tmp_path)
+    targets = result.examples["val"].targets
+    worse = tasks.Predictions(np.zeros_like(targets), scores=-targets.astype(float))
+    result = dataclasses.replace(result, predictions={"val": worse})
+    figure = pictures.draw("thresholds", result)
     assert "out of reach" in figure.get_suptitle().replace("\n", " ")
     assert len(figure.axes[0].lines) == 2  # precision and recall
 
@@ -213,16 +232,14 @@ def test_a_precision_out_of_reach_is_not_marked(config_of, dataset):
 @pytest.mark.usefixtures("shared_cache")
 def test_shifted_copies_keep_their_targets(task, config_of, dataset):
     config = config_of(task, "knn", "train_limit=60,shifted=1")
-    images, digits, features, targets = study.split_examples(
-        config, dataset, tasks.create(config.task)
-    )["train"]
-    assert len(images) == len(digits) == len(features) == len(targets) == 5 * 60
-    np.testing.assert_array_equal(images[240:, :-1], images[:60, 1:])  # up, the last
+    train = parts.load(config, None, dataset).examples["train"]
+    clean = train.targets if task == "denoise" else train.inputs
+    assert len(train.inputs) == len(train.targets) == len(train.labels) == 5 * 60
+    np.testing.assert_array_equal(clean[240:, :-1], clean[:60, 1:])  # up, the last
     if task == "binary":
-        np.testing.assert_array_equal(targets, digits == config.task.digit)
+        np.testing.assert_array_equal(train.targets, train.labels[:, 0] == config.task.digit)
     else:
-        np.testing.assert_array_equal(targets, images.reshape(300, -1))
-        noise = features - targets
+        noise = train.inputs - clean
         assert noise.min() == 0 and noise.max() == 99
         assert (noise[:60] != noise[60:120]).any()
 
@@ -245,9 +262,11 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     config.search.folds = 2
     written = []
     for folder in ("one", "two", "one"):
-        assert fit.run(config, Arguments(workdir=str(tmp_path / folder))) == 0
+        assert job.run(config, Arguments(workdir=str(tmp_path / folder))) == 0
         written.append(json.loads((tmp_path / folder / "metrics.json").read_text()))
-    assert len(fits) == 2 * 2 + 1
+    # Each search has two candidates in two folds; the second run finds these fits and its own in
+    # the cache and fits once to save the model, which the third one has already.
+    assert len(fits) == 2 * 2 + 1 + 1
     assert without_times(written[0]) == without_times(written[1]) == without_times(written[2])
     assert written[0]["model"]["parameters"] == {"n_neighbors": 1, "weights": "uniform"}
     assert (tmp_path / "one/figures/search.png").exists()
@@ -258,17 +277,17 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
 def test_a_run_takes_what_its_search_chose_in_the_end(
     method, tried, config_of, tmp_path, monkeypatch
 ):
-    choices = []
-    choose = study.choose
+    found = []
+    search = estimator.search
     monkeypatch.setattr(
-        study, "choose", lambda *given: choices.append(choose(*given)) or choices[0]
+        estimator, "search", lambda *given: found.append(search(*given)) or found[0]
     )
     config = config_of("multiclass", "knn", f"train_limit=360,search={method}")
     config.search.grid.update(n_neighbors=(1, 3, 5), weights=("uniform", "distance"))
     config.search.update(folds=2, iterations=3)
-    assert fit.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
-    [choice] = choices
-    results = choice.search_results
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    [searched] = found
+    results = searched.cv_results_
     rounds = results.get("iter", np.zeros(tried))
     scores = {
         tuple(sorted(parameters.items())): score
@@ -281,50 +300,59 @@ def test_a_run_takes_what_its_search_chose_in_the_end(
     assert len(scores) == {"random": 3, "halving": 2}[method]
     chosen = json.loads((tmp_path / "run/metrics.json").read_text())["model"]["parameters"]
     assert scores[tuple(sorted(chosen.items()))] == max(scores.values())
-    fitted = study.create(config)[1].set_params(**chosen)
-    assert choice.estimator.get_params() == fitted.get_params()
+    learned = learners.load(config, parts.task_of(config), str(tmp_path / "run"))
+    wanted = registry.create(config.learner, learned.task, config.seed).set_params(**chosen)
+    assert learned.fit().get_params() == wanted.get_params()
     assert (tmp_path / "run/figures/search.png").exists()
     assert 'alt="search"' in (tmp_path / "run/report.html").read_text()
 
 
 @pytest.mark.usefixtures("shared_cache")
-def test_what_the_estimator_does_not_look_at_is_refused(config_of):
-    config = config_of("binary", "flax", training__epochs=3)
-    with pytest.raises(UserError, match=r"set config\.estimator\.parameters\.epochs"):
-        study.create(config)
+def test_an_estimator_has_no_sections_of_a_network(config_of):
+    assert {"model", "optimizer", "training"}.isdisjoint(config_of("binary", "knn").keys())
+    assert {"model", "optimizer", "training"} <= {*config_of("binary", NETWORK).keys()}
 
 
 @pytest.mark.usefixtures("shared_cache")
 def test_what_the_estimator_does_not_take_is_one_sentence(config_of, dataset, tmp_path):
-    config = config_of("binary", "knn", estimator__parameters__n_neighbors=0)
+    config = config_of("binary", "knn", learner__parameters__n_neighbors=0)
     with pytest.raises(UserError, match=r"knn cannot learn this .*n_neighbors"):
-        fit.fit(config, dataset, str(tmp_path), "", draw=False)
+        learn(config, dataset, tmp_path)
 
 
 @pytest.mark.usefixtures("shared_cache")
 def test_one_class_alone_is_refused(config_of, dataset):
-    config = config_of("binary", "knn")
-    zeros = dataset.splits["train"].labels[:, 0] != 5
     train = dataset.splits["train"]
+    zeros = train.labels[:, 0] != 5
     splits = dataset.splits | {"train": Split(train.images[zeros], train.labels[zeros])}
     with pytest.raises(UserError, match="all of one class"):
-        study.split_examples(
-            config, dataclasses.replace(dataset, splits=splits), tasks.create(config.task)
-        )
+        parts.load(config_of("binary", "knn"), None, dataclasses.replace(dataset, splits=splits))
+
+
+@pytest.mark.parametrize("name", ["knn", NETWORK])
+@pytest.mark.usefixtures("shared_cache")
+def test_what_was_learned_is_kept_and_evaluated_again(name, config_of, tmp_path, monkeypatch):
+    config = config_of("multiclass", name)
+    folder = tmp_path / "run"
+    assert job.run(config, Arguments(workdir=str(folder))) == 0
+    before = {file: (folder / file).read_bytes() for file in ("predictions_test.csv",)}
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "empty"))
+    assert job.run(config, Arguments(workdir=str(folder), mode="evaluate")) == 0
+    assert before == {file: (folder / file).read_bytes() for file in before}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("estimator.parameters.n_neighbours=4",), "config.estimator.parameters.n_neighbors?"),
-        (("estimator.parameters.n_neighbors=x",), "which is not of type int"),
-        (("estimator.parameters.metric_params=x",), "into quotes twice"),
+        (("learner.parameters.n_neighbours=4",), "config.learner.parameters.n_neighbors?"),
+        (("learner.parameters.n_neighbors=x",), "which is not of type int"),
+        (("learner.parameters.metric_params=x",), "into quotes twice"),
         (("search.grid.weight=('uniform',)",), "config.search.grid.weights?"),
     ],
 )
 @pytest.mark.usefixtures("shared_cache")
 def test_a_wrong_parameter_is_named_with_the_nearest(words, said):
-    argv = ["--config=experiments/classify.py:estimator=knn"]
+    argv = ["--config=experiments/classify.py:learner=knn"]
     mistake = command_line._config_mistake([*argv, *(f"--config.{word}" for word in words)])
     assert said in mistake
 
@@ -332,13 +360,15 @@ def test_a_wrong_parameter_is_named_with_the_nearest(words, said):
 @pytest.mark.parametrize(
     ("text", "parameter", "value"),
     [
-        ("estimator=knn --config.estimator.parameters.n_neighbors=4", "n_neighbors", 4),
-        ("estimator=svc --config.estimator.parameters.gamma=0.1", "gamma", 0.1),
-        ("estimator=decision_tree --config.estimator.parameters.max_depth=7", "max_depth", 7),
+        ("learner=knn --config.learner.parameters.n_neighbors=4", "n_neighbors", 4),
+        ("learner=svc --config.learner.parameters.gamma=0.1", "gamma", 0.1),
+        ("learner=decision_tree --config.learner.parameters.max_depth=7", "max_depth", 7),
     ],
 )
 @pytest.mark.usefixtures("shared_cache")
 def test_own_parameters_from_the_command_line(load, text, parameter, value):
     config = load(f"experiments/classify.py:{text}")
-    assert study.create(config)[1].get_params()[parameter] == value
-    assert study.changed_parameters(config).keys() == {parameter}
+    task = parts.task_of(config)
+    made = registry.create(config.learner, task, config.seed)
+    assert made.get_params()[parameter] == value
+    assert estimator.changed_parameters(config, task).keys() == {parameter}
