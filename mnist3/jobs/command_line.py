@@ -169,7 +169,11 @@ def _run(argv: list[str]) -> int:
         require_unread(arguments.output, [experiment])
     config = _checked_config(arguments)
     job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config)}")
-    return job.run(config, arguments)
+    status = job.run(config, arguments)
+    from mnist3.learners.cached import trim_cache  # which takes a second to import
+
+    trim_cache()
+    return status
 
 
 def main(argv: list[str]) -> int:
