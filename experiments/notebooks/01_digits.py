@@ -185,7 +185,7 @@ fitted = {name: notebook.run(f"{classify},{each}", data) for name, each in varia
 tables.of_metrics(
     {name: each.measured["val"] for name, each in fitted.items()},
     ["accuracy", "macro_precision", "macro_recall", "macro_f1"],
-    f"{fitted['flax'].data}, val",
+    f"{fitted['network'].data}, val",
 )
 
 # %% [markdown]
@@ -195,7 +195,7 @@ tables.of_metrics(
 
 # %%
 comparison = notebook.compare(fitted)
-study_figures.comparison(comparison, f"{fitted['flax'].data}, val")
+study_figures.comparison(comparison, f"{fitted['network'].data}, val")
 
 # %% [markdown]
 # ## What it finds hard
