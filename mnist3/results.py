@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import runtime
 from mnist3.data.splits import HELD_OUT, Dataset
+from mnist3.data.table_dataset import TableDataset
 from mnist3.files import replacing
 from mnist3.learners import Learned
 from mnist3.tasks import Examples, Predictions, Task
@@ -37,7 +38,7 @@ class Result:
     """
 
     config: ConfigDict
-    dataset: Dataset
+    dataset: Dataset | TableDataset
     task: Task
     examples: dict[str, Examples]
     learned: Learned
