@@ -2,14 +2,18 @@
 
 import sys
 
-from mnist3 import runtime
+from mnist3.errors import missing_library
 
 if __name__ == "__main__":
-    runtime.prepare_process()
+    try:
+        from mnist3 import runtime
 
-    from absl import flags
+        runtime.prepare_process()
 
-    from mnist3.jobs import command_line
-
-    flags.adopt_module_key_flags(command_line)
+        from mnist3.jobs import command_line
+    except ModuleNotFoundError as error:
+        sentence = missing_library(error)
+        if sentence is None:
+            raise
+        sys.exit(f"Error: {sentence}")
     sys.exit(command_line.main(sys.argv))

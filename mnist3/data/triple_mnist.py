@@ -169,7 +169,7 @@ def triple_mnist_files(path: str) -> list[str]:
     found = _find(path)
     if os.path.isfile(found):
         return [found]
-    folders = [os.path.join(found, split) for split in SPLITS]
+    folders = [os.path.join(found, split) for split in protocols.SPLITS]
     return [folder for folder in folders if os.path.isdir(folder)]
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Int32
 from ml_collections import ConfigDict
 
 from mnist3.data.splits import Dataset, Split
+from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.classification import binary_metrics, confusion, multiclass_metrics
@@ -295,7 +296,7 @@ class ColumnOfSeveral(Classes):
         "class_balance": "class_balance",
     }
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: Dataset | TableDataset) -> str:
         """Returns what is predicted, for the title of a figure."""
         return f"{self.name} of {dataset.name}"
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int32, Num, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data.splits import Dataset, Split
+from mnist3.data.table_dataset import TableDataset
 from mnist3.evaluation.words import confidence_text, metric_text
 
 Targets = Num[np.ndarray, "n *outputs"]
@@ -203,7 +204,7 @@ class Task(abc.ABC):
         """Returns values, predicted or true, as texts."""
 
     @abc.abstractmethod
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: Dataset | TableDataset) -> str:
         """Returns what the examples are, for the title of a figure."""
 
     @property
