@@ -108,7 +108,8 @@ class Network:
     def network(self, inputs: np.ndarray) -> NetworkView:
         """Returns one network, the first of an ensemble, and images as it sees them."""
         ink = np.asarray(inputs / np.float32(255), np.float32)
-        return NetworkView(*models.first_member(self.run.model, self.params), ink)
+        part = ", the first member" * (self.run.config.model.members > 1)
+        return NetworkView(*models.first_member(self.run.model, self.params), ink, part)
 
 
 def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:
