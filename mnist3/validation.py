@@ -7,9 +7,9 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import models, tasks
-from mnist3.config import KINDS, NETWORK, OPEN, fields, nearest
+from mnist3.config import KINDS, NETWORK, OPEN, fields
 from mnist3.data import dataset, sources
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.training import optimizer
 
 LARGEST_SEED = 2**32 - 1  # JAX's keys and NumPy's generators take so many bits

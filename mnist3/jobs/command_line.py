@@ -15,7 +15,7 @@ from ml_collections import ConfigDict, config_flags
 
 from mnist3 import config as configs
 from mnist3 import exit_status, experiments, jobs, validation
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs import workdir
 from mnist3.jobs.arguments import Arguments
@@ -74,7 +74,7 @@ def _config_mistake(argv: list[str]) -> str | None:
         if name not in known:
             return (
                 f"unknown config key config.{name}; did you mean "
-                f"config.{configs.nearest(name, list(known))}?"
+                f"config.{nearest(name, list(known))}?"
             )
         kind = type(known[name])
         if known[name] is None:
@@ -149,7 +149,7 @@ def _run(argv: list[str]) -> int:
     del argv
     if _MODE.value not in jobs.MODES:
         raise UserError(
-            f"unknown --mode={_MODE.value}; did you mean {configs.nearest(_MODE.value, jobs.MODES)}"
+            f"unknown --mode={_MODE.value}; did you mean {nearest(_MODE.value, jobs.MODES)}"
             f"? It is one of {', '.join(jobs.MODES)}."
         )
     arguments = Arguments(

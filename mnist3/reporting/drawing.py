@@ -25,8 +25,7 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
-from mnist3.config import nearest
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.files import replacing
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
