@@ -16,7 +16,6 @@ from mnist3.tasks import Predictions, Task
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
 
 Path = str | os.PathLike
-Pixels = UInt8[np.ndarray, "n height width"] | UInt8[np.ndarray, "height width"]
 
 
 class Reading(NamedTuple):
@@ -54,7 +53,7 @@ class Reader:
         self.folder, self.task, self.size = folder, task, size
         self._learned = learned
 
-    def read(self, images: Path | Sequence[Path] | Pixels) -> list[Reading]:
+    def read(self, images: Path | Sequence[Path] | np.ndarray) -> list[Reading]:
         """Reads images.
 
         Args:
