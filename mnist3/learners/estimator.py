@@ -100,7 +100,10 @@ class Estimator:
         return self.known[key]
 
     def save(self, folder: str) -> None:
-        """Saves the fitted estimator."""
+        """Saves the fitted estimator; one that the cache spared fitting may be there already."""
+        path = os.path.join(folder, MODEL_FILE)
+        if self.fitted is None and os.path.exists(path):
+            return
         content = {
             "estimator": self.fit(),
             "name": self.name,
@@ -110,7 +113,7 @@ class Estimator:
             "search_results": _plain_results(self.search_results),
             **self.extra,
         }
-        save_estimator(os.path.join(folder, MODEL_FILE), content)
+        save_estimator(path, content)
 
     def network(self, inputs: np.ndarray) -> NetworkView | None:
         """Returns the network behind scikit-learn's interface, if it sees images."""
@@ -358,7 +361,7 @@ def _fit_and_predict(
     fitted = clone(estimator).fit(train.values, targets)
     seconds = time.perf_counter() - started
     made.append(fitted)
-    curve = tuple(getattr(last_step(fitted), "loss_curve_", ()))
+    curve = tuple(map(float, getattr(last_step(fitted), "loss_curve_", ())))
     return Fit(task.of_estimator(fitted, asked.values), seconds, curve)
 
 

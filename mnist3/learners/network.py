@@ -246,7 +246,7 @@ def log_layers(run: Run) -> None:
     """Logs the layers of the model and how many parameters it has."""
     table = run.model.tabulate(
         jax.random.key(0),
-        jnp.zeros((1, *run.size), jnp.float32),
+        jnp.zeros((1, *run.size)),
         console_kwargs={"width": 100, "force_terminal": False},
     )
     parameters = models.parameter_count(run.state_shapes().params)

@@ -18,7 +18,7 @@ COMPARED = {
     "exact_match": "every digit right",
     "mse": "mean squared error (squared grey levels)",
 }
-OF_WINNER = ("confusion", "roc", "importance", "class_balance", "search")
+OF_TABLES = ("roc", "importance", "class_balance", "search")
 FLATTERED = (
     "settings were chosen by the same folds, so cross-validation flatters a little; test does not"
 )
@@ -31,7 +31,8 @@ def draw_all(compared: Compared) -> dict[str, Figure]:
     drawn = {"comparison": study_figures.comparison(compared.selection, about, words)}
     drawn |= _curves(compared)
     for name, key in pictures.names(winner).items():
-        if name in OF_WINNER and name not in drawn:
+        shown = name == "confusion" or (winner.dataset.columns and name in OF_TABLES)
+        if shown and name not in drawn:
             drawn[name] = pictures.PICTURES[key](winner)
     return {name: figure for name, figure in drawn.items() if figure is not None}
 

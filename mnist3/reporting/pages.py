@@ -49,8 +49,9 @@ def confusions(result: Result) -> list[pd.DataFrame]:
     """Returns the table of the classes most often taken for others; none without such a mistake."""
     said = result.measured.get("val", {}).get("most_confused", ())
     found = [Confused(**each) for each in said]
-    about = f"Most confused by {result.about}"
-    return [tables.of_confusions(found, result.task.classes, about)] if found else []
+    if not found:
+        return []
+    return [tables.of_confusions(found, result.task.classes, f"Most confused by {result.about}")]
 
 
 def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ import numpy as np
 
 from benchmarks import step
 from mnist3 import models
-from mnist3.config import base
+from mnist3.config import numbers as base
 
 
 def forward(**fields):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from mnist3.config import base
+from mnist3.config import numbers
 from mnist3.data import augmentation
 from mnist3.data.augmentation import augment, fields, geometry
 from mnist3.data.noise import pixel_noise
@@ -239,7 +239,7 @@ def test_copies_to_look_at_differ_from_each_other_and_stay_in_order():
 
 def test_the_section_of_the_config_has_the_declared_fields_and_all_is_off():
     assert list(ALL) == list(OFF) == list(augmentation.declared())
-    assert dict(base().augmentation) == OFF
+    assert dict(numbers().augmentation) == OFF
     assert not augmentation.is_on(config()) and not augmentation.is_on(config(scale=0))
     for name, value in ALL.items():
         assert type(value) is type(OFF[name])

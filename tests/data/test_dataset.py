@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mnist3.config import base
+from mnist3.config import numbers
 from mnist3.data import dataset as datasets
 from mnist3.data import draws, protocols
 from mnist3.data.splits import fingerprint
@@ -9,7 +9,7 @@ from mnist3.errors import UserError
 
 
 def data_config(**fields):
-    config = base().data
+    config = numbers().data
     config.val_examples = config.test_examples = 300
     config.update(fields)
     return config

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from mnist3.config import base
+from mnist3 import config as configs
 from mnist3.data import composition, numbers, sources
 from mnist3.data import dataset as datasets
 from mnist3.data.audit import audit, report
@@ -20,7 +20,7 @@ FILES = (LABELS, IMAGES, LABELS.replace("train", "test"), IMAGES.replace("train"
 
 
 def data_config(**fields):
-    config = base().data
+    config = configs.numbers().data
     config.update({"source": "emnist_letters", "val_fraction": 0.3, "height": 12, "width": 12})
     config.update(fields)
     return config

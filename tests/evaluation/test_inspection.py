@@ -10,7 +10,7 @@ from mnist3.evaluation import inspection
 
 @pytest.fixture(scope="module", params=["cnn", "logistic"])
 def network(request):
-    settings = config.base().model
+    settings = config.numbers().model
     settings.update({"name": request.param, "stem": 3, "channels": (4, 5)})
     model = models.create(settings, digits=1, classes=10)
     images = jnp.asarray(np.random.default_rng(1).random((2, 28, 28), np.float32))

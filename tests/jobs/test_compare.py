@@ -7,16 +7,16 @@ from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3.errors import UserError
-from mnist3.jobs import compare, train, workdir
+from mnist3.jobs import candidates, compare, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.training import loop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def experiments_of(task, *rests, limit=200):
     return tuple(
-        f"experiments/classify.py:task={task},train_limit={limit},estimator={rest}"
-        for rest in rests
+        f"experiments/classify.py:task={task},train_limit={limit},learner={rest}" for rest in rests
     )
 
 
@@ -34,7 +34,7 @@ def composed(*rests):
     )
 
 
-K = "knn --config.estimator.parameters.n_neighbors="
+K = "knn --config.learner.parameters.n_neighbors="
 
 
 @pytest.fixture
@@ -43,6 +43,14 @@ def config_of(load):
         return load("experiments/compare.py", compare__experiments=experiments, **changes)
 
     return made
+
+
+def without_date(metrics):
+    return {name: value for name, value in metrics.items() if name != "environment"}
+
+
+def resolve(config):
+    return {name: each[0] for name, each in candidates.resolve(config).items()}
 
 
 def read(folder, name="metrics.json"):
@@ -68,11 +76,12 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     with pytest.raises(KeyboardInterrupt):
         compare.run(config, Arguments(workdir=str(folder)))
     assert compare.run(config, Arguments(workdir=str(folder))) == 0
-    assert len(fits) == 3  # the interrupted one is fitted again, the one before it is not
+    # The interrupted one is fitted again, the one before it is not, and once more to be saved.
+    assert len(fits) == 4
     first, printed = read(folder), capsys.readouterr().out
     assert compare.run(config, Arguments(workdir=str(folder))) == 0
-    assert len(fits) == 3
-    assert read(folder) == first
+    assert len(fits) == 4
+    assert without_date(read(folder)) == without_date(first)
 
     chosen = read(folder, "comparison.json")
     assert chosen["winner"] == first["model"]["name"]
@@ -80,9 +89,9 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     assert chosen["tied"] == [other]
     how = "of this fit (McNemar's exact test, 5 %, Holm's correction)"
     assert f"Cannot be told apart from it, {how}: {other}" in printed
-    dummy = first["estimators"]["dummy"]["chosen_by"]
+    dummy = first["candidates"]["dummy"]["chosen_by"]
     assert dummy["p_value"] < 0.05 and dummy["behind_ci95"][0] > 0
-    assert first["test"] == first["estimators"][chosen["winner"]]["test"]
+    assert first["test"] == first["candidates"][chosen["winner"]]["test"]
     figures = {path.stem for path in (folder / "figures").iterdir()}
     assert figures == {"comparison", "precision_recall", "roc", "confusion"}
     assert (folder / "report.html").read_text().count("data:image/png") == len(figures)
@@ -93,19 +102,19 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
 @pytest.mark.usefixtures("own_cache")
 def test_cross_validation_chooses_on_train(task, config_of, tmp_path):
     experiments = experiments_of(task, "dummy", f"{K}1", limit=60)
-    config = config_of(*experiments, compare__by="cross_validation", search__folds=2)
+    config = config_of(*experiments, compare__by="cross_validation", compare__folds=2)
     assert compare.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
     metrics = read(tmp_path / "run")
     if task == "multilabel":
         assert metrics["model"]["name"] == "knn n_neighbors=1"
     else:
-        errors = {name: each["chosen_by"]["mse"] for name, each in metrics["estimators"].items()}
+        errors = {name: each["chosen_by"]["mse"] for name, each in metrics["candidates"].items()}
         assert errors[metrics["model"]["name"]] == min(errors.values()) > 25.5**2
         page = (tmp_path / "run/report.html").read_text()
         assert "mean squared error (squared grey levels), cross-validation on train" in page
         assert "McNemar" not in page
     assert metrics["chosen_by"] == "cross_validation"
-    assert set(metrics["estimators"]) == {"dummy", "knn n_neighbors=1"}
+    assert set(metrics["candidates"]) == {"dummy", "knn n_neighbors=1"}
 
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
@@ -115,7 +124,7 @@ def test_the_cleaner_with_the_lower_error_wins_whatever_the_order(order, config_
     experiments = experiments_of("denoise", "dummy", f"{K}15", limit=60)[::order]
     assert compare.run(config_of(*experiments), Arguments(workdir=str(tmp_path / "run"))) == 0
     metrics = read(tmp_path / "run")
-    lines = metrics["estimators"]
+    lines = metrics["candidates"]
     rmse = {name: line["val"]["rmse"] for name, line in lines.items()}
     assert min(rmse.values()) > 25.5
     assert metrics["model"]["name"] == min(rmse, key=rmse.get)
@@ -132,8 +141,8 @@ def test_the_cleaner_with_the_lower_error_wins_whatever_the_order(order, config_
         (("experiments/tabular.py",), "neither of numbers nor of one digit"),
         (("experiments/compare.py",), "neither of numbers nor of one digit"),
         (composed("cnn", "cnn,numbers=shared"), r"differ in config\.data\.numbers"),
-        ((*composed("mlp"), *experiments_of("pair", "knn")), r"differ in config\.task\.name"),
-        (composed("cnn", "cnn --config.estimator.scale=True"), "'cnn' twice"),
+        ((*composed("mlp"), *experiments_of("pair", "knn")), r"differ in config\.kind"),
+        (composed("cnn", "cnn --config.wandb.group=other"), "'cnn' twice"),
         (experiments_of("pair", "knn", "knn"), "'knn' twice"),
         ((*experiments_of("pair", "knn"), *experiments_of("binary", "sgd")), "differ in"),
         (experiments_of("denoise", "sgd"), "does not fit the task denoise"),
@@ -142,7 +151,7 @@ def test_the_cleaner_with_the_lower_error_wins_whatever_the_order(order, config_
 @pytest.mark.usefixtures("own_cache")
 def test_what_cannot_be_compared_is_refused(config_of, experiments, said):
     with pytest.raises(UserError, match=said):
-        compare.resolve(config_of(*experiments))
+        resolve(config_of(*experiments))
 
 
 @pytest.mark.parametrize(
@@ -156,38 +165,38 @@ def test_what_cannot_be_compared_is_refused(config_of, experiments, said):
 )
 @pytest.mark.usefixtures("own_cache")
 def test_variants_of_the_task_reach_what_is_compared(variants, field, value, load):
-    found = compare.resolve(load(f"experiments/compare.py:{variants},estimators=dummy+knn"))
+    found = resolve(load(f"experiments/compare.py:{variants},learners=dummy+knn"))
     assert [each.task[field] for each in found.values()] == [value, value]
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_train_limit_may_differ_where_val_chooses(config_of):
     mixed = (*experiments_of("pair", "knn"), *experiments_of("pair", "sgd", limit=100))
-    assert set(compare.resolve(config_of(*mixed))) == {"knn", "sgd"}
+    assert set(resolve(config_of(*mixed))) == {"knn", "sgd"}
     with pytest.raises(UserError, match=r"config\.data\.train_limit"):
-        compare.resolve(config_of(*mixed, compare__by="cross_validation"))
+        resolve(config_of(*mixed, compare__by="cross_validation"))
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_shifted_copies_are_compared_on_val_alone(config_of):
     mixed = experiments_of("pair", "knn", "knn,shifted=1")
-    assert set(compare.resolve(config_of(*mixed))) == {"knn", "knn shifted copies"}
+    assert set(resolve(config_of(*mixed))) == {"knn", "knn shifted copies"}
     with pytest.raises(UserError, match="in several folds"):
-        compare.resolve(config_of(*mixed, compare__by="cross_validation"))
+        resolve(config_of(*mixed, compare__by="cross_validation"))
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_comparison_of_models_goes_on_where_it_was_stopped(config_of, tmp_path, monkeypatch):
     trained = []
-    train_once = train.train
+    train_once = loop.train
 
-    def stopped_once(parts, *rest):
-        trained.append(parts.config.model.name)
+    def stopped_once(run, *rest):
+        trained.append(run.config.model.name)
         if len(trained) == 2:
             raise KeyboardInterrupt
-        train_once(parts, *rest)
+        train_once(run, *rest)
 
-    monkeypatch.setattr(train, "train", stopped_once)
+    monkeypatch.setattr(loop, "train", stopped_once)
     config = config_of(*composed("logistic", "mlp --config.model.hidden='(8,)'"))
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
@@ -195,10 +204,10 @@ def test_a_comparison_of_models_goes_on_where_it_was_stopped(config_of, tmp_path
     assert compare.run(config, Arguments(workdir=str(folder))) == 0
     first = read(folder)
     assert compare.run(config, Arguments(workdir=str(folder))) == 0
-    assert read(folder) == first
+    assert without_date(read(folder)) == without_date(first)
     assert trained == ["logistic", "mlp", "mlp"]
 
-    lines, winner = first["estimators"], first["model"]["name"]
+    lines, winner = first["candidates"], first["model"]["name"]
     assert set(lines) == {"logistic", "mlp model.hidden=(8,)"}
     right = {name: line["val"]["exact_match"] for name, line in lines.items()}
     assert {name: line["chosen_by"]["exact_match"] for name, line in lines.items()} == right
@@ -235,9 +244,9 @@ def test_models_are_compared_on_data_without_test(config_of, tmp_path, capsys):
     arguments = Arguments(workdir=str(tmp_path / "run"), data_dir=str(tmp_path / "files"))
     assert compare.run(config, arguments) == 0
     metrics = read(tmp_path / "run")
-    assert set(metrics["estimators"]) == {"logistic", "logistic data.train_limit=5"}
+    assert set(metrics["candidates"]) == {"logistic", "logistic data.train_limit=5"}
     assert metrics["val"]["n"] == 4
-    assert all("test" not in each for each in (metrics, *metrics["estimators"].values()))
+    assert all("test" not in each for each in (metrics, *metrics["candidates"].values()))
     assert not (tmp_path / "run/predictions_test.csv").exists()
     assert "test exact_match" not in capsys.readouterr().out
 
@@ -245,7 +254,7 @@ def test_models_are_compared_on_data_without_test(config_of, tmp_path, capsys):
 @pytest.mark.usefixtures("own_cache")
 def test_what_differs_from_the_first_experiment_names_a_model(config_of):
     more = " --config.optimizer.learning_rate=0.002 --config.data.train_examples=500"
-    named = compare.resolve(config_of(*composed("cnn", "multihead", f"cnn{more}")))
+    named = resolve(config_of(*composed("cnn", "multihead", f"cnn{more}")))
     changed = "data.train_examples=500 optimizer.learning_rate=0.002"
     assert list(named) == ["cnn", "multihead", f"cnn {changed}"]
 
@@ -253,13 +262,13 @@ def test_what_differs_from_the_first_experiment_names_a_model(config_of):
 @pytest.mark.usefixtures("own_cache")
 def test_models_are_not_compared_by_cross_validation(config_of):
     with pytest.raises(UserError, match=r"not in folds; set config\.compare\.by=val"):
-        compare.resolve(config_of(*composed("cnn"), compare__by="cross_validation"))
+        resolve(config_of(*composed("cnn"), compare__by="cross_validation"))
 
 
 @pytest.mark.parametrize("source", ["digits", "mnist"])
 @pytest.mark.usefixtures("own_cache")
 def test_one_command_compares_the_models_on_numbers(source, load):
-    found = compare.resolve(load(f"experiments/compare.py:task=number,source={source}"))
+    found = resolve(load(f"experiments/compare.py:task=number,source={source}"))
     assert list(found) == ["logistic", "cnn", "multihead"]
     assert {(each.data.source, each.data.numbers) for each in found.values()} == {
         (source, "shared")
@@ -271,4 +280,4 @@ def test_a_candidate_that_cannot_learn_is_named():
         raise UserError("the loss is not finite.")
 
     with pytest.raises(UserError, match=r"^Candidate cnn seed=1: the loss is not finite\.$"):
-        compare.learn({"cnn seed=1": diverges})
+        compare.learn({"cnn seed=1": [diverges]})

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from mnist3.jobs.notebook import AtHand
 
 from mnist3 import tasks
 from mnist3.errors import UserError
 from mnist3.jobs import notebook, study
-from mnist3.jobs.notebook import AtHand
 
 DIGITS = AtHand("digits", "composed", None)
 CLASSIFY = "experiments/classify.py:train_limit=60,estimator=knn"

@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from mnist3.jobs.tabular_predict import predict_table
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
@@ -17,7 +18,6 @@ from mnist3.errors import UserError
 from mnist3.files import MODEL_FILE
 from mnist3.jobs import tabular as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.tabular_predict import predict_table
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 

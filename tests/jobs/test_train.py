@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mnist3.jobs.train import finished, stop_if_not_finite, train
 
 from mnist3.config import base, one_digit
 from mnist3.data.dataset import Dataset
 from mnist3.data.numbers import DIGITS
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
-from mnist3.jobs.train import finished, stop_if_not_finite, train
 from mnist3.tracking import Tracker
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints

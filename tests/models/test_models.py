@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist3 import models, tasks
-from mnist3.config import base
+from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.models import fields, multihead
 from mnist3.training.optimizer import create_optimizer
@@ -21,7 +21,7 @@ from mnist3.training.optimizer import create_optimizer
 
 def section(name, **changed):
     """The section `model` of a config, small."""
-    config = base().model
+    config = numbers().model
     config.update({"stem": 4, "channels": (6, 8)} | changed | {"name": name})
     return config
 
@@ -67,7 +67,7 @@ def test_multihead_reads_a_digit_at_any_height():
 
 
 def test_a_stem_without_padding_sees_no_border():
-    config = base().model
+    config = numbers().model
     config.name, config.stem, config.channels, config.hidden = "cnn", 4, (6,), (8,)
     image = jax.random.uniform(jax.random.key(0), (1, 28, 28))
 
@@ -86,7 +86,7 @@ def test_a_stem_without_padding_sees_no_border():
 
 
 def test_dropout_acts_in_training_alone():
-    config = base().model
+    config = numbers().model
     config.dropout = 0.5
     model = models.create(config, 3, 10)
     images = jax.random.uniform(jax.random.key(0), (2, 84, 84))
@@ -130,7 +130,7 @@ def test_a_blank_image_of_any_width_is_cut_to_blank_windows():
 
 
 def test_a_model_that_crops_reads_each_digit_by_itself():
-    config = base().model
+    config = numbers().model
     config.stem, config.channels, config.crop_height = 4, (6, 8), 28
     model = models.create(config, 3, 10)
     digits = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
@@ -143,7 +143,7 @@ def test_a_model_that_crops_reads_each_digit_by_itself():
 
 
 def test_a_model_that_crops_does_not_see_at_which_height_a_digit_stands():
-    config = base().model
+    config = numbers().model
     config.stem, config.channels, config.crop_height = 4, (6, 8), 28
     model = models.create(config, 3, 10)
     digits = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
@@ -164,7 +164,7 @@ def test_classes_other_than_the_ten_digits(name):
 
 @pytest.mark.parametrize("name", ["logistic", "mlp"])
 def test_feature_vectors(name):
-    config = base().model
+    config = numbers().model
     config.name = name
     model = models.create(config, digits=1, classes=3)
     features = jax.random.normal(jax.random.key(0), (4, 5))
@@ -174,7 +174,7 @@ def test_feature_vectors(name):
 
 @pytest.mark.parametrize("size", [(28, 28), (9, 7)])
 def test_the_denoiser_keeps_the_size_and_the_place_of_pixels(size):
-    config = base().model
+    config = numbers().model
     config.name, config.stem, config.channels, config.stem_stride = "denoiser", 4, (6,), 2
     model = models.create(config, 1, 10)
     images = jnp.zeros((2, *size)).at[1, 4, 3].set(1.0)
@@ -253,7 +253,7 @@ def test_parameters_of_old_checkpoints_get_their_new_names(name, members):
     params = create("multihead", 2, members=members).init(jax.random.key(0), jnp.ones((1, 40, 56)))[
         "params"
     ]
-    config = base().optimizer
+    config = numbers().optimizer
     config.update(name=name, gradient_clip=1.0)
     optimizer = create_optimizer(config, 10)
 
@@ -328,7 +328,7 @@ def test_a_new_model_with_fields_of_its_own_is_one_line_in_the_registry(monkeypa
     monkeypatch.setitem(models.REGISTRY, "pooled", Pooled)
     declared = models.config_fields()
     assert (declared["windows"], declared["sharpness"]) == ((4, 2), 1.5)
-    config = base().model
+    config = numbers().model
     with config.unlocked():
         config.update(declared, name="pooled", windows=(2, 2, 7), sharpness=2)
     models.check(config, 28, 56, digits=2, classes=26)

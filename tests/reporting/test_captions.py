@@ -2,18 +2,20 @@ import re
 
 import pytest
 
-from mnist3.jobs import fit_figures
-from mnist3.reporting import captions
+from mnist3 import tasks
+from mnist3.reporting import captions, pictures
+
+NAMES = {name for task in tasks.REGISTRY.values() for name in task.pictures}
 
 
-@pytest.mark.parametrize("name", ["learning_curves", "position_accuracy", "misread", "importance"])
-def test_a_figure_of_numbers_or_tables_has_a_caption(name):
+@pytest.mark.parametrize("name", sorted({*NAMES, *pictures.OF_LEARNERS, "importance", "search"}))
+def test_a_picture_has_a_caption(name):
     assert captions.caption(name)
 
 
-@pytest.mark.parametrize("name", fit_figures.DRAWERS)
-def test_a_figure_of_one_digit_has_a_caption(name):
-    assert captions.caption(name)
+def test_a_task_names_pictures_that_there_are():
+    for task in tasks.REGISTRY.values():
+        assert {*task.pictures.values()} <= pictures.PICTURES.keys()
 
 
 @pytest.mark.parametrize("words", [captions.CAPTIONS, captions.FACT_WORDS])

@@ -1,14 +1,19 @@
 import base64
 import configparser
+import copy
 import html.parser
 import json
 import pathlib
 
 import pytest
 
-from mnist3.config import base
+from mnist3 import tasks
+from mnist3.config import numbers
+from mnist3.data.splits import Dataset
 from mnist3.evaluation.error_analysis import Confused
-from mnist3.reporting import captions, report, tables
+from mnist3.reporting import captions, pages, report, tables
+from mnist3.results import Result
+from mnist3.tasks.numbers import Number
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PICTURE = b"\x89PNG not really"
@@ -28,34 +33,68 @@ def split_metrics(n, exact_match):
     }
 
 
+METRICS = {
+    "dataset": {
+        "name": "composed",
+        "source": "digits",
+        "fingerprint": "f" * 64,
+        "protocol": {"numbers": "disjoint", "digit_images": "shared"},
+    },
+    "task": "number",
+    "model": {"name": "multihead", "parameters": 123456},
+    "environment": {
+        "commit": "abc1234",
+        "versions": {"jax": "0.10"},
+        "processor": "A processor",
+        "instruction_set": "avx2",
+        "devices": "2 x cpu",
+        "date": "2026-01-01T00:00:00+00:00",
+    },
+    "train": {
+        "seconds": 12.5,
+        "compile_seconds": 3.25,
+        "examples_per_second": 4000.0,
+        "epochs": 2,
+        "steps": 312,
+    },
+    "val": split_metrics(2000, 0.95),
+    "test": split_metrics(5000, 0.9375),
+}
+
+
+class Reader:
+    """A network that has learned to read numbers."""
+
+    task = Number("number", tasks.DIGITS, 2)
+    name, parameters, training = "multihead", 123456, METRICS["train"]
+    history = tuple(
+        {"epoch": epoch, "step": 156 * epoch, "train": {"loss": 1.5}, "val": {"nll": 0.5}}
+        for epoch in (1, 2)
+    )
+    loss_curve, search_results = (), None
+
+    def predict(self, inputs, targets=None):
+        raise NotImplementedError
+
+    def save(self, folder):
+        raise NotImplementedError
+
+    def network(self, inputs):
+        raise NotImplementedError
+
+
 @pytest.fixture
-def content():
-    return {
-        "config": base().to_dict(),
-        "metrics": {
-            "dataset": {
-                "name": "composed",
-                "source": "digits",
-                "fingerprint": "f" * 64,
-                "protocol": {"numbers": "disjoint", "digit_images": "shared"},
-            },
-            "model": {"name": "multihead", "parameters": 123456},
-            "train": {
-                "seconds": 12.5,
-                "compile_seconds": 3.25,
-                "examples_per_second": 4000.0,
-                "epochs": 2,
-                "steps": 312,
-            },
-            "val": split_metrics(2000, 0.95),
-            "test": split_metrics(5000, 0.9375),
-        },
-        "history": [
-            {"epoch": epoch, "step": 156 * epoch, "train": {"loss": 1.5}, "val": {"nll": 0.5}}
-            for epoch in (1, 2)
-        ],
-        "command": COMMAND,
-    }
+def result():
+    """A result whose metrics are known without data."""
+    dataset = Dataset("composed", "digits", tasks.DIGITS, "f" * 64, METRICS["dataset"], {})
+    made = Result(numbers(), dataset, Reader.task, {}, Reader(), {})
+    vars(made)["metrics"] = copy.deepcopy(METRICS)
+    return made
+
+
+def render(result, pictures):
+    config = result.config.to_dict()
+    return report.render(pages.result_page(result), config, pictures, COMMAND)
 
 
 class Page(html.parser.HTMLParser):
@@ -84,30 +123,32 @@ class Page(html.parser.HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def test_page_says_what_was_reached_on_what(content):
-    page = Page(report.render(**content, pictures={"learning_curves": PICTURE}))
+def test_page_says_what_was_reached_on_what(result):
+    page = Page(render(result, {"learning_curves": PICTURE}))
     assert page.open == []
     for words in (
         "93.75 % exact match",
         "5,000 images of the test split",
         "95 % interval 92.75 % to 94.75 %",
-        "multihead on composed, source digits (UCI optical digits, not MNIST)",
+        "multihead on composed from digits",
+        "source digits (UCI optical digits, not MNIST)",
         "numbers disjoint, digit images shared between the splits",
         "123,456 parameters",
-        "12.5 s after 3.2 s of compilation",
-        "exact match 0.9500 0.9375",
+        "trained 2 epochs, 312 steps, in 12.5 s (and 3.2 s to compile)",
+        "exact match 0.9500 (0.9400-0.9600) 0.9375 (0.9275-0.9475)",
+        "A processor (avx2)",
         "accuracy by position 0.9900, 0.9700 0.9900, 0.9700",
         "epoch step train loss val nll 1 156 1.5000 0.5000 2 312 1.5000 0.5000",
         COMMAND,
     ):
         assert words in page.text, words
-    assert json.dumps(content["config"], indent=2) in page.words
+    assert json.dumps(result.config.to_dict(), indent=2) in page.words
     assert page.tags.count("details") == 2
 
 
-def test_each_picture_has_its_caption_and_what_the_data_share_is_explained(content):
+def test_each_picture_has_its_caption_and_what_the_data_share_is_explained(result):
     names = ("learning_curves", "misread", "somebody_elses")
-    page = Page(report.render(**content, pictures=dict.fromkeys(names, PICTURE)))
+    page = Page(render(result, dict.fromkeys(names, PICTURE)))
     assert page.tags.count("figure") == page.tags.count("img") == 3
     assert page.tags.count("figcaption") == 2
     for name in names[:2]:
@@ -116,10 +157,14 @@ def test_each_picture_has_its_caption_and_what_the_data_share_is_explained(conte
         assert words in page.text
 
 
-def test_page_needs_no_other_file(content, tmp_path):
+def test_page_needs_no_other_file(result, tmp_path):
     (tmp_path / "learning_curves.png").write_bytes(PICTURE)
-    report.write(
-        tmp_path / "report.html", **content, figures=[str(tmp_path / "learning_curves.png")]
+    report.write_page(
+        tmp_path / "report.html",
+        pages.result_page(result),
+        config=result.config.to_dict(),
+        figures=[str(tmp_path / "learning_curves.png")],
+        command=COMMAND,
     )
     page = Page((tmp_path / "report.html").read_text())
     assert page.sources == ["data:image/png;base64," + base64.b64encode(PICTURE).decode()]
@@ -130,16 +175,16 @@ def test_page_needs_no_other_file(content, tmp_path):
     ]
 
 
-def test_without_a_test_split_the_headline_is_of_val(content):
-    del content["metrics"]["test"]
-    page = Page(report.render(**content, pictures={}))
+def test_without_a_test_split_the_headline_is_of_val(result):
+    del result.metrics["test"]
+    page = Page(render(result, {}))
     assert "95.00 % exact match" in page.text
     assert "2,000 images of the val split" in page.text
     assert "metric val images 2,000" in page.text
 
 
-def test_further_tables_stand_below_their_titles(content, tmp_path):
-    page = report.number_page(content["metrics"], content["history"])
+def test_further_tables_stand_below_their_titles(result, tmp_path):
+    page = pages.result_page(result)
     table = tables.of_confusions([Confused(0, 1, 1200, 0.25)], ["<four>", "nine"], "Mistakes & co.")
     page = page._replace(tables=[table])
     report.write_page(tmp_path / "a.html", page, config={}, figures=[], command=COMMAND)
@@ -147,8 +192,8 @@ def test_further_tables_stand_below_their_titles(content, tmp_path):
     assert expected in Page((tmp_path / "a.html").read_text()).text
 
 
-def test_page_is_the_same_every_time(content):
-    pages = [report.render(**content, pictures={"a": PICTURE}) for _ in range(2)]
+def test_page_is_the_same_every_time(result):
+    pages = [render(result, {"a": PICTURE}) for _ in range(2)]
     assert pages[0] == pages[1]
 
 

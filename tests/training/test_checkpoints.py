@@ -12,12 +12,12 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mnist3.training.inference import load_reader
 
 from mnist3.config import base
 from mnist3.errors import UserError
 from mnist3.training import checkpoints as module
 from mnist3.training.checkpoints import Checkpoints, best_by_val
-from mnist3.training.inference import load_reader
 from mnist3.training.run import assemble
 from mnist3.training.state import TrainState
 

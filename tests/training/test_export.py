@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from mnist3.config import base
+from mnist3 import tasks
+from mnist3.config import numbers
 from mnist3.data import augmentation
 from mnist3.data import dataset as datasets
 from mnist3.models import multihead
@@ -32,7 +33,7 @@ def assert_exact(found):
 def test_what_a_product_decides_is_computed_exactly_on_accelerators():
     images = jax.ShapeDtypeStruct((4, 28, 56), jnp.float32)
     assert_exact(products(lambda images: multihead.cut_digits(images, 2, 28), images))
-    config = base().augmentation
+    config = numbers().augmentation
     config.rotation, config.elastic = 10.0, 1.0
     key = jax.eval_shape(lambda: jax.random.key(0))
     assert_exact(products(lambda *inputs: augmentation.augment(*inputs, config), key, images))
@@ -46,7 +47,7 @@ def test_windows_are_cut_at_the_centre_of_the_ink_in_any_dtype(dtype):
 
 
 def test_an_epoch_and_the_reading_lower_for_accelerators():
-    config = base()
+    config = numbers()
     config.data.digits, config.data.height, config.data.width = 2, 28, 56
     config.data.val_examples = config.data.test_examples = 32
     config.data.composition.noise = 10.0
@@ -54,10 +55,11 @@ def test_an_epoch_and_the_reading_lower_for_accelerators():
     config.model.update({"stem": 4, "channels": (8,), "crop_height": 28})
     config.training.batch_size = 16
     dataset = datasets.load(config.data, None, "unused")
-    parts = assemble(config, 32)
+    task = tasks.create(config.task, positions=2)
+    parts = assemble(config, task, 32)
     shapes = jax.eval_shape(lambda tree: tree, (parts.initial_state(), dataset.stream))
     epoch = program.create_train_epoch(
-        parts.model, parts.optimizer, config, parts.steps, dataset.composition, parts.mesh
+        parts.model, task, parts.optimizer, config, parts.steps, dataset.composition, parts.mesh
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     reading = program.create_compute_logits(parts.model, parts.mesh, shift=1)
