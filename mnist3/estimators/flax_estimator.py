@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3 import config as configs
-from mnist3 import validation
+from mnist3 import limits
 from mnist3.data import augmentation
 from mnist3.estimators import fitting
 from mnist3.tasks.classes import Classes
@@ -108,7 +108,7 @@ class FlaxEstimator(BaseEstimator):
         epochs = self._epochs()
         config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
         try:
-            validation.validate_network(config, task.outputs)
+            limits.require_network(config, task.outputs)
         except configs.UserError as error:
             raise ValueError(str(error)) from None
         return fitting.plan(config, task, inputs, epochs)
