@@ -1,4 +1,4 @@
-"""What a config may hold: the fields of its kind, each within its limits, and what goes together."""
+"""What a config may hold: the fields of its kind within their limits, and what goes together."""
 
 from ml_collections import ConfigDict
 

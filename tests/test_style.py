@@ -58,7 +58,6 @@ ENVIRONMENT = {  # who reads environment variables
 FLAGS = {"__main__.py", "jobs/command_line.py", "experiments.py"}
 WRITERS = {  # who writes files, besides through `files.replacing`
     "files.py": "every file that is whole or not there",
-    "locking.py": "the lock of a workdir",
     "tracking.py": "history.jsonl, a line at a time, and W&B's folder",
     "training/checkpoints.py": "checkpoints",
     "jobs/workdir.py": "the folder of a run",

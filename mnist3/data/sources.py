@@ -21,8 +21,6 @@ from mnist3.data import idx
 from mnist3.data.numbers import DIGITS
 from mnist3.errors import UserError
 
-REGISTRY = dict.fromkeys(("mnist", "digits"))
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DigitSource:
@@ -306,7 +304,7 @@ def _read_tfds(tfds_dir: str | None) -> Parts:
     )
 
 
-REGISTRY = {
+REGISTRY: dict[str, Spec] = {
     "mnist": Spec("MNIST", DIGITS, _read_mnist),
     "digits": Spec("digits (UCI optical digits, not MNIST)", DIGITS, _read_digits),
     "fashion_mnist": Spec(
