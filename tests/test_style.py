@@ -116,6 +116,17 @@ def test_every_part_of_the_package_is_a_layer():
     assert {layer(path) for path in MODULES} == set(LAYERS)
 
 
+def test_the_readme_draws_these_layers():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("mnist3/  "))
+    names = []
+    for line in lines[first + 1 :]:
+        if not line.startswith("  "):
+            break
+        names += [name.strip("/") for name in line[2:].split("  ")[0].split(", ")]
+    assert (*names, "__init__", "__main__") == LAYERS
+
+
 @MODULE
 def test_imports_run_one_way(path):
     own = layer(path)
