@@ -10,7 +10,7 @@ from mnist3.data import audit
 from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
 from mnist3.files import STANDARD_OUTPUT, opened_output, require_unread, require_writable
-from mnist3.jobs import output
+from mnist3.jobs import parts
 from mnist3.jobs.arguments import Arguments
 
 
@@ -29,7 +29,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         read = [runtime.cache_dir(), *datasets.files(config.data, arguments.data_dir)]
         require_unread(arguments.output, read, arguments.workdir)
     dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir())
-    output.log_dataset(dataset)
+    parts.log_dataset(dataset)
     report = audit_dataset(dataset, arguments.data_dir)
     if arguments.output != STANDARD_OUTPUT:
         print(report.to_text())

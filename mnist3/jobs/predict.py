@@ -21,6 +21,7 @@ from mnist3.files import (
     STANDARD_OUTPUT,
     opened_output,
     output_text,
+    replacing,
     require_unread,
     require_writable,
 )
