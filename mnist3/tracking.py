@@ -46,7 +46,7 @@ class Tracker:
         self._history = self._workdir / "history.jsonl"
         self._log_artifact = config.wandb.log_artifact
         self._warned = False
-        self._run = None
+        self._run: Any = None  # of W&B
         self._start_wandb(config)
 
     def resume(self, epochs: int) -> None:
@@ -161,7 +161,7 @@ class Tracker:
             raise _unwritable(self._history, error) from error
 
     def _start_wandb(self, config: ConfigDict) -> None:
-        def start(mode: str) -> None:
+        def start(mode: Any) -> None:
             import wandb
 
             identity = {}

@@ -211,14 +211,15 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             raise ValueError(f"Unknown label type: {kind} targets; give classes or 0/1 labels")
+        self.classes_: np.ndarray
         self._several_labels = kind == "multilabel-indicator"
         if self._several_labels:
             self.classes_ = np.arange(y.shape[1])
             targets = np.asarray(y, np.int32)
         else:
             y = column_or_1d(y, warn=True)
-            self.classes_, targets = np.unique(y, return_inverse=True)
-            targets = targets.astype(np.int32)
+            self.classes_, places = np.unique(y, return_inverse=True)
+            targets = places.astype(np.int32)
         self.model_ = self._choose_model(X.shape[1])
         self._learn_range(X)
         inputs = self._inputs(X)
@@ -302,7 +303,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         if not as_pixels:
             X = ((X - self.offset_) / self.scale_).astype(np.float32)
         if self.model_ in _CONVOLUTIONAL:
-            side = side_of(X.shape[1])
+            side: Any = side_of(X.shape[1])
             return X.reshape(-1, side, side)
         return X
 

@@ -40,13 +40,33 @@ class Learned(Protocol):
             without a search.
     """
 
-    task: Task
-    name: str
-    parameters: int | dict[str, Any]
-    training: dict[str, Any]
-    history: Sequence[dict[str, Any]]
-    loss_curve: Sequence[float]
-    search_results: dict[str, Any] | None
+    @property
+    def task(self) -> Task:
+        """That was learned."""
+
+    @property
+    def name(self) -> str:
+        """Of the model or the estimator."""
+
+    @property
+    def parameters(self) -> int | dict[str, Any]:
+        """How many numbers a network has, or settings that are not the defaults."""
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The entry `train` of metrics.json."""
+
+    @property
+    def history(self) -> Sequence[dict[str, Any]]:
+        """A line an epoch."""
+
+    @property
+    def loss_curve(self) -> Sequence[float]:
+        """Mean training loss of each pass over the data."""
+
+    @property
+    def search_results(self) -> dict[str, Any] | None:
+        """What a search of settings tried."""
 
     def predict(self, inputs: Any, targets: Any = None) -> Predictions:
         """Returns the predictions of inputs, on the host.
