@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from mnist3.errors import UserError, nearest
 
@@ -284,6 +284,8 @@ def from_json(text: str) -> ConfigDict:
     def as_config(value: Any) -> Any:
         if isinstance(value, dict):
             return ConfigDict({name: as_config(inner) for name, inner in value.items()})
+        if value is None:  # which may be set to anything
+            return config_dict.placeholder(object)
         return tuple(map(as_config, value)) if isinstance(value, list) else value
 
     return as_config(json.loads(text))

@@ -1,6 +1,15 @@
-"""The one error that users meet."""
+"""The errors that users meet, and whose code an error comes from.
+
+Nothing here imports a library: `launch.py` tells with it that one is missing.
+"""
 
 import difflib
+import os
+import pathlib
+import sys
+import traceback
+
+_PACKAGE = pathlib.Path(__file__).parent
 
 
 class UserError(Exception):
@@ -9,6 +18,47 @@ class UserError(Exception):
     The message is one sentence: what was wrong, where, and what to do. `launch.py` prints it
     without a traceback and exits with status 1.
     """
+
+
+class EstimatorError(UserError, ValueError):
+    """What this package's estimators refuse of settings or data, as scikit-learn's users expect."""
+
+
+def debugging() -> bool:
+    """Tells whether the environment variable MNIST3_DEBUG asks for tracebacks."""
+    return os.environ.get("MNIST3_DEBUG", "") not in ("", "0")
+
+
+def comes_from(error: BaseException, folder: str | os.PathLike) -> bool:
+    """Tells whether the code in a folder raised an error, or what that code called.
+
+    What this package was called for in between is not of the folder: the last to call decides.
+
+    Args:
+        error: that was caught.
+        folder: of a library.
+    """
+    own = {f"{_PACKAGE}{os.sep}": False, f"{os.fspath(folder)}{os.sep}": True}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for prefix, found in own.items():
+            if frame.filename.startswith(prefix):
+                return found
+    return False
+
+
+def missing_library(error: BaseException) -> str | None:
+    """Returns what to do about a library that Python does not find; None for any other error."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    name = error.name.partition(".")[0]
+    if name in (_PACKAGE.name, "experiments"):
+        return None
+    local = pathlib.Path(".venv", "bin", "python")
+    installed = f"run the same command with {local}" if local.exists() else "run `make run` once"
+    return (
+        f"{sys.executable or 'python'} has no library {name}; {installed}, or install with "
+        "`pip install -e .` in the folder of mnist3."
+    )
 
 
 def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:

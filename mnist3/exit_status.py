@@ -1,14 +1,16 @@
 """How a command ends: its errors as one sentence, and its exit status."""
 
+import contextlib
 import errno
 import logging as stdlib_logging
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 
-from absl import logging
+from absl import flags, logging
 
-from mnist3.errors import UserError
+from mnist3.errors import UserError, debugging, missing_library
 from mnist3.files import OutputClosed, drop_standard_output
 
 INTERRUPTED = 130  # as shells have it of Ctrl-C
@@ -23,29 +25,33 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def run(command: Callable[[], int | None], logged: Sequence[pathlib.Path] = (_PACKAGE,)) -> int:
     """Runs a command and returns its exit status, also when it fails or is interrupted.
 
+    An error that a user can mend is one sentence; with MNIST3_DEBUG=1 its traceback stands before.
+
     Args:
         command: returns its exit status, or raises SystemExit with it.
         logged: folders of the code whose progress is shown; of other code, warnings alone.
     """
-    _log_progress_of(logged)
-    try:
-        status = _status_of(command)
-        _end_standard_output()
-        return status
-    except OutputClosed:
-        return CLOSED_PIPE
-    except KeyboardInterrupt:
-        print(
-            "\nStopped; the same command with --workdir set to the run's folder goes on.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
-            raise
-        print(f"Error: {sentence}", file=sys.stderr)
-        return 1
+    with _progress_of(logged):
+        try:
+            status = _status_of(command)
+            _end_standard_output()
+            return status
+        except OutputClosed:
+            return CLOSED_PIPE
+        except KeyboardInterrupt:
+            print(
+                "\nStopped; the same command with --workdir set to the run's folder goes on.",
+                file=sys.stderr,
+            )
+            return INTERRUPTED
+        except Exception as error:
+            sentence = _sentence(error)
+            if sentence is None:
+                raise
+            if debugging():
+                traceback.print_exception(error)
+            print(f"Error: {sentence}", file=sys.stderr)
+            return 1
 
 
 def _status_of(command: Callable[[], int | None]) -> int:
@@ -69,36 +75,68 @@ def _end_standard_output() -> None:
         raise OutputClosed from error
 
 
-def _sentence(error: BaseException | None) -> str | None:
-    """Returns what to tell the user of an error, None if it is not the user's to mend."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return str(error)
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+def _sentence(error: BaseException) -> str | None:
+    """Returns what to tell the user of an error, None if it is not the user's to mend.
+
+    What an error was raised from counts, and of the disk also what was being handled when it came:
+    then the rest follows from it. Another error that comes while a user's mistake is handled is not
+    that mistake.
+    """
+    seen: BaseException | None = error
+    said = True
+    while seen is not None:
+        if isinstance(seen, UserError) and said:
+            return str(seen)
+        if (sentence := missing_library(seen)) and said:
+            return sentence
+        if isinstance(seen, OSError) and seen.errno in _NO_SPACE:
             return (
-                f"no space left to write {error.filename or 'the files of the run'}: free some, "
+                f"no space left to write {seen.filename or 'the files of the run'}: free some, "
                 "then run the same command again."
             )
-        if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
+        if isinstance(seen, OSError) and seen.errno in _REFUSED and seen.filename:
             return (
-                f"{error.filename} cannot be opened ({error.strerror}); check its permissions or "
+                f"{seen.filename} cannot be opened ({seen.strerror}); check its permissions or "
                 "choose another --workdir."
             )
-        error = error.__cause__ or error.__context__
+        said = said and seen.__cause__ is not None
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return None
 
 
-def _log_progress_of(folders: Sequence[pathlib.Path]) -> None:
+@contextlib.contextmanager
+def _progress_of(folders: Sequence[pathlib.Path]) -> Iterator[None]:
     """Shows what the code in these folders logs, and of other code warnings alone.
 
-    Orbax logs with a traceback what it raises too.
+    Orbax logs with a traceback what it raises too. Logging is as before when the block ends.
     """
     own = tuple(f"{folder}/" for folder in folders)
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(
-        lambda record: (
-            record.pathname.startswith(own)
-            or (record.levelno >= stdlib_logging.WARNING and "orbax" not in record.pathname)
+
+    def shown(record: stdlib_logging.LogRecord) -> bool:
+        return record.pathname.startswith(own) or (
+            record.levelno >= stdlib_logging.WARNING and "orbax" not in record.pathname
         )
-    )
-    logging.get_absl_handler().setFormatter(stdlib_logging.Formatter("%(message)s"))
+
+    root, handler = stdlib_logging.root, logging.get_absl_handler()
+    verbosity, level = logging.get_verbosity(), root.level
+    formatter, attached = handler.python_handler.formatter, handler in root.handlers
+    parsed = flags.FLAGS.is_parsed()
+    flags.FLAGS.mark_as_parsed()  # or absl would warn that nobody has
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    stream = handler.python_handler.setStream(sys.stderr)
+    handler.addFilter(shown)
+    handler.setFormatter(stdlib_logging.Formatter("%(message)s"))
+    try:
+        yield
+    finally:
+        handler.setFormatter(formatter)
+        handler.removeFilter(shown)
+        if stream is not None:
+            handler.python_handler.setStream(stream)
+        if not attached:
+            root.removeHandler(handler)
+        logging.set_verbosity(verbosity)
+        root.setLevel(level)
+        if not parsed:
+            flags.FLAGS.unparse_flags()

@@ -13,6 +13,7 @@ from mnist3.errors import UserError
 
 STANDARD_OUTPUT = "-"  # as --output
 MODEL_FILE = "model.skops"  # in the folder of a run whose learner is an estimator
+FITTING_FILE = "fitting.json"  # beside it: how it was fitted, and how long that took
 RUN_FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
     "config.json",
     "dataset.json",
@@ -27,6 +28,7 @@ RUN_FILES = (  # what a finished run leaves in its folder and may be stored else
     "candidates",
     "tuned.json",
     MODEL_FILE,
+    FITTING_FILE,
 )
 
 

@@ -1,9 +1,9 @@
 """What a run tells the outside world while it runs: local files in every mode, W&B where it works.
 
 `history.jsonl` in the workdir gets a line every so many steps and one an epoch. W&B gets the same
-scalars by step, the
-resolved config, the summary metrics, a table of misread images and, when asked, the run's files.
-W&B is a guest here: whatever goes wrong with it costs one warning and never the run.
+scalars by step, the resolved config, the summary metrics, a table of misread images and, when
+asked, the run's files. W&B is a guest here: whatever goes wrong with it costs one warning and never
+the run.
 """
 
 import contextlib
@@ -71,8 +71,8 @@ class Tracker:
         for line in lines:
             self._append(line)
             if self._run:
-                log = functools.partial(self._run.log, flatten({"steps": line}))
-                self._attempt(functools.partial(log, step=int(line["step"])))
+                scalars, step = flatten({"steps": line}), int(line["step"])
+                self._attempt(functools.partial(self._run.log, scalars, step=step))
 
     def log_epoch(self, entry: Mapping[str, Any]) -> None:
         """Appends one epoch to the history and logs its scalars to W&B.
@@ -86,8 +86,8 @@ class Tracker:
         """
         self._append(entry)
         if self._run:
-            scalars = flatten(entry)
-            self._attempt(lambda: self._run.log(scalars, step=int(entry["step"]), commit=True))
+            scalars, step = flatten(entry), int(entry["step"])
+            self._attempt(functools.partial(self._run.log, scalars, step=step, commit=True))
 
     def log_misread(
         self,
@@ -108,25 +108,27 @@ class Tracker:
             predictions: what was read.
             confidences: probability that the model gave its predictions.
         """
+        if not self._run:
+            return
+        wrong = np.flatnonzero(~right)
+        shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MISREAD_LIMIT]
+        rows = [(images[i], labels[i], predictions[i], float(confidences[i])) for i in shown]
 
         def log() -> None:
             import wandb
 
-            wrong = np.flatnonzero(~right)
-            shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MISREAD_LIMIT]
-            rows = [
-                [wandb.Image(images[i]), labels[i], predictions[i], float(confidences[i])]
-                for i in shown
-            ]
-            self._run.log({"misread": wandb.Table(columns=list(MISREAD_COLUMNS), data=rows)})
+            table = wandb.Table(columns=list(MISREAD_COLUMNS))
+            for image, *cells in rows:
+                table.add_data(wandb.Image(image), *cells)
+            self._run.log({"misread": table})
 
-        if self._run:
-            self._attempt(log)
+        self._attempt(log)
 
     def summary(self, metrics: Mapping[str, Any]) -> None:
         """Sets W&B's summary from metrics as nested as `metrics.json`: `test/exact_match`."""
         if self._run:
-            self._attempt(lambda: self._run.summary.update(flatten(metrics)))
+            scalars = flatten(metrics)
+            self._attempt(lambda: self._run.summary.update(scalars))
 
     def finish(self, files: Iterable[str | os.PathLike] = (), failed: bool = False) -> None:
         """Ends the W&B run.
@@ -136,22 +138,27 @@ class Tracker:
                 `wandb.log_artifact` asks for one.
             failed: whether the run did not reach its end; then nothing is stored.
         """
+        if not self._run:
+            return
+        root = self._workdir.resolve()
+        named = {
+            pathlib.Path(file): str(pathlib.Path(file).resolve().relative_to(root))
+            for file in files
+        }
 
         def finish() -> None:
             import wandb
 
             if self._log_artifact and not failed:
                 artifact = wandb.Artifact(f"run-{self._run.id}", type="run")
-                for file in map(pathlib.Path, files):
-                    name = str(file.resolve().relative_to(self._workdir.resolve()))
+                for file, name in named.items():
                     add = artifact.add_dir if file.is_dir() else artifact.add_file
                     add(str(file), name, policy="immutable", skip_cache=True)
                 self._run.log_artifact(artifact)
             self._run.finish(exit_code=int(failed))
 
-        if self._run:
-            self._attempt(finish)
-            self._run = None
+        self._attempt(finish)
+        self._run = None
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         line = (json.dumps(_plain(entry), allow_nan=False) + "\n").encode()
@@ -161,23 +168,26 @@ class Tracker:
             raise _unwritable(self._history, error) from error
 
     def _start_wandb(self, config: ConfigDict) -> None:
+        run_id = self._workdir / "wandb" / "run_id"
+        options: dict[str, Any] = {
+            "dir": str(self._workdir),
+            "config": config.to_dict(),
+            "group": config.wandb.group or None,
+            "tags": list(config.wandb.tags),
+        }
+        # An agent has put run, project and entity of its sweep into the environment.
+        if "WANDB_SWEEP_ID" not in os.environ:
+            options["project"] = config.wandb.project
+            options["entity"] = config.wandb.entity or None
+
         def start(mode: Any) -> None:
             import wandb
 
-            identity = {}
-            # An agent has put run, project and entity of its sweep into the environment.
-            if "WANDB_SWEEP_ID" not in os.environ:
-                identity = {
-                    "id": run_id.read_text() if run_id.exists() else None,
-                    "project": config.wandb.project,
-                    "entity": config.wandb.entity or None,
-                }
+            if "WANDB_SWEEP_ID" not in os.environ and run_id.exists():
+                options["id"] = run_id.read_text()
             self._run = wandb.init(
-                dir=str(self._workdir),
-                config=config.to_dict(),
+                **options,
                 mode=mode,
-                group=config.wandb.group or None,
-                tags=list(config.wandb.tags),
                 resume="allow",
                 reinit="create_new",
                 settings=wandb.Settings(
@@ -187,7 +197,6 @@ class Tracker:
                     finish_timeout=FINISH_SECONDS,
                     finish_timeout_raises=True,
                 ),
-                **identity,
             )
             run_id.parent.mkdir(exist_ok=True)
             with replacing(run_id) as file:
@@ -202,7 +211,6 @@ class Tracker:
             wandb.teardown()  # its service would hold on to the run that failed
             start("offline")
 
-        run_id = self._workdir / "wandb" / "run_id"
         mode = config.wandb.mode
         if mode == "auto":
             modes = []
@@ -214,6 +222,7 @@ class Tracker:
             self._attempt(restart_offline)
 
     def _attempt(self, action: Callable[[], object]) -> None:
+        """Does something with W&B, which may fail; what an action tells is made before it."""
         try:
             action()
         except Exception as error:

@@ -27,7 +27,7 @@ def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
     """Checks a config against another whose fields and types it must have."""
     values, defaults = dict(fields(config)), dict(fields(reference))
     for name in values.keys() - defaults.keys():
-        if not name.startswith(OPEN):
+        if not _takes_any(name, reference):
             raise UserError(
                 f"unknown config key config.{name}; did you mean "
                 f"config.{nearest(name, list(defaults))}?"
@@ -47,6 +47,15 @@ def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
     for section, check in _CHECKS.items():
         if section in config:
             check(config)
+
+
+def _takes_any(name: str, reference: ConfigDict) -> bool:
+    """Tells whether a field is of a section that takes any, and that the reference has."""
+    for prefix in OPEN:
+        section, inner, _ = prefix.split(".")
+        if name.startswith(prefix):
+            return inner in reference.get(section, {})
+    return False
 
 
 def _require_learners(config: ConfigDict) -> None:

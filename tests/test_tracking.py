@@ -14,7 +14,8 @@ import wandb
 from absl import logging
 from wandb.proto import wandb_internal_pb2
 
-from mnist3.config import base
+from mnist3 import tracking
+from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.tracking import Tracker, flatten, part_of
 
@@ -47,7 +48,7 @@ def workdir(tmp_path):
 
 
 def config_of(mode, **changes):
-    config = base()
+    config = numbers()
     config.wandb.mode = mode
     config.wandb.update(changes)
     return config
@@ -61,6 +62,10 @@ def epoch_entry(epoch):
         "train": {"loss": np.float32(1 / epoch)},
         "val": {"exact_match": epoch / 4, "position_accuracy": np.array([0.5, 0.25])},
     }
+
+
+def step_line(step):
+    return {"step": step, "loss": 1 / step, "right": 0.5, "learning_rate": np.float32(0.25)}
 
 
 def read_history(workdir):
@@ -112,13 +117,15 @@ def as_dict(items):
 
 def test_offline_run_holds_scalars_config_summary_table_and_artifact(workdir, warnings):
     config = config_of("offline", group="study", tags=("a", "b"), log_artifact=True)
-    tracker = Tracker(workdir, config, resume_epoch=0)
+    tracker = Tracker(workdir, config)
     for epoch in (1, 2, 3):
+        tracker.log_steps([step_line(10 * epoch - 8), step_line(10 * epoch - 4)])
         tracker.log_epoch(epoch_entry(epoch))
     tracker.log_misread(
         images=np.stack([np.full((28, 56), grey, np.uint8) for grey in (7, 100, 200)]),
-        labels=np.array([[0, 4], [5, 5], [1, 2]], np.int32),
-        predictions=np.array([[0, 9], [5, 5], [7, 2]], np.int32),
+        right=np.array([False, True, False]),
+        labels=["04", "55", "12"],
+        predictions=["09", "55", "72"],
         confidences=np.array([0.5, 0.9, 0.75], np.float32),
     )
     tracker.summary({"model": {"parameters": 12}, "test": {"exact_match": 0.875}})
@@ -132,12 +139,17 @@ def test_offline_run_holds_scalars_config_summary_table_and_artifact(workdir, wa
     assert logged_config["seed"] == config.seed
 
     scalars = [row for row in rows if "epoch" in row]
-    assert [row["_step"] for row in scalars] == [1, 2, 3]
+    assert [row["_step"] for row in scalars] == [10, 20, 30]
     assert [row["epoch"] for row in scalars] == [1, 2, 3]
     assert [row["step"] for row in scalars] == [10, 20, 30]
     assert [row["val/exact_match"] for row in scalars] == [0.25, 0.5, 0.75]
     np.testing.assert_allclose([row["train/loss"] for row in scalars], [1, 1 / 2, 1 / 3])
     assert scalars[0]["val/position_accuracy/2"] == 0.25
+
+    steps = [row for row in rows if "steps/loss" in row]
+    assert [row["_step"] for row in steps] == [2, 6, 12, 16, 22, 26]
+    np.testing.assert_allclose([1 / row["steps/loss"] for row in steps], [2, 6, 12, 16, 22, 26])
+    assert {row["steps/learning_rate"] for row in steps} == {0.25}
 
     assert summary["model/parameters"] == 12
     assert summary["test/exact_match"] == 0.875
@@ -162,7 +174,7 @@ def test_offline_run_holds_scalars_config_summary_table_and_artifact(workdir, wa
 
 
 def test_without_an_account_auto_is_offline_and_stores_no_artifact(workdir, warnings):
-    tracker = Tracker(workdir, config_of("auto"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("auto"))
     tracker.log_epoch(epoch_entry(1))
     tracker.finish([workdir / "history.jsonl"])
     [(_, _, rows, _, artifacts)] = offline_runs(workdir)
@@ -172,9 +184,10 @@ def test_without_an_account_auto_is_offline_and_stores_no_artifact(workdir, warn
 
 
 def test_resumed_run_is_the_same_wandb_run(workdir):
-    for resume_epoch in (0, 1):
-        tracker = Tracker(workdir, config_of("offline"), resume_epoch=resume_epoch)
-        tracker.log_epoch(epoch_entry(resume_epoch + 1))
+    for epochs in (0, 1):
+        tracker = Tracker(workdir, config_of("offline"))
+        tracker.resume(epochs)
+        tracker.log_epoch(epoch_entry(epochs + 1))
         tracker.finish()
     (first, _, first_rows, *_), (second, _, second_rows, *_) = offline_runs(workdir)
     assert first.run_id == second.run_id
@@ -190,7 +203,7 @@ def test_an_agent_decides_which_run_of_which_sweep_this_is(workdir, tmp_path, mo
     monkeypatch.setenv("WANDB_RUN_ID", "run456")
     monkeypatch.setenv("WANDB_PROJECT", "of-the-sweep")
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(parameters))
-    tracker = Tracker(workdir, config_of("offline", project="of-the-config"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("offline", project="of-the-config"))
     tracker.finish()
     [(run, config, *_)] = offline_runs(workdir)
     assert (run.sweep_id, run.run_id, run.project) == ("sweep123", "run456", "of-the-sweep")
@@ -198,7 +211,7 @@ def test_an_agent_decides_which_run_of_which_sweep_this_is(workdir, tmp_path, mo
 
 
 def test_disabled_leaves_only_the_history(workdir):
-    tracker = Tracker(workdir, config_of("disabled"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("disabled"))
     tracker.log_epoch(epoch_entry(1))
     tracker.summary({"test": {"exact_match": 1.0}})
     tracker.finish([workdir / "history.jsonl"])
@@ -207,7 +220,7 @@ def test_disabled_leaves_only_the_history(workdir):
 
 @pytest.mark.parametrize("broken", ["log", "log_artifact", "finish"])
 def test_wandb_failing_in_the_middle_costs_one_warning(workdir, warnings, monkeypatch, broken):
-    tracker = Tracker(workdir, config_of("offline", log_artifact=True), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("offline", log_artifact=True))
     tracker.log_epoch(epoch_entry(1))
 
     def fail(*_, **__):
@@ -216,8 +229,8 @@ def test_wandb_failing_in_the_middle_costs_one_warning(workdir, warnings, monkey
     monkeypatch.setattr(wandb.Run, broken, fail)
     tracker.log_epoch(epoch_entry(2))
     tracker.log_epoch(epoch_entry(3))
-    images, digits = np.zeros((1, 28, 28), np.uint8), np.zeros((1, 1), np.int32)
-    tracker.log_misread(images, digits, digits, np.ones(1, np.float32))
+    images, right = np.zeros((1, 28, 28), np.uint8), np.zeros(1, bool)
+    tracker.log_misread(images, right, ["1"], ["7"], np.ones(1, np.float32))
     tracker.summary({"test": {"exact_match": 1.0}})
     tracker.finish([workdir / "history.jsonl"])
     monkeypatch.undo()
@@ -226,11 +239,32 @@ def test_wandb_failing_in_the_middle_costs_one_warning(workdir, warnings, monkey
     assert "the cable is out" in warnings[0]
 
 
+class Broken:
+    def tolist(self):
+        raise ValueError("a fault of ours")
+
+
+def test_faults_of_this_package_are_not_those_of_wandb(workdir, warnings):
+    tracker = Tracker(workdir, config_of("offline", log_artifact=True))
+    images, right = np.zeros((2, 28, 28), np.uint8), np.zeros(2, bool)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        tracker.summary({"test": {"exact_match": Broken()}})
+    with pytest.raises(IndexError):
+        tracker.log_misread(images, right, ["1"], ["7"], np.ones(2, np.float32))
+    with pytest.raises(ValueError, match="is not in the subpath"):
+        tracker.finish([workdir.parent / "elsewhere.csv"])
+    tracker.log_epoch(epoch_entry(1))
+    tracker.finish()
+    assert warnings == []
+    [(_, _, rows, *_)] = offline_runs(workdir)
+    assert [row["epoch"] for row in rows] == [1]
+
+
 def test_without_network_a_logged_in_run_goes_on_offline(workdir, warnings, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setattr("mnist3.tracking.INIT_SECONDS", 0.5)
-    tracker = Tracker(workdir, config_of("auto"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("auto"))
     tracker.log_epoch(epoch_entry(1))
     tracker.finish()
     assert len(warnings) == 1
@@ -239,30 +273,34 @@ def test_without_network_a_logged_in_run_goes_on_offline(workdir, warnings, monk
 
 
 def test_history_is_cut_to_the_epochs_of_the_checkpoint(workdir):
-    tracker = Tracker(workdir, config_of("disabled"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("disabled"))
     for epoch in (1, 2, 3):
+        tracker.log_steps([step_line(10 * epoch - 5)])
         tracker.log_epoch(epoch_entry(epoch))
     with (workdir / "history.jsonl").open("a") as file:
         file.write('{"step": 40, "epo')  # killed while it wrote
-    tracker = Tracker(workdir, config_of("disabled"), resume_epoch=2)
+    tracker = Tracker(workdir, config_of("disabled"))
+    tracker.resume(2)
+    assert [entry["step"] for entry in read_history(workdir)] == [5, 10, 15, 20]
     tracker.log_epoch(epoch_entry(3) | {"seconds": 9.0})
-    history = read_history(workdir)
+    history = [entry for entry in read_history(workdir) if "epoch" in entry]
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     assert [entry["seconds"] for entry in history] == [0.5, 0.5, 9.0]
     assert history[1]["val"] == {"exact_match": 0.5, "position_accuracy": [0.5, 0.25]}
+    assert tracking.read_history(workdir, 3) == history
 
-    Tracker(workdir, config_of("disabled"), resume_epoch=0)
+    Tracker(workdir, config_of("disabled")).resume(0)
     assert read_history(workdir) == []
 
 
 def test_history_is_json_even_where_a_metric_is_no_number(workdir):
-    tracker = Tracker(workdir, config_of("disabled"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("disabled"))
     tracker.log_epoch({"epoch": 1, "val": {"nll": float("inf"), "ece": np.float32("nan")}})
     assert read_history(workdir) == [{"epoch": 1, "val": {"nll": None, "ece": None}}]
 
 
 def test_history_that_cannot_be_written_is_told_in_one_sentence(workdir):
-    tracker = Tracker(workdir, config_of("disabled"), resume_epoch=0)
+    tracker = Tracker(workdir, config_of("disabled"))
     tracker.log_epoch(epoch_entry(1))
     size = (workdir / "history.jsonl").stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -275,7 +313,7 @@ def test_history_that_cannot_be_written_is_told_in_one_sentence(workdir):
     assert [entry["epoch"] for entry in read_history(workdir)] == [1]
 
     with pytest.raises(UserError, match="No such file or directory"):
-        Tracker(workdir / "absent", config_of("disabled"), resume_epoch=0)
+        Tracker(workdir / "absent", config_of("disabled")).resume(0)
 
 
 def test_flatten_names_metrics_by_their_path():
@@ -295,7 +333,7 @@ def test_wandb_is_not_imported_before_it_is_used():
 
 
 def test_a_part_of_a_run_is_grouped_with_it_and_left_out_under_an_agent(monkeypatch):
-    section = base().wandb
+    section = numbers().wandb
     assert part_of(section, "run-7").group == "run-7"
     assert part_of(section, "run-7").mode == section.mode == "auto"
     section.group = "mine"

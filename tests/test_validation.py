@@ -1,50 +1,140 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import models, validation
 from mnist3.errors import UserError
+from mnist3.jobs import parts
+
+BASES = {
+    "numbers": configs.numbers,
+    "one digit": lambda: configs.one_digit("digits"),
+    "digits": lambda: configs.digits("digits"),
+    "knn": lambda: configs.digits("digits", "knn"),
+    "table": configs.table,
+    "comparison": configs.comparison,
+}
 
 
-def test_base_is_valid_and_survives_json():
-    config = configs.base()
+@pytest.fixture
+def base(request):
+    config = BASES[request.param]()
+    if config.kind == "digits" and "model" in config:
+        config.model.name = "cnn"
+    return config
+
+
+@pytest.mark.parametrize("base", BASES, indirect=True)
+def test_every_base_is_valid_and_survives_json(base):
+    validation.validate(base)
+    assert configs.from_json(configs.to_json(base)) == base
+
+
+@pytest.mark.parametrize(
+    ("base", "field", "value", "said"),
+    [
+        ("numbers", "model.name", "multihed", "did you mean 'multihead'"),
+        ("numbers", "data.source", "mnsit", "did you mean 'mnist'"),
+        ("numbers", "training.batch_size", 0, "above 0"),
+        ("numbers", "training.ema_decay", 1.0, "from 0 to below 1"),
+        ("numbers", "optimizer.warmup", 1.0, "from 0 to below 1"),
+        ("numbers", "model.channels", ("a",), "give a tuple"),
+        ("numbers", "model.channels", (8, 8, 8, 8, 8, 8), "nothing of"),
+        ("table", "compare.learners", ("random_forrest",), "did you mean 'random_forest'"),
+        ("table", "compare.learners", (), "is empty"),
+        ("numbers", "wandb.tags", ("a", 1), "give a tuple"),
+        ("numbers", "augmentation.noise", -0.5, "0 or above"),
+        ("numbers", "seed", 2**32, "another seed; give one from 0 to 4294967295"),
+        ("digits", "seed", 2**40, "another seed"),
+        ("table", "data.seed", 2**32, "another seed"),
+        ("comparison", "seed", 2**32, "another seed"),
+        ("numbers", "seed", -1, "0 or above"),
+        ("digits", "task.name", "multiclas", "did you mean 'multiclass'"),
+        ("numbers", "task.name", "binary", "It is one of number"),
+        ("digits", "learner.name", "random_forrest", "did you mean 'random_forest'"),
+        ("numbers", "learner.name", "knn", "does not fit the task number"),
+        ("numbers", "model.name", "denoiser", "does not fit the task number"),
+        ("numbers", "kind", "number", "did you mean 'numbers'"),
+    ],
+    indirect=["base"],
+)
+def test_a_value_out_of_range_is_named(base, field, value, said):
+    base.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=said) as raised:
+        validation.validate(base)
+    assert f"config.{field}" in str(raised.value)
+
+
+def test_the_largest_seed_is_one():
+    config = configs.numbers()
+    config.seed = config.data.seed = validation.LARGEST_SEED
     validation.validate(config)
-    assert configs.from_json(configs.to_json(config)) == config
 
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("model.name", "multihed", "did you mean 'multihead'"),
-        ("data.source", "mnsit", "did you mean 'mnist'"),
-        ("training.batch_size", 0, "above 0"),
-        ("training.ema_decay", 1.0, "from 0 to below 1"),
-        ("optimizer.warmup", 1.0, "from 0 to below 1"),
-        ("model.channels", ("a",), "give a tuple"),
-        ("model.channels", (8, 8, 8, 8, 8, 8), "nothing of"),
-        ("tabular.estimators", ("random_forrest",), "did you mean 'random_forest'"),
-        ("tabular.estimators", (), "is empty"),
-        ("wandb.tags", ("a", 1), "give a tuple"),
-        ("augmentation.noise", -0.5, "0 or above"),
-        ("task.name", "multiclas", "did you mean 'multiclass'"),
-        ("task.name", "binary", "single_digit"),
         ("task.digit", 10, "from 0 to 9"),
         ("task.pair", (3, 3), "two different digits"),
         ("task.noise", 0, "from 1 to 255"),
-        ("estimator.name", "random_forrest", "did you mean 'random_forest'"),
-        ("estimator.name", "knn", "does not fit the task number"),
-        ("model.name", "denoiser", "does not fit the task number"),
-        ("data.shifted_copies", True, "config.augmentation.shift"),
-        ("estimator.parameters.n_jobs", 2, "which the task number has not"),
     ],
 )
-def test_a_value_out_of_range_is_named(field, value, said):
-    config = configs.base()
+def test_a_field_of_a_task_is_checked_against_the_classes(field, value, said):
+    config = configs.digits("digits", "knn")
+    names = {"task.digit": "binary", "task.pair": "pair", "task.noise": "denoise"}
+    config.task.name = names[field]
     config.update_from_flattened_dict({field: value})
+    validation.validate(config)
     with pytest.raises(UserError, match=said) as raised:
-        validation.validate(config)
+        parts.task_of(config)
     assert f"config.{field}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "field", "value"),
+    [
+        ("numbers", "data.shifted_copies", True),
+        ("numbers", "learner.parameters.n_jobs", 2),
+        ("numbers", "compare.by", "val"),
+        ("one digit", "search.method", "grid"),
+        ("digits", "data.composition.spacing", 14),
+        ("knn", "model.name", "cnn"),
+        ("knn", "training.epochs", 3),
+        ("comparison", "task.digit", 3),
+        ("comparison", "task.name", "binary"),
+        ("comparison", "learner.name", "knn"),
+        ("comparison", "learner.parameters.n_neighbors", 3),
+        ("comparison", "data.train_limit", 100),
+        ("comparison", "search.method", "grid"),
+        ("table", "learner.name", "knn"),
+        ("table", "learner.scale", True),
+        ("table", "task.name", "binary"),
+        ("table", "task.digit", 3),
+        ("table", "augmentation.shift", 1),
+    ],
+    indirect=["base"],
+)
+def test_what_a_kind_of_run_does_not_read_its_config_does_not_have(base, field, value):
+    base.wandb.group = "a"
+    validation.validate(base)
+    *sections, name = field.split(".")
+    inner = base
+    for section in sections:
+        if section not in inner:
+            inner[section] = ConfigDict()
+        inner = inner[section]
+    inner[name] = value
+    with pytest.raises(UserError, match=f"unknown config key config.{field}; did you mean"):
+        validation.validate(base)
+
+
+def test_what_a_kind_of_run_reads_is_there():
+    config = configs.numbers()
+    del config.training.patience
+    with pytest.raises(UserError, match=r"config.training.patience is missing.*numbers\(\)"):
+        validation.validate(config)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +148,7 @@ def test_a_value_out_of_range_is_named(field, value, said):
     ],
 )
 def test_the_smallest_images_are_those_that_leave_a_feature(model, fits, leaves_nothing):
-    config = configs.base()
+    config = configs.numbers()
     config.model.update(model, channels=(4,) * 4, stem=4)
     config.data.digits = 3
     config.data.height, config.data.width = fits
@@ -71,66 +161,23 @@ def test_the_smallest_images_are_those_that_leave_a_feature(model, fits, leaves_
 
 
 def test_the_cnn_refuses_numbers_it_cannot_enumerate():
-    config = configs.base()
+    config = configs.numbers()
     config.model.name, config.data.digits = "cnn", 5
     with pytest.raises(UserError, match="multihead"):
         validation.validate(config)
 
 
-def test_parameters_of_an_estimator_are_open():
-    config = configs.one_digit("digits")
-    config.task.name = "binary"
-    config.estimator.parameters.n_jobs = -1
-    validation.validate(config)
-    assert configs.from_json(configs.to_json(config)) == config
+@pytest.mark.parametrize("base", ["knn", "table"], indirect=True)
+def test_parameters_of_an_estimator_are_open(base):
+    base.learner.parameters.n_jobs = -1
+    validation.validate(base)
+    assert configs.from_json(configs.to_json(base)) == base
 
 
 def test_copies_of_one_image_do_not_meet_in_several_folds():
-    config = configs.one_digit("digits")
+    config = configs.digits("digits", "knn")
     config.task.name, config.data.shifted_copies = "binary", True
     validation.validate(config)
     config.search.method = "grid"
     with pytest.raises(UserError, match="several folds"):
-        validation.validate(config)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("task.digit", 3),
-        ("task.name", "binary"),
-        ("estimator.name", "knn"),
-        ("estimator.parameters.n_neighbors", 3),
-        ("data.train_limit", 100),
-        ("search.method", "grid"),
-    ],
-)
-def test_a_comparison_refuses_what_its_experiments_say(field, value):
-    config = configs.base()
-    config.compare.experiments = ("experiments/classify.py",)
-    config.update_from_flattened_dict(
-        {"compare.by": "cross_validation", "search.folds": 2, "seed": 1, "wandb.group": "a"}
-    )
-    validation.validate(config)
-    config.update_from_flattened_dict({field: value})
-    with pytest.raises(UserError, match=f"config.{field} is of the experiments"):
-        validation.validate(config)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("estimator.name", "knn", "config.tabular.estimators"),
-        ("estimator.scale", True, "scaled columns"),
-        ("task.name", "binary", "config.data.target"),
-        ("task.digit", 3, "config.data.target"),
-    ],
-)
-def test_a_table_refuses_what_it_does_not_look_at(field, value, said):
-    config = configs.base()
-    config.data.name = "tabular"
-    config.estimator.parameters.random_state = 1
-    validation.validate(config)
-    config.update_from_flattened_dict({field: value})
-    with pytest.raises(UserError, match=f"config.{field} is not for tables.*{said}"):
         validation.validate(config)

@@ -200,9 +200,10 @@ def has_mnist(data_dir: str) -> bool:
 
 
 def source_files(name: str, data_dir: str) -> list[str]:
-    """Returns the files in a folder that a source may be read from, as far as they exist."""
+    """Returns the files or folders in `data_dir` that a source may be read from, if they exist."""
     if name != "mnist":
-        return []
+        own = os.path.join(data_dir, name)
+        return [own] if os.path.isdir(own) else []
     folders = (data_dir, os.path.join(data_dir, "mnist"))
     paths = [os.path.join(folder, file) for folder in folders for file in idx.MNIST_FILES]
     return [path for path in paths if os.path.exists(path)]

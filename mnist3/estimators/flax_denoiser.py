@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mnist3.errors import EstimatorError
 from mnist3.estimators import fitting
 from mnist3.estimators.flax_estimator import DTYPES, FlaxEstimator, as_ink, side_of
 from mnist3.tasks.images import Denoise
@@ -53,7 +54,7 @@ class FlaxDenoiser(RegressorMixin, FlaxEstimator):
         """
         X, y = validate_data(self, X, y, dtype=DTYPES, multi_output=True, y_numeric=True)
         if y.shape != X.shape or side_of(X.shape[1]) is None:
-            raise ValueError(
+            raise EstimatorError(
                 f"X has shape {X.shape} and y {y.shape}; both must hold the same number of square "
                 "images, one a row"
             )

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mnist3 import config as configs
 from mnist3 import limits
 from mnist3.data import augmentation
+from mnist3.errors import EstimatorError
 from mnist3.estimators import fitting
 from mnist3.tasks.classes import Classes
 from mnist3.tasks.labels import Labels
@@ -90,7 +91,7 @@ class FlaxEstimator(BaseEstimator):
                     config[section][name] = value
                 except TypeError:
                     kind = type(config[section][name]).__name__
-                    raise ValueError(f"{name} is {value!r}; give a {kind}") from None
+                    raise EstimatorError(f"{name} is {value!r}; give a {kind}") from None
         config.model.name = model
         config.optimizer.name = arguments["optimizer"]
         config.data.height, config.data.width = size if len(size) == 2 else (1, 1)
@@ -101,7 +102,7 @@ class FlaxEstimator(BaseEstimator):
             return None
         if isinstance(self.epochs, int | np.integer) and self.epochs > 0:
             return int(self.epochs)
-        raise ValueError(f"epochs is {self.epochs!r}; give a whole number above 0 or 'auto'")
+        raise EstimatorError(f"epochs is {self.epochs!r}; give a whole number above 0 or 'auto'")
 
     def _plan(self, model: str, task: Task, inputs: np.ndarray) -> fitting.Problem:
         config = self._config(model, inputs.shape[1:])
@@ -110,7 +111,7 @@ class FlaxEstimator(BaseEstimator):
         try:
             limits.require_network(config, task.outputs)
         except configs.UserError as error:
-            raise ValueError(str(error)) from None
+            raise EstimatorError(str(error)) from None
         return fitting.plan(config, task, inputs, epochs)
 
     def _seed(self) -> int:
@@ -210,7 +211,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            raise ValueError(f"Unknown label type: {kind} targets; give classes or 0/1 labels")
+            raise EstimatorError(f"Unknown label type: {kind} targets; give classes or 0/1 labels")
         self.classes_: np.ndarray
         self._several_labels = kind == "multilabel-indicator"
         if self._several_labels:
@@ -225,7 +226,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         inputs = self._inputs(X)
         on = [name for name in augmentation.defaults() if getattr(self, name)]
         if inputs.ndim == 2 and on:
-            raise ValueError(
+            raise EstimatorError(
                 f"{on[0]} distorts images but model={self.model_!r} sees feature vectors; set it "
                 "to 0 or use 'cnn'"
             )
@@ -280,7 +281,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         if self.model == "auto":
             return "cnn" if side is not None and side >= SMALLEST_SIDE else "mlp"
         if self.model in _CONVOLUTIONAL and side is None:
-            raise ValueError(
+            raise EstimatorError(
                 f"model={self.model!r} reads square images, which {features} features are not; "
                 "use 'mlp' or 'auto'"
             )

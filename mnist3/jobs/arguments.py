@@ -16,6 +16,7 @@ class Arguments:
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
         output: predict: the CSV file to write; audit: the JSON file, None for none.
         allow_pickle: predict: whether to read the model of an older run, a pickle.
+        figures: formats of the figures; PNG is always one of them.
         mode: name of the job.
         command: the command line that repeats this one.
     """
@@ -28,5 +29,6 @@ class Arguments:
     table: str | None = None
     output: str | None = None
     allow_pickle: bool = False
+    figures: tuple[str, ...] = ("png",)
     mode: str = "train"
     command: str = "python launch.py"

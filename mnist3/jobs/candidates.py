@@ -79,9 +79,8 @@ def _resolve_one(text: str, by: str) -> ConfigDict:
     this = f"config.compare.experiments has {text!r}"
     try:
         config = experiments.load(text)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{this}, which cannot be read: {reason}") from error
+    except UserError as error:
+        raise UserError(f"{this}, which cannot be read: {error}") from error
     validation.validate(config)
     if config.kind not in ("numbers", "digits"):
         raise UserError(

@@ -6,7 +6,7 @@ network goes on where the same workdir was left. A table is a comparison by cros
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -39,7 +39,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         results = learn(makes)
         with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
             compared = compare(config, results, folders, by, folds)
-            write(compared, folder, arguments.command)
+            write(compared, folder, arguments.command, arguments.figures)
             tracker.summary(compared.metrics)
     print(comparison.text(compared, folder))
     return 0
@@ -98,13 +98,16 @@ def compare(
     return Compared(config, by, tested, folders, chosen)
 
 
-def write(compared: Compared, folder: str, command: str) -> None:
+def write(
+    compared: Compared, folder: str, command: str, formats: Collection[str] = ("png",)
+) -> None:
     """Writes every file that rests on a comparison into its workdir.
 
     Args:
         compared: the candidates.
         folder: workdir of the run.
         command: that made the run.
+        formats: of the pictures, beside PNG.
     """
     name, winner = compared.selection.winner, compared.winner
     own = compared.folders.get(name, ".")
@@ -124,4 +127,5 @@ def write(compared: Compared, folder: str, command: str) -> None:
     )
     workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
     drawn = comparison.draw_all(compared)
-    output.write_page(folder, comparison.page(compared), compared.config, drawn, command)
+    page = comparison.page(compared)
+    output.write_page(folder, page, compared.config, drawn, command, formats)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
@@ -27,18 +27,21 @@ def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
         tracker.finish([path for path in paths if os.path.exists(path)], failed)
 
 
-def write_result(result: Result, folder: str, command: str) -> None:
+def write_result(
+    result: Result, folder: str, command: str, formats: Collection[str] = ("png",)
+) -> None:
     """Writes predictions, metrics.json, pictures and page of a result into the folder of a run.
 
     Args:
         result: with the splits that were read.
         folder: workdir of the run.
         command: that made the run.
+        formats: of the pictures, beside PNG.
     """
     write_predictions(result, folder)
     workdir.write_json(os.path.join(folder, "metrics.json"), result.metrics)
     drawn = pictures.draw_all(result)
-    write_page(folder, pages.result_page(result), result.config, drawn, command)
+    write_page(folder, pages.result_page(result), result.config, drawn, command, formats)
 
 
 def write_page(
@@ -47,6 +50,7 @@ def write_page(
     config: ConfigDict,
     drawn: Mapping[str, Figure],
     command: str,
+    formats: Collection[str] = ("png",),
 ) -> None:
     """Writes the pictures of a run and its page, report.html.
 
@@ -56,8 +60,9 @@ def write_page(
         config: the whole config.
         drawn: pictures by name, in reading order.
         command: that made the run.
+        formats: of the pictures, beside PNG.
     """
-    files = drawing.save_all(drawn, folder)
+    files = drawing.save_all(drawn, folder, formats)
     path = os.path.join(folder, "report.html")
     report.write_page(path, page, config=config.to_dict(), figures=files, command=command)
 

@@ -28,7 +28,7 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
             result = parts.learn(made, learning, folder, tracker).with_splits("test")
-            output.write_result(result, folder, arguments.command)
+            output.write_result(result, folder, arguments.command, arguments.figures)
             output.track(result, tracker)
     print(console.result_text(result, folder))
     return 0
@@ -51,6 +51,6 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
     with locked(folder):
         learned = learners.load(config, made.task, folder, arguments.checkpoint)
         result = made.result(learned, HELD_OUT)
-        output.write_result(result, folder, arguments.command)
+        output.write_result(result, folder, arguments.command, arguments.figures)
     print(console.result_text(result, folder))
     return 0

@@ -7,6 +7,7 @@ itself is fitted again where it has to be saved.
 
 import contextlib
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,16 +15,17 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+import sklearn
 from absl import logging
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from mnist3.errors import UserError
+from mnist3.errors import EstimatorError, UserError, comes_from
 from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
-from mnist3.files import MODEL_FILE
+from mnist3.files import FITTING_FILE, MODEL_FILE, replacing
 from mnist3.learners import progress
 from mnist3.learners.cached import CachedEstimator, Inputs, estimator_key, fingerprint
 from mnist3.learners.learned import NetworkView
@@ -33,6 +35,7 @@ from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tasks.estimated import last_step
 
 OLD_MODEL_FILE = "model.joblib"  # of older runs: a pickle
+SKLEARN = os.path.dirname(sklearn.__file__)
 SMALL = 10_000  # training rows; below, OpenMP's threads wait for each other longer than they work
 
 
@@ -115,11 +118,15 @@ class Estimator:
             "estimator": self.fit(),
             "name": self.name,
             "parameters": self.parameters,
-            "training": self.training,
             "loss_curve": list(self.loss_curve),
-            "search_results": _plain_results(self.search_results),
             **self.extra,
         }
+        times = {  # apart, so that the same command gives the same model
+            "training": self.training,
+            "search_results": _plain_results(self.search_results),
+        }
+        with replacing(os.path.join(folder, FITTING_FILE)) as file:
+            file.write(json.dumps(times, indent=2, default=str) + "\n")
         save_estimator(path, content)
 
     def network(self, inputs: np.ndarray) -> NetworkView | None:
@@ -197,11 +204,19 @@ def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
     """
     content = load_model(folder, allow_pickle)
     fitted = content.pop("estimator")
-    said = {name: content.pop(name) for name in ("name", "parameters", "training", "loss_curve")}
+    said = {name: content.pop(name) for name in ("name", "parameters", "loss_curve")}
+    try:
+        with open(os.path.join(folder, FITTING_FILE)) as file:
+            times = json.load(file)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder} has no {FITTING_FILE} that can be read ({error}); put the file back, or "
+            "train anew in another --workdir."
+        ) from error
     return Estimator(
         task=task,
         **said,
-        search_results=content.pop("search_results"),
+        **times,
         unfitted=fitted,
         train=None,
         fitted=fitted,
@@ -384,6 +399,8 @@ def working(name: str, what: str) -> Iterator[None]:
         with progress.telling(what):
             yield
     except ValueError as error:
+        if not (isinstance(error, EstimatorError) or comes_from(error, SKLEARN)):
+            raise  # a fault of ours, which the user's data are not to be blamed for
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(
             f"{name} cannot learn this ({reason}); change config.learner.parameters or the data."

@@ -8,14 +8,21 @@ from mnist3 import jobs
 from mnist3.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
+OF_NETWORKS = {"train": "run", "evaluate": "run", "predict": "predict", "audit": "audit"}
 JOBS = {
-    "experiments/quickstart.py": {mode: mode for mode in jobs.MODES},
-    "experiments/classify.py": {"train": "fit", "evaluate": "fit", "audit": "audit"},
-    "experiments/compare.py": {"compare": "compare", "evaluate": "compare"},
+    "experiments/quickstart.py": OF_NETWORKS,
+    "experiments/classify.py": OF_NETWORKS,
+    "experiments/compare.py": {
+        "train": "compare",
+        "compare": "compare",
+        "evaluate": "compare",
+        "predict": "predict",
+    },
     "experiments/tabular.py": {
-        "train": "tabular",
-        "evaluate": "tabular",
-        "predict": "tabular_predict",
+        "train": "compare",
+        "compare": "compare",
+        "evaluate": "compare",
+        "predict": "predict_table",
     },
 }
 

@@ -1,6 +1,7 @@
 import csv
 import os
 import pathlib
+import types
 
 import numpy as np
 import pandas as pd
@@ -8,14 +9,15 @@ import pytest
 from PIL import Image
 
 from mnist3 import config as configs
+from mnist3 import tasks
 from mnist3.errors import UserError
 from mnist3.jobs import predict as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.predict import BATCH_SIZE, number_cells, number_columns, predict_files
-from mnist3.tasks import Prediction
+from mnist3.jobs.predict import BATCH_SIZE, predict_files
+from mnist3.tasks.numbers import Number
 
 CANVAS = (8, 12)
-DIGITS = 3
+TASK = Number("number", tasks.DIGITS, 3)
 
 
 def image_of(number: int) -> np.ndarray:
@@ -27,13 +29,13 @@ def image_of(number: int) -> np.ndarray:
     return image
 
 
-def read_bars(images: np.ndarray) -> Prediction:
+def read_bars(images: np.ndarray) -> tasks.Predictions:
     """A model that reads such pictures without error."""
     assert images.shape == (BATCH_SIZE, *CANVAS)
     assert images.dtype == np.uint8
     digits = (images[:, 7, 1::4] // 20).astype(np.int32)
     confidences = (1 - digits / 100).astype(np.float32)
-    return Prediction(digits, confidences, confidences.prod(axis=1))
+    return tasks.Predictions(digits, confidences.prod(axis=1), confidences)
 
 
 @pytest.fixture
@@ -53,8 +55,13 @@ def rows_of(path):
 
 
 def read_all(paths, output):
-    columns = number_columns(DIGITS)
+    columns = TASK.predicted_columns
     return predict_files(paths, CANVAS, read_bars, columns, number_cells, str(output))
+
+
+def number_cells(predictions, paths):
+    assert len(predictions) == len(paths)
+    return TASK.predicted_cells(predictions)
 
 
 def test_a_row_an_image_with_leading_zeros_and_every_column(save, tmp_path):
@@ -81,10 +88,10 @@ def test_leading_zeros_survive_in_pandas_as_the_documentation_says(save, tmp_pat
 
 def test_other_predictions_have_other_columns(save, tmp_path):
     def darkest(images):
-        return images.max(axis=(1, 2))
+        return tasks.Predictions(images.max(axis=(1, 2)))
 
-    def cells(values):
-        return [["dark" if value else "light", str(value)] for value in values]
+    def cells(predictions, paths):
+        return [["dark" if value else "light", str(value)] for value in predictions.values]
 
     paths = [save(1, "1.png"), str(tmp_path / "absent.png")]
     output = tmp_path / "out.csv"
@@ -192,8 +199,9 @@ def test_a_disk_that_fills_up_is_told_and_leaves_nothing(save, tmp_path, monkeyp
 @pytest.fixture
 def arguments(save, tmp_path):
     """What a run over one image needs; the model's loading is replaced."""
-    config = configs.base()
+    config = configs.numbers()
     config.data.height, config.data.width = CANVAS
+    config.data.source = "mnist"
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.json").write_text(configs.to_json(config))
     save(123, "image.png")
@@ -214,13 +222,13 @@ def arguments(save, tmp_path):
 def loaded(monkeypatch):
     """Replaces the loading of a checkpoint and records what was asked for."""
     asked = []
-    monkeypatch.setattr(job, "load_reader", lambda *given: asked.append(given) or read_bars)
+    learned = types.SimpleNamespace(predict=read_bars)
+    monkeypatch.setattr(job.learners, "load", lambda *given: asked.append(given) or learned)
     return asked
 
 
 def test_the_log_names_the_digit_source_of_the_run(arguments, loaded, caplog):
     config, flags = arguments
-    config.data.source = "mnist"
     with caplog.at_level("INFO"):
         job.run(config, Arguments(**flags))
     assert f"reading 1 images with {flags['workdir']}" in caplog.text
@@ -232,7 +240,7 @@ def test_the_exit_status_is_2_when_an_image_could_not_be_read(arguments, loaded,
     config, flags = arguments
     assert job.run(config, Arguments(**flags)) == 0
     assert rows_of(flags["output"])[0]["number"] == "123"
-    assert loaded == [(config, flags["workdir"], "best")]
+    assert loaded == [(config, TASK, flags["workdir"], "best", False)]
     (tmp_path / "broken.png").touch()
     assert job.run(config, Arguments(**flags)) == 2
 

@@ -1,0 +1,149 @@
+"""The training loop: when it ends, what it says of steps, and which checkpoint is the best."""
+
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mnist3 import tasks
+from mnist3.config import one_digit
+from mnist3.errors import UserError
+from mnist3.tasks import Examples
+from mnist3.tracking import Tracker
+from mnist3.training import loop, program
+from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.run import assemble
+from mnist3.training.step import StepMetrics
+
+
+def run_of(images=128, **training):
+    config = one_digit("digits")
+    config.model.name, config.optimizer.name, config.wandb.mode = "logistic", "sgd", "disabled"
+    config.training.update(training)
+    return assemble(config, tasks.create(config.task), images)
+
+
+def history(*scores):
+    return [
+        {"epoch": epoch, "val": {"exact_match": score}}
+        for epoch, score in enumerate(scores, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "expected"),
+    [
+        (0, (0.9, 0.1, 0.1), False),
+        (2, (), False),
+        (2, (0.5, 0.9, 0.8), False),
+        (2, (0.5, 0.9, 0.8, 0.9), True),
+        (2, (0.5, 0.9, 0.8, 0.91), False),
+        (0, (0.1,) * 5, True),
+    ],
+)
+def test_training_ends_at_the_last_epoch_or_when_val_stops_getting_better(
+    patience, scores, expected
+):
+    assert loop.finished(run_of(epochs=5, patience=patience), history(*scores)) is expected
+
+
+def test_without_epochs_small_data_get_enough_steps():
+    small, large = run_of(images=256, epochs=0), run_of(images=100_000, epochs=0)
+    assert (small.epochs, small.steps) == (3, 200)
+    assert (large.epochs, large.steps) == (3, 100_000 // 128)
+
+
+def outcomes(*wrong, n=2_000):
+    right = np.ones(n, bool)
+    right[list(wrong)] = False
+    return right
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "wrong_then", "wrong_now", "best"),
+    [
+        ("one_cycle", 2, 74, 75, 2),  # one image: noise, and the last epoch is the natural one
+        ("one_cycle", 2, 20, 75, 1),  # beyond noise
+        ("one_cycle", 3, 74, 75, 1),  # not the last epoch yet
+        ("constant", 2, 74, 75, 1),  # a last epoch that is nothing special
+    ],
+)
+def test_an_earlier_checkpoint_replaces_the_last_one_beyond_noise_alone(
+    schedule, epochs, wrong_then, wrong_now, best
+):
+    run = run_of(epochs=epochs)
+    run.config.optimizer.schedule = schedule
+    read = {1: outcomes(*range(wrong_then)), 2: outcomes(*range(100, 100 + wrong_now))}
+    assert loop.best_epoch(run, 2, 1, read, None) == best
+
+
+def test_of_equal_epochs_the_later_one_counts():
+    assert loop.highest_epoch(run_of(), history(0.5, 0.9, 0.8, 0.9)) == 4
+
+
+def test_a_line_is_made_of_every_so_many_steps():
+    run = run_of(images=5 * 128, epochs=2, log_steps=3)
+    steps = StepMetrics(*(np.arange(5.0) + offset for offset in range(5)))
+    first, second = (loop.step_lines(run, steps, epochs) for epochs in (0, 1))
+    assert [line["step"] for line in first + second] == [3, 6, 9]
+    assert [line["loss"] for line in first + second] == [2.0, 0.0, 3.0]
+    assert set(first[0]) == {"step", "learning_rate", *StepMetrics._fields}
+    assert loop.step_lines(run_of(log_steps=0), steps, 0) == []
+
+
+class SavedUpTo(Checkpoints):
+    """Checkpoints of which only the latest epoch is known."""
+
+    def __init__(self, epoch):
+        self._epoch = epoch
+
+    def wait(self):
+        pass
+
+    def latest(self):
+        return self._epoch
+
+
+@pytest.mark.parametrize(
+    ("losses", "step"), [((1.0, np.nan, np.inf, 0.5), 22), ((1.0, 0.9, 0.8, np.nan), 23)]
+)
+def test_a_loss_that_is_not_finite_is_named_by_its_step(losses, step):
+    """The last loss is that of val, after the last step."""
+    with pytest.raises(UserError, match=rf"at step {step};.*checkpoint is epoch 7"):
+        loop.stop_if_not_finite(np.asarray(losses), 20, SavedUpTo(7))
+
+
+def test_finite_losses_go_on():
+    loop.stop_if_not_finite(np.asarray([1.0, 2.0]), 0, SavedUpTo(None))
+
+
+def upload(*arguments):
+    return jax.jit(jnp.sin)(np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize("careless", ["create_train_epoch", "create_read_split"])
+def test_a_program_that_copies_an_array_to_the_device_is_stopped(careless, tmp_path, monkeypatch):
+    run = run_of()
+    examples = Examples(np.zeros((128, 28, 28), np.uint8), np.zeros((128, 1), np.int32))
+    programs = {
+        "create_train_epoch": lambda state, *inputs: (state, None),
+        "create_read_split": lambda *inputs: None,
+    } | {careless: upload}
+    for name, function in programs.items():
+        create = mock.Mock()
+        create.return_value.lower.return_value.compile.return_value = function
+        monkeypatch.setattr(program, name, create)
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        loop.train(
+            run,
+            examples,
+            examples,
+            None,
+            None,
+            run.initial_state(),
+            [],
+            SavedUpTo(None),
+            Tracker(tmp_path, run.config),
+        )
