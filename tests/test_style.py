@@ -55,7 +55,7 @@ ENVIRONMENT = {  # who reads environment variables
     "jobs/command_line.py": "the data folder",
     "notebook.py": "the data folder",
 }
-FLAGS = {"__main__.py", "jobs/command_line.py", "experiments.py"}
+FLAGS = {"jobs/command_line.py", "experiments.py", "exit_status.py"}
 WRITERS = {  # who writes files, besides through `files.replacing`
     "files.py": "every file that is whole or not there",
     "tracking.py": "history.jsonl, a line at a time, and W&B's folder",
