@@ -1,17 +1,22 @@
-# The two commands: `make run` trains on the embedded digits, `make test` runs the whole suite.
+# `make run` trains on the embedded digits, `make check` asks lint, types and the quick tests, and
+# `make test` all tests.
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 BENCH := $(VENV)/bench-installed
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
-.PHONY: run test bench notebooks format lock clean
+.PHONY: run check test bench notebooks format lock clean
 
 run: $(INSTALLED)
-	$(VENV)/bin/python launch.py --config=experiments/quickstart.py
+	$(VENV)/bin/mnist3 --config=experiments/quickstart.py
+
+check: $(INSTALLED)
+	$(PYTEST) -m 'not slow'
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+	$(PYTEST)
 
 # Ours and the peers in turn; wants the machine to itself and MNIST3_DATA_DIR.
 bench: $(BENCH)
@@ -38,6 +43,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mnist3 needs Python 3.11 or later: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	touch $(INSTALLED)
 
 $(BENCH): benchmarks/requirements.lock $(INSTALLED)

@@ -1,19 +1,11 @@
-"""The one entry point: flags in, a job out. `python launch.py --help` lists the flags."""
+"""The one entry point: flags in, a job out. `.venv/bin/python launch.py --help` lists the flags.
+
+`.venv/bin/mnist3` does the same.
+"""
 
 import sys
 
-from mnist3.errors import missing_library
+from mnist3.__main__ import main
 
 if __name__ == "__main__":
-    try:
-        from mnist3 import runtime
-
-        runtime.prepare_process()
-
-        from mnist3.jobs import command_line
-    except ModuleNotFoundError as error:
-        sentence = missing_library(error)
-        if sentence is None:
-            raise
-        sys.exit(f"Error: {sentence}")
-    sys.exit(command_line.main(sys.argv))
+    sys.exit(main())

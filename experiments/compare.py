@@ -29,7 +29,7 @@ from ml_collections import ConfigDict
 from mnist3 import tasks
 from mnist3.config import comparison, digits, parse_variants
 from mnist3.estimators import fits, names, train_limit
-from mnist3.validation import require_known
+from mnist3.limits import require_known
 
 TYPICAL = {
     "number": "logistic+cnn+multihead",

@@ -111,9 +111,9 @@ def pooled(measured: Sequence[Mapping[str, Any]], headline: str) -> dict[str, An
     """
     if len(measured) == 1:
         return dict(measured[0])
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in measured[0].items():
-        values = [each.get(name) for each in measured]
+        values: list[Any] = [each.get(name) for each in measured]
         numbers = all(
             isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
         )

@@ -13,14 +13,13 @@ values for one run. A config has the sections that its kind reads and no others:
 - `comparison`, other experiments side by side: compare.
 """
 
-import difflib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 
 KINDS = ("numbers", "digits", "table", "comparison")
 NETWORK = "network"  # the learner that is not one of scikit-learn's
@@ -262,11 +261,6 @@ def fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from fields(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:
-    """Returns the candidate that looks most like the word."""
-    return max(candidates, key=lambda other: difflib.SequenceMatcher(None, word, other).ratio())
 
 
 def parse_variants(argument: str, **defaults: Any) -> ConfigDict:

@@ -3,6 +3,7 @@
 Nothing here imports a library: `launch.py` tells with it that one is missing.
 """
 
+import difflib
 import os
 import pathlib
 import sys
@@ -58,3 +59,8 @@ def missing_library(error: BaseException) -> str | None:
         f"{sys.executable or 'python'} has no library {name}; {installed}, or install with "
         "`pip install -e .` in the folder of mnist3."
     )
+
+
+def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:
+    """Returns the candidate that looks most like the word."""
+    return max(candidates, key=lambda other: difflib.SequenceMatcher(None, word, other).ratio())

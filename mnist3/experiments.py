@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from mnist3 import config as configs
-from mnist3.errors import UserError, missing_library
+from mnist3.errors import UserError, missing_library, nearest
 
 EXAMPLE = "experiments/quickstart.py"
 _CHANGE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -183,7 +183,7 @@ def mistake(known: dict[str, Any], words: Sequence[str]) -> str | None:
         if name not in known:
             return (
                 f"unknown config key config.{name}; did you mean "
-                f"config.{configs.nearest(name, list(known))}?"
+                f"config.{nearest(name, list(known))}?"
             )
         if value is None:
             continue

@@ -6,8 +6,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mnist3 import models
-from mnist3.config import OPEN, fields, nearest
-from mnist3.errors import UserError
+from mnist3.config import OPEN, fields
+from mnist3.errors import UserError, nearest
 from mnist3.tasks.task import Task
 from mnist3.training import optimizer
 

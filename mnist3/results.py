@@ -15,8 +15,8 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mnist3 import runtime
-from mnist3.data.splits import HELD_OUT, Dataset
-from mnist3.data.table_dataset import TableDataset
+from mnist3.data.splits import HELD_OUT
+from mnist3.data.table_dataset import AnyDataset
 from mnist3.files import replacing
 from mnist3.learners import Learned
 from mnist3.tasks import Examples, Predictions, Task
@@ -38,7 +38,7 @@ class Result:
     """
 
     config: ConfigDict
-    dataset: Dataset | TableDataset
+    dataset: AnyDataset
     task: Task
     examples: dict[str, Examples]
     learned: Learned
@@ -81,8 +81,9 @@ class Result:
         from sklearn.inspection import permutation_importance
 
         shown = self.shown[0]
+        learned: Any = self.learned  # of columns, an estimator
         return permutation_importance(
-            self.learned.fit(),
+            learned.fit(),
             shown.inputs,
             shown.targets,
             n_repeats=IMPORTANCE_REPEATS,

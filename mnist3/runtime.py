@@ -56,7 +56,7 @@ def prepare_notebook() -> None:
     import jax
 
     _share_cores()
-    if jax.config.jax_compilation_cache_dir is None:
+    if not getattr(jax.config, "jax_compilation_cache_dir", None):
         jax.config.update("jax_compilation_cache_dir", os.path.join(cache_dir(), "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", COMPILATION_WORTH_KEEPING)
 

@@ -46,7 +46,7 @@ class Tracker:
         self._history = self._workdir / "history.jsonl"
         self._log_artifact = config.wandb.log_artifact
         self._warned = False
-        self._run = None
+        self._run: Any = None  # of W&B
         self._start_wandb(config)
 
     def resume(self, epochs: int) -> None:
@@ -169,7 +169,7 @@ class Tracker:
 
     def _start_wandb(self, config: ConfigDict) -> None:
         run_id = self._workdir / "wandb" / "run_id"
-        options = {
+        options: dict[str, Any] = {
             "dir": str(self._workdir),
             "config": config.to_dict(),
             "group": config.wandb.group or None,
@@ -180,7 +180,7 @@ class Tracker:
             options["project"] = config.wandb.project
             options["entity"] = config.wandb.entity or None
 
-        def start(mode: str) -> None:
+        def start(mode: Any) -> None:
             import wandb
 
             if "WANDB_SWEEP_ID" not in os.environ and run_id.exists():

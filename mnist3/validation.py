@@ -6,9 +6,9 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import models, tasks
-from mnist3.config import KINDS, NETWORK, OPEN, fields, nearest
+from mnist3.config import KINDS, NETWORK, OPEN, fields
 from mnist3.data import dataset, sources
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.estimators import registry
 from mnist3.limits import choices_of_networks, require_known, require_range, require_type
 

@@ -15,6 +15,8 @@ import jaxtyping
 import numpy as np
 import pytest
 
+LONG = ("experiments/test_notebooks.py", "experiments/textbook/")  # marked slow, test by test
+
 jaxtyping.install_import_hook(["mnist3", "experiments.textbook"], "beartype.beartype")
 
 hypothesis.settings.register_profile(
@@ -91,5 +93,8 @@ def letters_dir(tmp_path) -> str:
 
 
 def pytest_collection_modifyitems(items):
-    """Runs the longest tests first, so that no core waits for one of them at the end."""
+    """Marks what is long as a whole, and runs the longest tests first, so that no core waits."""
+    for item in items:
+        if any(part in item.nodeid for part in LONG):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: "test_notebooks.py" not in item.nodeid)

@@ -94,6 +94,7 @@ def test_definition_has_what_a_server_needs(path):
             assert parameter["min"] < parameter["max"]
 
 
+@pytest.mark.slow
 def test_agent_runs_the_random_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)  # where a user starts an agent
     monkeypatch.setenv("PATH", f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.defpath}")

@@ -126,7 +126,7 @@ def _audit_split(
     if name != "train" and "train" in indices:
         seen = np.isin(rows, indices["train"])
         shares["digit_images_in_train"] = _share(seen[found])
-        shares["images_in_train"] = _share(seen.all(axis=1)[found.all(axis=1)])
+        shares["images_in_train"] = _share(np.all(seen, axis=1)[np.all(found, axis=1)])
         if "train" in numbers and name in numbers:
             known = set(map(tuple, numbers["train"].tolist()))
             in_train = [tuple(number) in known for number in numbers[name].tolist()]
@@ -184,7 +184,7 @@ def _contents(columns: UInt8[np.ndarray, "n height side"]) -> list[bytes | None]
     None stands for a column without ink, or with ink below those rows.
     """
     count, height, side = columns.shape
-    inked: Bool[np.ndarray, "n height"] = columns.any(axis=2)
+    inked: Bool[np.ndarray, "n height"] = np.any(columns, axis=2)
     first = inked.argmax(axis=1)
     padded = np.concatenate([columns, np.zeros((count, side, side), np.uint8)], axis=1)
     rows = padded[np.arange(count)[:, None], first[:, None] + np.arange(side)]

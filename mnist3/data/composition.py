@@ -115,8 +115,8 @@ class DigitPool(NamedTuple):
 
     images: UInt8[Array | np.ndarray, "n side side"]
     start: Int32[Array | np.ndarray, "classes"]
-    count: Int32[Array | np.ndarray, "classes"]
-    index: Int32[Array | np.ndarray, "n"]
+    count: Int32[Array | np.ndarray, "classes"]  # type: ignore[assignment]
+    index: Int32[Array | np.ndarray, "n"]  # type: ignore[assignment]
 
 
 def make_pool(
@@ -140,7 +140,7 @@ def make_pool(
         UserError: if one of the classes has no image.
     """
     count = np.bincount(labels, minlength=len(classes)).astype(np.int32)
-    if missing := [classes[absent] for absent in np.flatnonzero(count == 0)]:
+    if missing := [classes[int(absent)] for absent in np.flatnonzero(count == 0)]:
         raise UserError(
             f"there is no digit image of {', '.join(missing)} among the {len(images)} to compose "
             "from; take more digit images for this split."
@@ -232,7 +232,8 @@ def _sample(
         labels = jax.random.randint(number_key, (batch_size, composition.digits), 0, classes)
     else:
         drawn = jax.random.randint(number_key, (batch_size, 1), 0, allowed.shape[0])
-        labels = numbers.labels(jnp.asarray(allowed)[drawn[:, 0]], classes, composition.digits)
+        chosen = jnp.asarray(allowed)[drawn[:, 0]]
+        labels = jnp.asarray(numbers.labels(chosen, classes, composition.digits))
     images, rows = _compose(image_key, pool, labels, composition)
     return images, labels, rows
 

@@ -172,7 +172,7 @@ def _glob(pattern: str) -> set[str]:
     elif not start:
         roots = [os.sep]
     else:
-        roots = filter(os.path.isdir, glob.glob(start))
+        roots = [root for root in glob.glob(start) if os.path.isdir(root)]
     return {
         path
         for root in roots
@@ -225,9 +225,9 @@ def _without_transparency(image: Image.Image) -> Image.Image:
     opacity = alpha / 255
     if opacity.mean() < 0.5:
         visible = (grey * opacity).sum() / max(opacity.sum(), 1)
-        paper = 0 if visible >= 128 else 255
+        paper = 0.0 if visible >= 128 else 255.0
     else:
-        paper = np.median(grey[opacity >= 0.5])
+        paper = float(np.median(grey[opacity >= 0.5]))
     return Image.fromarray(np.rint(grey * opacity + paper * (1 - opacity)).astype(np.uint8))
 
 

@@ -35,7 +35,7 @@ def labels(
 def text(label: Sequence[SupportsIndex] | Int[np.ndarray, "K"], classes: Sequence[str]) -> str:
     """Returns a number as text: names of one letter side by side, longer ones with spaces."""
     separator = "" if all(len(name) == 1 for name in classes) else " "
-    return separator.join(classes[digit] for digit in label)
+    return separator.join(classes[int(digit)] for digit in label)
 
 
 def _powers(classes: int, digits: int) -> Int32[np.ndarray, "K"]:

@@ -21,8 +21,6 @@ from mnist3.data import idx
 from mnist3.data.numbers import DIGITS
 from mnist3.errors import UserError
 
-REGISTRY = dict.fromkeys(("mnist", "digits"))
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DigitSource:
@@ -166,7 +164,7 @@ def _make_source(
     digest = hashlib.sha256()
     for array in (images, labels.astype("<i4")):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array)
+        digest.update(array.data)
     return DigitSource(name, images, labels, test, digest.hexdigest(), classes)
 
 
@@ -178,7 +176,8 @@ def _read_digits(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts
     ink = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     images = np.zeros((len(ink), 28, 28), np.uint8)
     for image, small in zip(images, ink, strict=True):
-        image[4:24, 4:24] = Image.fromarray(small).resize((20, 20), Image.Resampling.BICUBIC)
+        larger = Image.fromarray(small).resize((20, 20), Image.Resampling.BICUBIC)
+        image[4:24, 4:24] = np.asarray(larger)
     return Parts(images, digits.target.astype(np.int32), 0)
 
 
@@ -307,7 +306,7 @@ def _read_tfds(tfds_dir: str | None) -> Parts:
     )
 
 
-REGISTRY = {
+REGISTRY: dict[str, Spec] = {
     "mnist": Spec("MNIST", DIGITS, _read_mnist),
     "digits": Spec("digits (UCI optical digits, not MNIST)", DIGITS, _read_digits),
     "fashion_mnist": Spec(

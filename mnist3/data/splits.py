@@ -72,7 +72,7 @@ class Dataset:
     example_word = "images"
     columns = ()
 
-    def index(self, split: str) -> None:
+    def index(self, split: str) -> np.ndarray | None:
         """Returns nothing: images of a split are counted from 0."""
 
     @property
@@ -83,15 +83,19 @@ class Dataset:
     @property
     def augmented_size(self) -> tuple[int, int]:
         """Height and width of what augmentation distorts, px: images, or the digits on them."""
-        return self.size if self.stream is None else self.stream.pool.images.shape[1:]
+        if self.stream is None:
+            return self.size
+        height, width = self.stream.pool.images.shape[1:]
+        return height, width
 
     @property
     def numbers(self) -> dict[str, np.ndarray]:
         """By split, the numbers that its images show or, where composed, may show: int32 [m, K]."""
-        found = {}
-        if self.stream is not None and self.stream.numbers is not None:
+        found: dict[str, np.ndarray] = {}
+        if self.stream and self.composition and self.stream.numbers is not None:
             allowed = np.asarray(self.stream.numbers)
-            found["train"] = numbers.labels(allowed, len(self.classes), self.composition.digits)
+            drawn = numbers.labels(allowed, len(self.classes), self.composition.digits)
+            found["train"] = np.asarray(drawn)
         return found | {name: split.labels for name, split in self.splits.items()}
 
     def describe(self) -> dict[str, Any]:
@@ -99,7 +103,7 @@ class Dataset:
 
         For composed images it says too which share of a digit's box its neighbour covers.
         """
-        described = {
+        described: dict[str, Any] = {
             "name": self.name,
             "source": self.source,
             "fingerprint": self.fingerprint,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from mnist3.data.splits import Dataset
 from mnist3.data.tabular import Table
 
 
@@ -59,3 +60,6 @@ class TableDataset:
     def describe(self) -> dict[str, Any]:
         """Returns the entry `dataset` of metrics.json."""
         return self.table.describe() | {"source": self.source}
+
+
+AnyDataset = Dataset | TableDataset

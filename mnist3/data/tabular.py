@@ -20,11 +20,10 @@ from jaxtyping import Float64, Int, Int32
 from ml_collections import ConfigDict
 from sklearn.model_selection import train_test_split
 
-from mnist3.config import nearest
 from mnist3.data import cells as texts
 from mnist3.data import letters
 from mnist3.data.table_files import read_table, to_csv
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 
 MISSING = ("", "?", "NA", "NaN", "nan", "N/A", "n/a", "#N/A", "NULL", "null")
 KINDS = ("numeric", "date", "categorical", "ignored")

@@ -58,7 +58,7 @@ class _Entry(NamedTuple):
 
     split: str
     number: str
-    index: int
+    index: int  # type: ignore[assignment]
     path: str  # below the folder, or in the zip
     stamp: tuple[int, int]  # size, and checksum or time of change
 
@@ -314,7 +314,7 @@ def _fill_cache(
             for name, entries in splits.items():
                 shape = (len(entries), height, width)
                 digest.update(f"{name}{shape}".encode())
-                digest.update(_labels(entries).astype("<i4"))
+                digest.update(_labels(entries).astype("<i4").tobytes())
                 with open(os.path.join(partial, f"{name}_images.npy"), "wb") as file:
                     np.lib.format.write_array_header_1_0(
                         file, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -323,8 +323,8 @@ def _fill_cache(
                     # threads lose more to waiting for the interpreter's lock than they gain.
                     for entry in entries:
                         image = _decode(path, entry.path, read, height, width)
-                        digest.update(image)
-                        file.write(image)
+                        digest.update(image.data)
+                        file.write(image.data)
                         progress.update()
         pathlib.Path(partial, "fingerprint").write_text(digest.hexdigest())
         if os.path.isdir(folder):  # it is damaged, or it would have been used
@@ -352,7 +352,8 @@ def _decode(
             if image.mode != "L":
                 raise ValueError(f"mode {image.mode} instead of 8 bits of grey")
             if image.size != (width, height):
-                image = image.resize((width, height), Image.Resampling.BILINEAR)
+                resized = image.resize((width, height), Image.Resampling.BILINEAR)
+                return np.ascontiguousarray(resized)
             return np.ascontiguousarray(image)
     except _BROKEN_IMAGE as error:
         unknown = isinstance(error, UnidentifiedImageError)

@@ -136,7 +136,7 @@ def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np
     """Returns the logits of inputs, as the model gives them."""
     mesh = program.create_mesh()
     rows = min(_rows(len(inputs)), program.PREDICTION_BATCH)
-    filled = _fill(inputs, rows) if len(inputs) < rows else inputs
+    filled = np.asarray(_fill(inputs, rows) if len(inputs) < rows else inputs)
     params = program.replicate(params, mesh)
     computed = _compute_logits(create_model(problem), mesh)(params, program.batched(filled, mesh))
     return np.asarray(computed)[: len(inputs)]

@@ -92,7 +92,7 @@ class FlaxDenoiser(RegressorMixin, FlaxEstimator):
         return fitting.create_model(self._problem), self.params_, as_ink(images)
 
     def _images(self, pixels: np.ndarray) -> np.ndarray:
-        side = side_of(pixels.shape[1])
+        side: Any = side_of(pixels.shape[1])
         if pixels.dtype != np.uint8:
             pixels = (pixels / 255).astype(np.float32)
         return pixels.reshape(-1, side, side)

@@ -151,6 +151,8 @@ def defaults(name: str, task: Task) -> dict[str, Any]:
         task: that it is for.
     """
     estimator = task.estimator(REGISTRY[name])
+    if estimator is None:
+        return {}
     if isinstance(estimator, multioutput.MultiOutputClassifier):
         estimator = estimator.estimator
     parameters = estimator.get_params(deep=False)

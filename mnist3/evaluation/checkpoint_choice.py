@@ -51,6 +51,7 @@ def is_better(
     if _goodness(best) <= _goodness(latest) or len(best) == 1:
         return False
     shares = best.dtype == bool
+    difference: paired.Discordant | paired.Estimate
     if shares and shared is None:
         difference = paired.discordant(best, latest)
     else:

@@ -268,10 +268,11 @@ def _averages(hits: np.ndarray, alarms: np.ndarray, misses: np.ndarray) -> Avera
 
 
 def _with_intervals(estimates: Averages, resampled: Averages) -> dict[str, Any]:
-    result = {}
+    result: dict[str, Any] = {}
     for name, estimate in estimates.items():
         result[name] = float(np.nan_to_num(estimate))
-        result[f"{name}_ci95"] = list(percentile_interval(result[name], resampled[name]))
+        draws = np.asarray(resampled[name])
+        result[f"{name}_ci95"] = list(percentile_interval(result[name], draws))
     return result
 
 

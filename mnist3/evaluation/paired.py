@@ -240,9 +240,11 @@ def _mcnemar_low(only_a: int, only_b: int, n: int, tail: float) -> float:
     p = stats.beta.ppf(below_half * _QUANTILES, only_a, only_b + 1) if only_a else 0 * _QUANTILES
     odds = 1 - 2 * p
 
-    def beyond(value: float) -> float:
+    def beyond_low(value: float) -> float:
         ratio = np.minimum(-value / np.maximum(odds, 1e-300), 1)
         upper = ratio < 1 if differ == n else stats.beta.sf(ratio, differ + 1, n - differ)
         return below_half * upper.mean() - tail
 
-    return float(optimize.brentq(beyond, -1.0, 0.0, xtol=1e-9)) if beyond(-1.0) < 0 else -1.0
+    if beyond_low(-1.0) >= 0:
+        return -1.0
+    return float(optimize.brentq(beyond_low, -1.0, 0.0, xtol=1e-9))

@@ -5,7 +5,7 @@ or several replicates, which differ in their seed alone: it is as good as their 
 they differ counts in how surely it is better.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,6 +166,7 @@ def compare(
     best_first = -1 if shares else 1
     names = sorted(replicated, key=lambda name: best_first * replicated[name].mean())
     pairs = [(a, b) for place, a in enumerate(names) for b in names[place + 1 :]]
+    differences: Sequence[paired.Discordant | paired.Estimate]
     if exact:
         fits = {name: each[0].astype(bool) for name, each in replicated.items()}
         differences = [paired.discordant(fits[a], fits[b]) for a, b in pairs]

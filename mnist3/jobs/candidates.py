@@ -302,7 +302,8 @@ def outcomes(results: Sequence[Result], by: str, folds: int) -> list[Any]:
         return [result.outcomes("val") for result in results]
     found = []
     for result in results:
-        values = estimator.held_out_predictions(result.learned, folds, fits_cache())
+        learned: Any = result.learned  # of an estimator, as folds need
+        values = estimator.held_out_predictions(learned, folds, fits_cache())
         targets = result.examples["train"].targets
         predictions = tasks.Predictions(values)
         found.append(result.task.outcomes(targets, predictions))

@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict
 
-from mnist3 import config as configs
 from mnist3 import exit_status, experiments, jobs
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
 
 USAGE = """mnist3: reading handwritten digits, one or several in an image.
 
-    python launch.py --config=experiments/quickstart.py
-    python launch.py --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
+    mnist3 --config=experiments/quickstart.py
+    mnist3 --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
 
 Flags:
 """
@@ -101,7 +100,7 @@ def _require_nothing_left(words: Sequence[str], values: flags.FlagValues) -> Non
                 f"--config={experiments.EXAMPLE}."
             )
         raise UserError(
-            f"unknown flag --{name}; did you mean --{configs.nearest(name, list(values))}? "
+            f"unknown flag --{name}; did you mean --{nearest(name, list(values))}? "
             "--help lists the flags."
         )
 
@@ -146,7 +145,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if values.mode not in jobs.MODES:
         raise UserError(
-            f"unknown --mode={values.mode}; did you mean {configs.nearest(values.mode, jobs.MODES)}"
+            f"unknown --mode={values.mode}; did you mean {nearest(values.mode, jobs.MODES)}"
             f"? It is one of {', '.join(jobs.MODES)}."
         )
     given = None
@@ -165,7 +164,7 @@ def run(argv: Sequence[str]) -> int:
         output=values.output,
         allow_pickle=values.allow_pickle,
         figures=tuple(values.figures),
-        command=shlex.join(["python", *argv]),
+        command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),
     )
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(values.config)])

@@ -72,6 +72,6 @@ def track(result: Result, tracker: Tracker) -> None:
     examples, predictions = result.shown
     right = result.outcomes(result.split)
     if right.dtype == bool and predictions.confidence is not None:
-        texts = (result.task.texts(each) for each in (examples.targets, predictions.values))
-        tracker.log_misread(examples.inputs, right, *texts, predictions.confidence)
+        labels, values = map(result.task.texts, (examples.targets, predictions.values))
+        tracker.log_misread(examples.inputs, right, labels, values, predictions.confidence)
     tracker.summary(result.metrics)

@@ -180,7 +180,8 @@ def _cells(
 
     def save(predictions: Predictions, paths: Sequence[str]) -> list[list[str]]:
         names = []
-        for image, path in zip(task.predicted_images(predictions), paths, strict=True):
+        images = task.predicted_images(predictions)
+        for image, path in zip([] if images is None else images, paths, strict=True):
             stem = name = pathlib.PurePath(path).stem
             for number in itertools.count(2):
                 if name not in taken:

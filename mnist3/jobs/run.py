@@ -41,16 +41,17 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
     Raises:
         UserError: if the data are others than the run began with, or have neither val nor test.
     """
+    folder = str(arguments.workdir)  # without one there is no run to evaluate
     made = parts.load(config, arguments.data_dir)
-    workdir.require_same_data(arguments.workdir, made.dataset)
+    workdir.require_same_data(folder, made.dataset)
     if not made.examples.keys() & set(HELD_OUT):
         raise UserError(
             f"{made.dataset.name} has neither val nor test here, so there is nothing to evaluate; "
             "add the folder of one to its images."
         )
-    with locked(arguments.workdir):
-        learned = learners.load(config, made.task, arguments.workdir, arguments.checkpoint)
+    with locked(folder):
+        learned = learners.load(config, made.task, folder, arguments.checkpoint)
         result = made.result(learned, HELD_OUT)
-        output.write_result(result, arguments.workdir, arguments.command, arguments.figures)
-    print(console.result_text(result, arguments.workdir))
+        output.write_result(result, folder, arguments.command, arguments.figures)
+    print(console.result_text(result, folder))
     return 0

@@ -89,7 +89,8 @@ class MadeInputs(Inputs):
         self._make = make
         self._length = length
         inner = make.func if isinstance(make, functools.partial) else make
-        code = inspect.getsource(inspect.getmodule(inner))
+        module: Any = inspect.getmodule(inner)
+        code = inspect.getsource(module)
         self.fingerprint = joblib.hash((inner.__qualname__, code, *parts))
         self.rows = np.arange(length)
 

@@ -91,12 +91,19 @@ class Estimator:
 
     history = ()
 
+    def trained_on(self) -> Examples:
+        """Returns the training examples; one that was loaded has none, and is fitted."""
+        if self.train is None:
+            raise ValueError(f"{self.name} was loaded and has no training examples")
+        return self.train
+
     def fit(self) -> BaseEstimator:
         """Returns the fitted estimator, which is fitted now if the cache had its predictions."""
         if self.fitted is None:
-            with working(self.name, f"{self.name}, {len(self.train.targets):,} training examples"):
-                features = features_of(self.train.inputs, self.unfitted)
-                self.fitted = clone(self.unfitted).fit(features, flat(self.train.targets))
+            train = self.trained_on()
+            with working(self.name, f"{self.name}, {len(train.targets):,} training examples"):
+                features = features_of(train.inputs, self.unfitted)
+                self.fitted = clone(self.unfitted).fit(features, flat(train.targets))
         return self.fitted
 
     def predict(self, inputs: Any, targets: Any = None) -> Predictions:
@@ -259,11 +266,12 @@ def held_out_predictions(learned: Estimator, folds: int, memory: joblib.Memory) 
 
     Folds are stratified where targets are classes, and not shuffled.
     """
-    inputs = Inputs(features_of(learned.train.inputs, learned.unfitted))
+    train = learned.trained_on()
+    inputs = Inputs(features_of(train.inputs, learned.unfitted))
     cached = CachedEstimator(learned.unfitted, inputs, memory)
     with working(learned.name, f"{learned.name} in {folds} folds"):
-        predicted = cross_val_predict(cached, inputs.rows, flat(learned.train.targets), cv=folds)
-    return predicted.reshape(len(predicted), *np.shape(learned.train.targets)[1:])
+        predicted = cross_val_predict(cached, inputs.rows, flat(train.targets), cv=folds)
+    return predicted.reshape(len(predicted), *np.shape(train.targets)[1:])
 
 
 def features_of(inputs: Any, estimator: BaseEstimator) -> Any:

@@ -28,27 +28,35 @@ class NetworkView(NamedTuple):
 
 @runtime_checkable
 class Learned(Protocol):
-    """A task learned from a dataset.
+    """A task learned from a dataset."""
 
-    Attributes:
-        task: that was learned.
-        name: of the model or the estimator.
-        parameters: how many numbers a network has, or an estimator's settings that are not its
-            defaults.
-        training: the entry `train` of metrics.json.
-        history: a line an epoch; empty of what has no epochs.
-        loss_curve: mean training loss of each pass over the data; empty without.
-        search_results: what a search of settings tried, as scikit-learn's `cv_results_`; None
-            without a search.
-    """
+    @property
+    def task(self) -> Task:
+        """Which was learned."""
 
-    task: Task
-    name: str
-    parameters: int | dict[str, Any]
-    training: dict[str, Any]
-    history: Sequence[dict[str, Any]]
-    loss_curve: Sequence[float]
-    search_results: dict[str, Any] | None
+    @property
+    def name(self) -> str:
+        """Of the model or the estimator."""
+
+    @property
+    def parameters(self) -> int | dict[str, Any]:
+        """How many numbers a network has, or what an estimator's settings are but its defaults."""
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The entry `train` of metrics.json."""
+
+    @property
+    def history(self) -> Sequence[dict[str, Any]]:
+        """A line an epoch; empty of what has no epochs."""
+
+    @property
+    def loss_curve(self) -> Sequence[float]:
+        """Mean training loss of each pass over the data; empty without."""
+
+    @property
+    def search_results(self) -> dict[str, Any] | None:
+        """What a search of settings tried, as scikit-learn's `cv_results_`; None without one."""
 
     def predict(self, inputs: Any, targets: Any = None) -> Predictions:
         """Returns the predictions of inputs, on the host.

@@ -166,7 +166,9 @@ def learn(
         if not loop.finished(run, history):
             shapes = run.state_shapes()
             state = checkpoints.restore(epoch, shapes) if epoch else _initial_state(run)
-            data = dataset.stream or run.task.network_examples(train)
+            data: Any = dataset.stream  # where training images are composed
+            if train is not None and data is None:
+                data = run.task.network_examples(train)
             loop.train(
                 run,
                 data,

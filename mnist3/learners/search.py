@@ -10,8 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  the import enables it
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 
-from mnist3.config import nearest
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.estimators.registry import parameter_name
 from mnist3.learners.cached import CachedEstimator, Inputs
 

@@ -56,6 +56,10 @@ REGISTRY = {
 }
 
 
+def _has_trunk(model: Any) -> bool:
+    return "trunk" in model.__dataclass_fields__
+
+
 def create(config: ConfigDict, digits: int, classes: int, dtype: str = "float32") -> nn.Module:
     """Returns the model that a config's section `model` describes.
 
@@ -92,7 +96,7 @@ def config_fields(names: Collection[str] = ()) -> dict[str, Any]:
     defaults: dict[str, Any] = {}
     declared_by: dict[str, str] = {}
     chosen = [REGISTRY[name] for name in names or REGISTRY]
-    with_trunk = any("trunk" in cls.__dataclass_fields__ for cls in chosen)
+    with_trunk = any(_has_trunk(cls) for cls in chosen)
     for cls in (*[Trunk] * with_trunk, *chosen):
         for name, declared in fields.of_class(cls).items():
             default = defaults.setdefault(name, declared.default)
@@ -126,7 +130,7 @@ def check(config: ConfigDict, height: int, width: int, digits: int, classes: int
             f"{', '.join(REGISTRY)}."
         )
     cls = REGISTRY[config.name]
-    for part in (cls, Trunk) if "trunk" in cls.__dataclass_fields__ else (cls,):
+    for part in (cls, Trunk) if _has_trunk(cls) else (cls,):
         for name, declared in fields.of_class(part).items():
             fields.check(declared, config[name])
     ensemble.check(config.get("members", 1))

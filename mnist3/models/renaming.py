@@ -25,13 +25,13 @@ def rename_parameters(tree: Any, renamed: Mapping[str, str] = RENAMED_PARAMETERS
 
 def _rename(tree: Any, parents: tuple[str, ...], renamed: Mapping[tuple[str, ...], str]) -> Any:
     if isinstance(tree, Mapping):
-        children = {}
+        renamed_children = {}
         for name, child in tree.items():
             path = (*parents, str(name))
             known = next((old for old in renamed if path[-len(old) :] == old), None)
             new = renamed[known].rpartition("/")[2] if known else name
-            children[new] = _rename(child, path, renamed)
-        return type(tree)(children)
+            renamed_children[new] = _rename(child, path, renamed)
+        return type(tree)(renamed_children)  # type: ignore[call-arg]
 
     def is_child(node):
         return node is not tree
@@ -39,4 +39,4 @@ def _rename(tree: Any, parents: tuple[str, ...], renamed: Mapping[tuple[str, ...
     children, structure = jax.tree.flatten(tree, is_leaf=is_child)
     if jax.tree_util.treedef_is_leaf(structure):
         return tree
-    return structure.unflatten([_rename(child, parents, renamed) for child in children])
+    return jax.tree.unflatten(structure, [_rename(child, parents, renamed) for child in children])

@@ -48,7 +48,7 @@ def conv_general_dilated(
     strides = tuple(window_strides)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
-    window = (strides, tuple(map(tuple, padding)))
+    window: Any = (strides, tuple(map(tuple, padding)))
     has_output = lhs.size and min(_output_size(window, lhs.shape, rhs.shape)) > 0
     return (_convolve if has_output else _xla)(window, lhs, rhs)
 
@@ -185,7 +185,7 @@ def _images_gradient(
     strides, padding = window
     interior = [(0, 0, stride - 1) for stride in (1, *strides, 1)]
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), interior)
-    edges = tuple(
+    edges: Any = tuple(
         (length - 1 - low, size + low - count)
         for length, (low, _), size, count in zip(
             kernels.shape[:2], padding, shape[1:3], spread.shape[1:3], strict=True

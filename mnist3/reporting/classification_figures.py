@@ -1,6 +1,7 @@
 """Pictures of how well classes are told apart. Arrays go in, figures come out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -104,9 +105,8 @@ def draw_confusion(
         norm.vmax = np.nanmax(layer, initial=max(0.1 * values.max(), np.finfo(np.float32).tiny))
         picture = axes.imshow(layer, colours, norm=norm)
     places = np.arange(len(classes))
-    axes.set_xticks(
-        places, classes, **({"rotation": 45, "ha": "right"} if _turned(classes) else {})
-    )
+    turned: Any = {"rotation": 45, "ha": "right"} if _turned(classes) else {}
+    axes.set_xticks(places, classes, **turned)
     axes.set_yticks(places, classes)
     axes.set_xticks(places[1:] - 0.5, minor=True)
     axes.set_yticks(places[1:] - 0.5, minor=True)
@@ -121,8 +121,9 @@ def draw_confusion(
     for (row, column), value in np.ndenumerate(values):
         if value > 0:
             text = f"{value}" if whole else _percent(float(value))
-            style = {"ha": "center", "va": "center", "fontsize": size}
-            axes.text(column, row, text, in_layout=False, **style)
+            axes.text(
+                *(column, row, text), in_layout=False, ha="center", va="center", fontsize=size
+            )
 
 
 def _percent(share: float) -> str:
@@ -287,7 +288,7 @@ def _with_close_up(draw: Callable[[Axes], None], side: float | None, corner: str
     """
     figure = new_figure(PAGE_WIDTH if side else 6.4, 5.6)
     panels = figure.subplots(1, 2 if side else 1, squeeze=False)[0]
-    for axes, size in zip(panels, (1.0, side), strict=False):
+    for axes, size in zip(panels, (1.0, side) if side else (1.0,), strict=True):
         draw(axes)
         plain_axes(axes, grid="both")
         edge = 0.02 * size  # so that a curve along the border is seen

@@ -28,7 +28,8 @@ def draw_all(compared: Compared) -> dict[str, Figure]:
     """Returns the pictures of a comparison by name, in reading order."""
     winner, words = compared.winner, compared.winner.dataset.example_word
     about = f"{winner.data}, {WHERE[compared.by]}"
-    drawn = {"comparison": study_figures.comparison(compared.selection, about, words)}
+    drawn: dict[str, Figure | None] = {}
+    drawn["comparison"] = study_figures.comparison(compared.selection, about, words)
     drawn |= _curves(compared)
     for name, key in pictures.names(winner).items():
         shown = name == "confusion" or (winner.dataset.columns and name in OF_TABLES)

@@ -12,6 +12,7 @@ import math
 import os
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -25,8 +26,7 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
-from mnist3.config import nearest
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.files import replacing
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -97,7 +97,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
             return
         # Letters stay letters in a PDF (journals refuse Type 3) and are shapes in an SVG, which
         # looks the same where its font is missing. The salt makes the ids of an SVG the same.
-        style = {"pdf.fonttype": 42, "svg.hashsalt": "mnist3"}
+        style: Any = {"pdf.fonttype": 42, "svg.hashsalt": "mnist3"}
         _lay_out(figure)
         with matplotlib.rc_context(style):
             figure.savefig(file, format=suffix, dpi=2 * DOTS_PER_INCH, metadata=FORMATS[suffix])
@@ -170,7 +170,8 @@ def save_all(
 def new_figure(width: float | int, height: float | int) -> Figure:
     """Returns an empty figure of this size in inches, with room around what it will hold."""
     figure = Drawing(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.12, h_pad=0.1)
     return figure
 
 
@@ -284,8 +285,8 @@ def _write_marked(
     for number, line in enumerate(lines):
         bottom = place[1] - LINE * inch * (len(lines) - 1 - number) - 0.03 * inch
         letters = range(len(line))
-        for stands_out, run in itertools.groupby(letters, lambda each: first + each in marked):  # noqa: B023
-            run = list(run)
+        for stands_out, group in itertools.groupby(letters, lambda each: first + each in marked):  # noqa: B023
+            run = list(group)
             axes.text(
                 place[0] + (run[0] - len(line) / 2) * step,
                 bottom,
@@ -306,7 +307,7 @@ def grid_shape(cells: int, most_columns: int) -> tuple[int, int]:
     return math.ceil(cells / columns), columns
 
 
-def plain_axes(axes: Axes, grid: str) -> None:
+def plain_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     """Takes the box away and puts grey lines behind what is drawn; `grid` is x, y or both."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color="#dddddd", linewidth=0.8)

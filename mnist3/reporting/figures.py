@@ -125,8 +125,8 @@ def _draw_metric(
     axes: Axes, epochs: list, metric: str, higher_is_better: bool, kept: int | None
 ) -> None:
     """Draws a metric, or of a share its errors, and marks one epoch."""
-    values = [line.get(split, {}).get(metric) for line in epochs for split in ("train", "val")]
-    values = np.array([value for value in values if value is not None], np.float64)
+    found = [line.get(split, {}).get(metric) for line in epochs for split in ("train", "val")]
+    values = np.array([value for value in found if value is not None], np.float64)
     words = metric.replace("_", " ")
     errors = bool(higher_is_better and len(values) and (values >= 0).all() and (values <= 1).all())
 
@@ -153,7 +153,7 @@ def _draw_metric(
     value = percent_text(scores[best], 2) if errors else f"{scores[best]:.4g}"
     label = f"{'kept' if kept is not None else 'best on val'}: {value} after epoch {numbers[best]}"
     height = max(scores[best], lowest) if lowest else scores[best]
-    style = {"color": VERMILLION, "ms": 13, "zorder": 4, "clip_on": False}
+    style: Any = {"color": VERMILLION, "ms": 13, "zorder": 4, "clip_on": False}
     axes.plot(numbers[best], height, "*", label=label, **style)
 
 
@@ -180,7 +180,8 @@ def _draw_split(
 def _series(lines: list, across: str, up: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns two entries of the lines that have the second one."""
     pairs = [(line[across], line[up]) for line in lines if line.get(up) is not None]
-    return tuple(np.array(pairs, np.float64).reshape(-1, 2).T)
+    xs, ys = np.array(pairs, np.float64).reshape(-1, 2).T
+    return xs, ys
 
 
 def _logarithmic(axes: Axes) -> float | None:
@@ -190,7 +191,7 @@ def _logarithmic(axes: Axes) -> float | None:
         the lower end where something was lifted, else None.
     """
     drawn = np.concatenate(
-        [np.asarray(line.get_ydata(), np.float64) for line in axes.lines] or [[]]
+        [np.asarray(line.get_ydata(), np.float64) for line in axes.lines] or [np.empty(0)]
     )
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn) or drawn.min() < 0:
@@ -405,7 +406,7 @@ def position_accuracy(
             capsize=3,
         )
         for place, error, top in zip(places, errors, high, strict=True):
-            style = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+            style: Any = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
             axes.annotate(percent_text(error, 2), (place, max(top, error)), fontsize=9, **style)
     plain_axes(axes, grid="y")
     axes.set_xticks(

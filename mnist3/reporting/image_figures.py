@@ -215,8 +215,7 @@ def filters(kernels: Float[np.ndarray, "height width channels"], description: st
     axes = figure.subplots()
     limit = float(np.abs(kernels).max()) or 1.0
     sheet = _montage(np.moveaxis(kernels, -1, 0), columns)
-    scale = {"vmin": -limit, "vmax": limit}
-    picture = axes.imshow(sheet, SIGNED, interpolation="nearest", **scale)
+    picture = axes.imshow(sheet, SIGNED, interpolation="nearest", vmin=-limit, vmax=limit)
     gap_height, gap_width = _gaps(height, width)
     for index in range(channels):
         corner = (

@@ -7,6 +7,7 @@ order to mend them must not look at test.
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -161,7 +162,7 @@ def examples(result: Result) -> Figure:
 
 def position_balance(result: Result) -> Figure:
     """Draws how often each class stands at each position of each split."""
-    dataset = result.dataset
+    dataset: Any = result.dataset
     return figures.class_balance(
         dataset.numbers, dataset.classes, result.data, composed=dataset.stream is not None
     )
@@ -310,12 +311,13 @@ def importance(result: Result) -> Figure | None:
 
 def digit_grid(result: Result) -> Figure:
     """Draws the first training images."""
-    return image_figures.digit_grid(result.dataset.splits["train"].images, f"{result.data}, train")
+    train: Any = result.dataset.splits["train"]
+    return image_figures.digit_grid(train.images, f"{result.data}, train")
 
 
 def digit(result: Result) -> Figure:
     """Draws one training image with its grey levels."""
-    train = result.dataset.splits["train"]
+    train: Any = result.dataset.splits["train"]
     text = str(train.labels[0, 0])
     return image_figures.digit(train.images[0], text, f"{result.data}, train")
 
@@ -354,7 +356,7 @@ def saliency(result: Result) -> Figure | None:
     if view is None or predictions.confidence is None:
         return None
     gradients = inspection.input_gradients(
-        lambda images: view.module.apply({"params": view.params}, images),
+        lambda images: jnp.asarray(view.module.apply({"params": view.params}, images)),
         jnp.asarray(view.inputs),
     )
     texts = result.task.texts(predictions.values[rows])
@@ -366,7 +368,7 @@ def augmented(result: Result) -> Figure | None:
     on = {name: value for name, value in result.config.get("augmentation", {}).items() if value}
     if not on:
         return None
-    dataset = result.dataset
+    dataset: Any = result.dataset
     if dataset.stream is not None:  # digits are augmented before they are composed
         pool = dataset.stream.pool
         images, what = pool.images[pool.start], f"digit images of {dataset.source}"

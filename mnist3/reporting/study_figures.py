@@ -54,7 +54,7 @@ def search_heat_map(results: Mapping[str, Any], score: str, description: str) ->
     picture = axes.imshow(cells, "cividis", aspect="auto")
     for (row, column), value in np.ndenumerate(cells):
         if not np.isnan(value):
-            colour = "white" if picture.norm(value) < 0.55 else "black"
+            colour = "white" if float(np.asarray(picture.norm(value))) < 0.55 else "black"
             text = f"{value:.4f}\n± {spread[row, column]:.4f}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
     row, column = _place(chosen, tried, names)

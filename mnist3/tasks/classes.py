@@ -11,8 +11,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Int32
 from ml_collections import ConfigDict
 
-from mnist3.data.splits import Dataset, Split
-from mnist3.data.table_dataset import TableDataset
+from mnist3.data.splits import Split
+from mnist3.data.table_dataset import AnyDataset
 from mnist3.errors import UserError
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.classification import binary_metrics, confusion, multiclass_metrics
@@ -143,7 +143,7 @@ class Classes(Task):
         """Returns names of classes."""
         return [self.classes[value] for value in values]
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the examples are, for the title of a figure."""
         ten_digits = self.classes == tuple(map(str, range(10)))
         return f"{'the ten digits' if ten_digits else 'the classes'} (source {dataset.source})"
@@ -255,7 +255,7 @@ class Binary(TwoClasses):
         table = tuple(int(label == chosen) for label in range(len(classes)))
         return cls(config.name, (f"not {classes[chosen]}", classes[chosen]), table)
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""
         return f"a {self.classes[-1]} or not (source {dataset.source})"
 
@@ -280,7 +280,7 @@ class Pair(TwoClasses):
         )
         return cls(config.name, tuple(classes[each] for each in pair), table)
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""
         return f"{' or '.join(self.classes)} (source {dataset.source})"
 
@@ -296,7 +296,7 @@ class ColumnOfSeveral(Classes):
         "class_balance": "class_balance",
     }
 
-    def data_text(self, dataset: Dataset | TableDataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what is predicted, for the title of a figure."""
         return f"{self.name} of {dataset.name}"
 

@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from mnist3.data.draws import data_key
 from mnist3.data.noise import integer_noise
-from mnist3.data.splits import Dataset, Split
+from mnist3.data.splits import Split
+from mnist3.data.table_dataset import AnyDataset
 from mnist3.errors import UserError
 from mnist3.evaluation.denoising import denoise_metrics, squared_errors
 from mnist3.tasks.classes import DATA_PICTURES
@@ -87,7 +88,7 @@ class Denoise(Task):
 
     def corrupt(
         self, key: jax.Array, images: Float[Array, "batch height width"], targets: Array | None
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, Array | None]:
         """Adds new noise to training images, ink from 0 to 1, which are their own targets."""
         if not self.noise:
             return images, targets
@@ -130,7 +131,7 @@ class Denoise(Task):
         """Returns empty texts: an image has no name."""
         return [""] * len(values)
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""
         return f"noisy digits (source {dataset.source})"
 

@@ -11,7 +11,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Int32
 from ml_collections import ConfigDict
 
-from mnist3.data.splits import Dataset, Split
+from mnist3.data.splits import Split
+from mnist3.data.table_dataset import AnyDataset
 from mnist3.evaluation.classification import multilabel_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated
@@ -120,7 +121,7 @@ class Labels(Task):
         names = np.array(self.classes)
         return ["+".join(names[np.asarray(row, bool)]) or "none" for row in values]
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""
         return f"{' and '.join(self.classes)} digits (source {dataset.source})"
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int32
 from ml_collections import ConfigDict
 
 from mnist3.data import numbers
-from mnist3.data.splits import Dataset
+from mnist3.data.table_dataset import AnyDataset
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks.task import Examples, Predictions, Task
@@ -129,7 +129,7 @@ class Number(Task):
                 values, confidences.prod(axis=-1), confidences, log_likelihood=likelihood
             )
         best = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        values = numbers.labels(best, self.outputs, self.digits)
+        values = jnp.asarray(numbers.labels(best, self.outputs, self.digits))
         by_digit = probabilities.reshape(-1, *(self.outputs,) * self.digits)
         axes = range(1, self.digits + 1)
         marginals = jnp.stack(
@@ -186,7 +186,7 @@ class Number(Task):
         """Returns numbers as texts, leading zeros kept."""
         return [numbers.text(digits, self.classes) for digits in values]
 
-    def data_text(self, dataset: Dataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""
         return f"{dataset.name} from {dataset.source}"
 

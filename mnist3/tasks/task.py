@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Num, UInt8
 from ml_collections import ConfigDict
 
-from mnist3.data.splits import Dataset, Split
-from mnist3.data.table_dataset import TableDataset
+from mnist3.data.splits import Split
+from mnist3.data.table_dataset import AnyDataset
 from mnist3.evaluation.words import confidence_text, metric_text
 
 Targets = Num[np.ndarray, "n *outputs"]
@@ -143,7 +143,9 @@ class Task(abc.ABC):
     def predict(self, logits: Array, targets: Array | None = None) -> Predictions:
         """Returns the predictions that logits stand for; with targets, their likelihoods too."""
 
-    def corrupt(self, key: jax.Array, images: Array, targets: Array | None) -> tuple[Array, Array]:
+    def corrupt(
+        self, key: jax.Array, images: Array, targets: Array | None
+    ) -> tuple[Array, Array | None]:
         """Returns what a network sees of training images at a step, and their targets."""
         del key
         return images, targets
@@ -204,7 +206,7 @@ class Task(abc.ABC):
         """Returns values, predicted or true, as texts."""
 
     @abc.abstractmethod
-    def data_text(self, dataset: Dataset | TableDataset) -> str:
+    def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the examples are, for the title of a figure."""
 
     @property
@@ -264,6 +266,10 @@ class Task(abc.ABC):
             flax: the module with both of them.
         """
         return flax.FlaxClassifier
+
+    def losses(self, targets: Targets, predictions: Predictions) -> Float[np.ndarray, "n"]:
+        """Returns how improbable the truth of each example is, nats, where that is a picture."""
+        raise NotImplementedError(f"the task {self.name} draws no worst images")
 
     def detectors(
         self, targets: Targets, predictions: Predictions

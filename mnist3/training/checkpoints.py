@@ -51,7 +51,7 @@ def _told_when_full(folder: os.PathLike) -> Iterator[None]:
         raise
 
 
-def _require_space(folder: os.PathLike, state: TrainState) -> None:
+def _require_space(folder: pathlib.Path, state: TrainState) -> None:
     """Tries, before Orbax begins in threads of its own, whether a state has room in a folder."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -215,13 +215,14 @@ class Checkpoints:
         metrics = self._metrics()
         known = {"best": _best(metrics), "latest": max(metrics, default=None)}
         known |= {str(epoch): epoch for epoch in metrics}
-        if known.get(name) is None:
+        resolved = known.get(name)
+        if resolved is None:
             names = ", ".join(key for key, epoch in known.items() if epoch is not None)
             raise UserError(
                 f"unknown checkpoint {name!r} in {self._folder}; "
                 + (f"there are {names}." if names else "there is none yet: train first.")
             )
-        return known[name]
+        return resolved
 
     def close(self) -> None:
         """Gives up what the manager holds, and removes a save that failed.

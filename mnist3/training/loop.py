@@ -76,12 +76,12 @@ def train(
     held_out = program.put_split(val.inputs, val.targets, run.mesh)
     epoch_key = run.keys()[1]
     started = time.perf_counter()
-    train_epoch = program.create_train_epoch(
+    train_epoch: Any = program.create_train_epoch(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
     )
     example_key = program.replicate(jax.random.fold_in(epoch_key, 0), run.mesh)
     train_epoch = train_epoch.lower(state, data, example_key).compile()
-    read_split = program.create_read_split(run.model, task, run.mesh)
+    read_split: Any = program.create_read_split(run.model, task, run.mesh)
     read_split = read_split.lower(state.params, held_out, len(val.inputs)).compile()
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
@@ -114,7 +114,7 @@ def train(
                 len(history) * run.steps,
                 checkpoints,
             )
-            line = {
+            line: dict[str, Any] = {
                 "step": (len(history) + 1) * run.steps,
                 "epoch": len(history) + 1,
                 "seconds": seconds,

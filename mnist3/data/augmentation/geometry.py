@@ -21,7 +21,8 @@ def distort(
     What leaves an image is lost, and what enters it is 0.
     """
     if config.rotation or config.scale or config.shear or config.elastic:
-        return warp(images, *_draw_coordinates(key, images.shape, config))
+        batch, height, width = images.shape
+        return warp(images, *_draw_coordinates(key, (batch, height, width), config))
     return _move(images, _draw_shift(key, len(images), config.shift), config.shift)
 
 

@@ -1,0 +1,148 @@
+"""The call for programs: what a run has learned, applied to images in memory or in files."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mnist3 import learners
+from mnist3.data.images import find_images, read_images
+from mnist3.errors import UserError
+from mnist3.jobs import parts, workdir
+from mnist3.tasks import Predictions, Task
+
+BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
+
+Path = str | os.PathLike
+
+
+class Reading(NamedTuple):
+    """What is read from one image.
+
+    Attributes:
+        text: the number with its leading zeros, the class, or the labels; "" where images are
+            predicted or the file cannot be read.
+        confidence: probability that all of it is right; None of a learner without probabilities.
+        probabilities: of each digit of a number, or of each class or label of the task; empty of a
+            learner without them.
+        image: the predicted image, where the task predicts images.
+        error: why the file cannot be read; "" where it can.
+    """
+
+    text: str = ""
+    confidence: float | None = None
+    probabilities: tuple[float, ...] = ()
+    image: UInt8[np.ndarray, "height width"] | None = None
+    error: str = ""
+
+
+class Reader:
+    """What a run has learned, ready to read images; made by `mnist3.load`.
+
+    Attributes:
+        folder: of the run, of a comparison that of the candidate that was chosen.
+        task: that it learned.
+        size: height and width of the images that it reads, px.
+    """
+
+    def __init__(
+        self, folder: str, task: Task, size: tuple[int, int], learned: learners.Learned
+    ) -> None:
+        self.folder, self.task, self.size = folder, task, size
+        self._learned = learned
+
+    def read(self, images: Path | Sequence[Path] | np.ndarray) -> list[Reading]:
+        """Reads images.
+
+        Args:
+            images: a path, which may be that of a folder or a glob; paths of files; or uint8 pixels
+                of the run's size, ink bright on dark, of one image `[height, width]` or of several
+                `[n, height, width]`. Files may have any size, dark ink on light or light on dark.
+
+        Returns:
+            A reading of each image, in order; of a folder or a glob in natural order.
+
+        Raises:
+            UserError: if pixels have another type or size, or there is no such file.
+        """
+        if isinstance(images, np.ndarray):
+            return self._read_pixels(images)
+        if isinstance(images, str | os.PathLike):
+            paths = find_images(os.fspath(images))
+        else:
+            paths = [os.fspath(path) for path in images]
+        found = []
+        for batch in read_images(paths, *self.size, BATCH_SIZE, workers=os.cpu_count() or 1):
+            read = self._predicted(batch.images)
+            found += [
+                Reading(error=error) if error else reading
+                for reading, error in zip(read, batch.errors, strict=True)
+            ]
+        return found
+
+    def _read_pixels(self, pixels: np.ndarray) -> list[Reading]:
+        if pixels.ndim == 2:
+            pixels = pixels[None]
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != self.size:
+            raise UserError(
+                f"the pixels are {pixels.dtype} of shape {pixels.shape}; the run in {self.folder} "
+                f"reads uint8 of shape (n, {self.size[0]}, {self.size[1]}), ink bright on dark; "
+                "pass the paths of files to have other images brought to that."
+            )
+        starts = range(0, len(pixels), BATCH_SIZE)
+        return [
+            reading
+            for start in starts
+            for reading in self._predicted(pixels[start : start + BATCH_SIZE])
+        ]
+
+    def _predicted(self, pixels: UInt8[np.ndarray, "n height width"]) -> list[Reading]:
+        count = len(pixels)
+        filled = np.pad(pixels, ((0, BATCH_SIZE - count), (0, 0), (0, 0)))
+        return _readings(self.task, self._learned.predict(filled).of(slice(count)))
+
+
+def _readings(task: Task, predictions: Predictions) -> list[Reading]:
+    """Returns predictions one by one."""
+    images = task.predicted_images(predictions)
+    if images is not None:
+        return [Reading(image=image) for image in images]
+    texts = task.texts(predictions.values)
+    confidences, probabilities = predictions.confidence, predictions.probabilities
+    return [
+        Reading(
+            text,
+            None if confidences is None else float(confidences[row]),
+            () if probabilities is None else tuple(map(float, probabilities[row])),
+        )
+        for row, text in enumerate(texts)
+    ]
+
+
+def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> Reader:
+    """Returns what the run in a folder has learned, ready to read images.
+
+        reader = mnist3.load("runs/a")
+        for reading in reader.read("scans/*.png"):
+            print(reading.text, reading.confidence)
+
+    Args:
+        folder: workdir of a finished run of images, whatever learned it; of a comparison, its
+            choice reads.
+        checkpoint: of a network: `best`, `latest` or the number of an epoch.
+        allow_pickle: whether to read the model of an older run, a pickle that can run any code.
+
+    Raises:
+        UserError: if there is no such run or checkpoint, or the run is of a table.
+    """
+    chosen, config = workdir.chosen(os.fspath(folder))
+    if "source" not in config.data:
+        raise UserError(
+            f"the run in {folder} is of a table, not of images; predict rows with "
+            "--mode=predict --table=FILE."
+        )
+    task = parts.task_of(config)
+    learned = learners.load(config, task, chosen, checkpoint, allow_pickle)
+    return Reader(chosen, task, (config.data.height, config.data.width), learned)
