@@ -7,11 +7,14 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 from typing import Any
 
 import platformdirs
+
+from mnist3.errors import UserError
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 MAXIMAL_CPU_DEVICES = 16
@@ -26,6 +29,21 @@ def cache_dir() -> str:
     """
     default = platformdirs.user_cache_dir("mnist3", appauthor=False)
     return os.environ.get("MNIST3_CACHE_DIR") or default
+
+
+def cache_size() -> int:
+    """Returns how many bytes fits may take in the cache, and compiled programs as many.
+
+    It is 2 GB, unless the environment variable MNIST3_CACHE_SIZE says another, as in 500M.
+
+    Raises:
+        UserError: if it says no size.
+    """
+    text = os.environ.get("MNIST3_CACHE_SIZE") or "2G"
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG])B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise UserError(f"MNIST3_CACHE_SIZE is {text!r}; give a size such as 500M or 2G.")
+    return int(float(match[1]) * 1024 ** (1 + "KMG".index(match[2].upper())))
 
 
 def prepare_process() -> None:

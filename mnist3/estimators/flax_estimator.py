@@ -223,8 +223,8 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
             targets = np.asarray(y, np.int32)
         else:
             y = column_or_1d(y, warn=True)
-            self.classes_, targets = np.unique(y, return_inverse=True)
-            targets = targets.astype(np.int32)
+            self.classes_, places = np.unique(y, return_inverse=True)
+            targets = places.astype(np.int32)
         self.model_ = self._choose_model(X.shape[1])
         self._learn_range(X)
         inputs = self._inputs(X)
@@ -312,7 +312,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         if not as_pixels:
             X = ((X - self.offset_) / self.scale_).astype(np.float32)
         if models.needs_images(self.model_):
-            side = side_of(X.shape[1])
+            side = math.isqrt(X.shape[1])
             return X.reshape(-1, side, side)
         return X
 

@@ -14,6 +14,8 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from mnist3.comparisons import Compared
+from mnist3.data.splits import Dataset
+from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.evaluation import selection
 from mnist3.jobs import candidates, output, workdir
@@ -29,6 +31,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)
+        dataset: Dataset | TableDataset
         if config.kind == "table":
             by, folds = "cross_validation", config.search.folds
             dataset, folders = candidates.load_table(config), {}

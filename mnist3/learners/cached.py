@@ -32,12 +32,12 @@ import joblib
 import numpy as np
 from absl import logging
 from jaxtyping import Int, Shaped
-from joblib.disk import memstr_to_bytes
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
 from mnist3 import runtime
+from mnist3.errors import UserError
 
 METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
@@ -46,8 +46,6 @@ _OWN_LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # besides, of this package'
 _ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks", "training")
 _PREDICTIONS_REST_ON = ("learners/estimator.py", "tasks")
 _FITS_REST_ON = ("learners/cached.py", "learners/estimator.py")  # where cached functions stand
-CACHE_SIZE = "MNIST3_CACHE_SIZE"  # environment variable: of the fits, and as much of programs
-_DEFAULT_SIZE = "2G"
 
 
 class Inputs:
@@ -114,13 +112,12 @@ def fits_cache() -> joblib.Memory:
 def trim_cache() -> None:
     """Deletes what was not used for longest, until fits and programs are within their size.
 
-    It is 2 GB each, unless the environment variable MNIST3_CACHE_SIZE says another, as in 500M.
+    See `mnist3.runtime.cache_size`; where that is none, nothing is deleted and a warning says so.
     """
-    text = os.environ.get(CACHE_SIZE) or _DEFAULT_SIZE
     try:
-        limit = memstr_to_bytes(text)
-    except (ValueError, KeyError):
-        logging.warning("%s is %r; give a size such as 500M or 2G.", CACHE_SIZE, text)
+        limit = runtime.cache_size()
+    except UserError as error:  # after a job, whose work is done
+        logging.warning("%s", error)
         return
     with contextlib.suppress(OSError):  # another process may delete the same
         if os.path.isdir(_fits_folder()):
@@ -279,7 +276,8 @@ def predictions_version() -> str:
 def _devices() -> tuple[Any, ...]:
     """Returns what a network's batches and sums depend on, besides its code."""
     kind = jax.devices()[0].device_kind
-    return jax.default_backend(), kind, jax.device_count(), jax.config.jax_default_matmul_precision
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]  # JAX adds it
+    return jax.default_backend(), kind, jax.device_count(), precision
 
 
 def _code_version(names: Sequence[str]) -> str:
