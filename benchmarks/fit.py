@@ -20,14 +20,14 @@ class Fit:
     """What one fit gave.
 
     Attributes:
-        contender: its name.
+        candidate: its name.
         seed: of its random numbers.
         version: of its code, libraries and machine; see `benchmarks.run.code_version`.
         curve: (seconds, accuracy) as often as it was evaluated; the last is the whole fit.
         compile_seconds: part of the seconds that went into compilation.
     """
 
-    contender: str
+    candidate: str
     seed: int
     version: str
     curve: list[tuple[float, float]]
@@ -51,7 +51,7 @@ class Fit:
 
 
 def limit_threads() -> None:
-    """Gives this process as many cores as every contender gets; before libraries are imported."""
+    """Gives this process as many cores as every candidate gets; before libraries are imported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     os.environ["OMP_NUM_THREADS"] = str(THREADS)

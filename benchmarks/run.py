@@ -21,7 +21,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks import machine, summary
-from benchmarks.contenders import CONTENDERS, TASKS, Contender, select
+from benchmarks.candidates import CANDIDATES, TASKS, Candidate, select
 from benchmarks.fit import Fit
 from mnist3 import runtime
 from mnist3.errors import UserError
@@ -31,14 +31,14 @@ _TIMING_CODE = ("benchmarks/fit.py", "benchmarks/report.py")
 
 FLAGS = flags.FLAGS
 
-# Runs a contender with a seed and a folder for compiled programs: its curve and compile seconds.
-RunFit = Callable[[Contender, int, str], tuple[list[tuple[float, float]], float]]
+# Runs a candidate with a seed and a folder for compiled programs: its curve and compile seconds.
+RunFit = Callable[[Candidate, int, str], tuple[list[tuple[float, float]], float]]
 
 
-def code_version(contender: Contender, root: pathlib.Path = _ROOT) -> str:
-    """Returns a hash of what decides a contender's result: its code, the libraries, the machine."""
+def code_version(candidate: Candidate, root: pathlib.Path = _ROOT) -> str:
+    """Returns a hash of what decides a candidate's result: its code, the libraries, the machine."""
     digest = hashlib.sha256(json.dumps(machine.describe()).encode())
-    for name in (*contender.code, *_TIMING_CODE):
+    for name in (*candidate.code, *_TIMING_CODE):
         path = root / name
         for file in sorted(path.rglob("*.py") if path.is_dir() else path.parent.glob(path.name)):
             digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
@@ -57,10 +57,10 @@ class Log:
         self._path = path
         if path.exists():
             for line in path.read_text().splitlines():
-                # A call that was killed can leave the last line incomplete.
+                # The last line of a killed call may be incomplete, those of older versions other.
                 try:
                     self.fits.append(Fit(**json.loads(line)))
-                except json.JSONDecodeError:
+                except (json.JSONDecodeError, TypeError):
                     continue
         self._rewrite()
 
@@ -71,9 +71,9 @@ class Log:
             file.write(_as_line(fit))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Forgets all fits of the named contenders."""
+        """Forgets all fits of the named candidates."""
         names = set(names)
-        self.fits = [fit for fit in self.fits if fit.contender not in names]
+        self.fits = [fit for fit in self.fits if fit.candidate not in names]
         self._rewrite()
 
     def _rewrite(self) -> None:
@@ -90,9 +90,9 @@ def _write(path: pathlib.Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def schedule(chosen: dict[str, Contender], seeds: int | None) -> Iterator[tuple[str, int]]:
-    """Yields names and seeds, the contenders in turn, so that none has the machine's best hour."""
-    numbers = {name: seeds or contender.seeds for name, contender in chosen.items()}
+def schedule(chosen: dict[str, Candidate], seeds: int | None) -> Iterator[tuple[str, int]]:
+    """Yields names and seeds, the candidates in turn, so that none has the machine's best hour."""
+    numbers = {name: seeds or candidate.seeds for name, candidate in chosen.items()}
     for seed in range(max(numbers.values())):
         for name in chosen:
             if seed < numbers[name]:
@@ -100,19 +100,19 @@ def schedule(chosen: dict[str, Contender], seeds: int | None) -> Iterator[tuple[
 
 
 def run_fits(
-    chosen: dict[str, Contender], seeds: int | None, log: Log, run_fit: RunFit, caches: str
+    chosen: dict[str, Candidate], seeds: int | None, log: Log, run_fit: RunFit, caches: str
 ) -> None:
     """Runs the fits that the log lacks and notes them there.
 
     Args:
-        chosen: the contenders, by name.
+        chosen: the candidates, by name.
         seeds: fits of each; None for its own number.
         log: of fits done.
         run_fit: runs one.
         caches: folder for the compiled programs of this call.
     """
-    versions = {name: code_version(contender) for name, contender in chosen.items()}
-    done = {(fit.contender, fit.seed, fit.version) for fit in log.fits}
+    versions = {name: code_version(candidate) for name, candidate in chosen.items()}
+    done = {(fit.candidate, fit.seed, fit.version) for fit in log.fits}
     wanted = [
         (name, seed)
         for name, seed in schedule(chosen, seeds)
@@ -122,16 +122,16 @@ def run_fits(
     with tqdm(wanted, unit=" fits", disable=None) as progress:
         for name, seed in progress:
             progress.set_description(f"{name}, seed {seed}")
-            contender = chosen[name]
-            if contender.cache == "warm" and contender.fit not in warm:
-                warm[contender.fit] = tempfile.mkdtemp(dir=caches)
-                run_fit(contender, seed, warm[contender.fit])
-            fresh = contender.cache != "warm"
-            cache = tempfile.mkdtemp(dir=caches) if fresh else warm[contender.fit]
-            curve, compile_seconds = run_fit(contender, seed, cache)
+            candidate = chosen[name]
+            if candidate.cache == "warm" and candidate.fit not in warm:
+                warm[candidate.fit] = tempfile.mkdtemp(dir=caches)
+                run_fit(candidate, seed, warm[candidate.fit])
+            fresh = candidate.cache != "warm"
+            cache = tempfile.mkdtemp(dir=caches) if fresh else warm[candidate.fit]
+            curve, compile_seconds = run_fit(candidate, seed, cache)
             log.append(Fit(name, seed, versions[name], curve, compile_seconds))
-            if contender.cache == "cold":
-                warm.setdefault(contender.fit, cache)
+            if candidate.cache == "cold":
+                warm.setdefault(candidate.fit, cache)
 
 
 def _environment(cache: str) -> dict[str, str]:
@@ -143,7 +143,7 @@ def _environment(cache: str) -> dict[str, str]:
 
 
 def _run_in_process(
-    data_dir: str, contender: Contender, seed: int, cache: str
+    data_dir: str, candidate: Candidate, seed: int, cache: str
 ) -> tuple[list[tuple[float, float]], float]:
     """Runs a fit in a process of its own.
 
@@ -155,14 +155,14 @@ def _run_in_process(
         process = subprocess.run(
             [
                 *(sys.executable, "-m", "benchmarks.fit"),
-                *(contender.library, contender.fit, data_dir, str(seed), result),
+                *(candidate.library, candidate.fit, data_dir, str(seed), result),
             ],
             cwd=_ROOT,
             env=_environment(cache),
         )
         if process.returncode:
             raise UserError(
-                f"the fit of {contender.title} with seed {seed} failed with status "
+                f"the fit of {candidate.title} with seed {seed} failed with status "
                 f"{process.returncode}: mend what is written above, then give the same command, "
                 "which goes on from here"
             )
@@ -199,9 +199,9 @@ def _measure_rates(caches: str) -> dict[str, float]:
 
 def write_results(log: Log, rates: dict[str, float], output: pathlib.Path) -> str:
     """Writes numbers, table and plot of the fits of the present code, and returns the table."""
-    versions = {name: code_version(contender) for name, contender in CONTENDERS.items()}
-    fits = [fit for fit in log.fits if versions.get(fit.contender) == fit.version]
-    numbers = summary.summarise(fits, CONTENDERS, TASKS)
+    versions = {name: code_version(candidate) for name, candidate in CANDIDATES.items()}
+    fits = [fit for fit in log.fits if versions.get(fit.candidate) == fit.version]
+    numbers = summary.summarise(fits, CANDIDATES, TASKS)
     description = machine.describe()
     results: dict[str, Any] = {
         "machine": description,
@@ -213,7 +213,7 @@ def write_results(log: Log, rates: dict[str, float], output: pathlib.Path) -> st
     _write(output / "results.json", json.dumps(results, indent=1) + "\n")
     _write(output / "results.md", table)
     partial = output / "results.partial.png"
-    summary.plot(numbers, fits, CONTENDERS, str(partial))
+    summary.plot(numbers, fits, CANDIDATES, str(partial))
     os.replace(partial, output / "results.png")
     return table
 
@@ -224,7 +224,7 @@ def bench(
     """Runs what is wanted and not done yet, writes the results, and returns the table.
 
     Raises:
-        UserError: the data or a contender is missing, or a fit failed.
+        UserError: the data or a candidate is missing, or a fit failed.
     """
     if data_dir is None or not os.path.isdir(data_dir):
         raise UserError(
@@ -239,8 +239,8 @@ def bench(
     with tempfile.TemporaryDirectory() as caches:
         rates = _measure_rates(caches)
 
-        def run_fit(contender: Contender, seed: int, cache: str):
-            return _run_in_process(os.path.abspath(data_dir), contender, seed, cache)
+        def run_fit(candidate: Candidate, seed: int, cache: str):
+            return _run_in_process(os.path.abspath(data_dir), candidate, seed, cache)
 
         run_fits(chosen, seeds, log, run_fit, caches)
     return write_results(log, rates, output)
@@ -249,10 +249,10 @@ def bench(
 def define_flags() -> None:
     """Defines the flags of `main`, in its own process alone: launch.py has some of these names."""
     flags.DEFINE_list(
-        "contenders", list(CONTENDERS), f"Who takes part, of {', '.join(CONTENDERS)}."
+        "candidates", list(CANDIDATES), f"Who takes part, of {', '.join(CANDIDATES)}."
     )
     flags.DEFINE_integer(
-        "seeds", None, "Fits of each contender; its own number if not given.", lower_bound=1
+        "seeds", None, "Fits of each candidate; its own number if not given.", lower_bound=1
     )
     flags.DEFINE_string(
         "data_dir",
@@ -271,7 +271,7 @@ def main(argv: list[str]) -> int:
         return 1
     try:
         output = pathlib.Path(FLAGS.output)
-        print(bench(FLAGS.contenders, FLAGS.seeds, FLAGS.data_dir, output, FLAGS.fresh))
+        print(bench(FLAGS.candidates, FLAGS.seeds, FLAGS.data_dir, output, FLAGS.fresh))
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

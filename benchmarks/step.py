@@ -62,19 +62,21 @@ def training_operations(forward: dict[str, int]) -> int:
 def measure() -> dict[str, float]:
     """Returns milliseconds, operations and rate of a step of `experiments/triple_mnist.py`."""
     from experiments.triple_mnist import get_config
+    from mnist3 import tasks
     from mnist3.training import program
     from mnist3.training.run import assemble
 
     config = get_config()
     size = (config.data.height, config.data.width)
-    parts = assemble(config, STEPS * config.training.batch_size)
+    task = tasks.create(config.task, positions=config.data.digits)
+    parts = assemble(config, task, STEPS * config.training.batch_size)
     rng = np.random.default_rng(0)
     count = STEPS * config.training.batch_size
     images = rng.integers(0, 256, (count, *size), np.uint8)
     labels = rng.integers(0, 10, (count, config.data.digits), np.int32)
-    data = program.replicate(program.Examples(images, labels), parts.mesh)
+    data = program.replicate(tasks.Examples(images, labels), parts.mesh)
     train_epoch = program.create_train_epoch(
-        parts.model, parts.optimizer, config, parts.steps, None, parts.mesh
+        parts.model, task, parts.optimizer, config, parts.steps, None, parts.mesh
     )
     key = program.replicate(jax.random.key(0), parts.mesh)
     state = parts.initial_state()

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from benchmarks.contenders import Contender, Task
+from benchmarks.candidates import Candidate, Task
 from benchmarks.fit import Fit
 
 # Okabe and Ito, Color Universal Design, https://jfly.uni-koeln.de/color/.
@@ -17,9 +17,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def summarise(
-    fits: Iterable[Fit], contenders: dict[str, Contender], tasks: dict[str, Task]
+    fits: Iterable[Fit], candidates: dict[str, Candidate], tasks: dict[str, Task]
 ) -> dict[str, Any]:
-    """Returns the numbers of each contender that was fitted, by task, fastest first.
+    """Returns the numbers of each candidate that was fitted, by task, fastest first.
 
     The accuracy is the mean over the seeds at the end of the fits, with its standard deviation
     (None for one seed). Seconds are medians over the seeds, and ratios are to the medians of the
@@ -28,13 +28,13 @@ def summarise(
     """
     by_name: dict[str, list[Fit]] = {}
     for fit in fits:
-        by_name.setdefault(fit.contender, []).append(fit)
+        by_name.setdefault(fit.candidate, []).append(fit)
     summary = {}
     for key, task in tasks.items():
         rows = {
-            name: _numbers(by_name[name], contender, task)
-            for name, contender in contenders.items()
-            if contender.task == key and name in by_name
+            name: _numbers(by_name[name], candidate, task)
+            for name, candidate in candidates.items()
+            if candidate.task == key and name in by_name
         }
         if not rows:
             continue
@@ -47,17 +47,17 @@ def summarise(
             "metric": task.metric,
             "target": task.target,
             "reference": task.reference,
-            "contenders": dict(sorted(rows.items(), key=lambda row: row[1]["seconds"])),
+            "candidates": dict(sorted(rows.items(), key=lambda row: row[1]["seconds"])),
         }
     return summary
 
 
-def _numbers(fits: list[Fit], contender: Contender, task: Task) -> dict[str, Any]:
+def _numbers(fits: list[Fit], candidate: Candidate, task: Task) -> dict[str, Any]:
     accuracies = [fit.accuracy for fit in fits]
     seconds = [fit.seconds for fit in fits]
     to_target = statistics.median(fit.seconds_to(task.target) for fit in fits)
     return {
-        "title": contender.title,
+        "title": candidate.title,
         "seeds": len(fits),
         "accuracy": statistics.fmean(accuracies),
         "accuracy_deviation": statistics.stdev(accuracies) if len(fits) > 1 else None,
@@ -65,7 +65,7 @@ def _numbers(fits: list[Fit], contender: Contender, task: Task) -> dict[str, Any
         "seconds_range": [min(seconds), max(seconds)],
         "seconds_to_target": to_target if math.isfinite(to_target) else None,
         "compile_seconds": statistics.median(fit.compile_seconds for fit in fits)
-        if contender.library == "jax"
+        if candidate.library == "jax"
         else None,
     }
 
@@ -103,11 +103,11 @@ def as_markdown(summary: dict[str, Any], machine: dict[str, Any], rates: dict[st
             "",
             f"### {task['title']}",
             "",
-            f"| contender | seeds | {task['metric']}, mean ± deviation | fit, s (range) "
+            f"| candidate | seeds | {task['metric']}, mean ± deviation | fit, s (range) "
             f"| fit, ratio | to {target}, s | to {target}, ratio | of the fit compiling, s |",
             "| --- | --: | --: | --: | --: | --: | --: | --: |",
         ]
-        for row in task["contenders"].values():
+        for row in task["candidates"].values():
             low, high = row["seconds_range"]
             cells = (
                 row["title"],
@@ -140,23 +140,23 @@ def _seconds(value: float | None) -> str:
 
 
 def plot(
-    summary: dict[str, Any], fits: Iterable[Fit], contenders: dict[str, Contender], path: str
+    summary: dict[str, Any], fits: Iterable[Fit], candidates: dict[str, Candidate], path: str
 ) -> None:
     """Draws accuracy against seconds, a panel a task, into a PNG file.
 
-    Large marks are a contender's mean accuracy at its median seconds, small ones and thin lines
+    Large marks are a candidate's mean accuracy at its median seconds, small ones and thin lines
     the single fits; a hollow mark is a fit with a cold compilation cache.
     """
     fits = list(fits)
     figure = Figure(figsize=(1.5 + 5.5 * len(summary), 6), layout="constrained")
     panels = figure.subplots(1, len(summary), squeeze=False)[0]
     for axes, (key, task) in zip(panels, summary.items(), strict=True):
-        colours = _colours(key, contenders)
-        for name, row in task["contenders"].items():
+        colours = _colours(key, candidates)
+        for name, row in task["candidates"].items():
             colour, marker = colours[name]
-            hollow = contenders[name].cache == "cold"
+            hollow = candidates[name].cache == "cold"
             for fit in fits:
-                if fit.contender == name:
+                if fit.candidate == name:
                     axes.plot(*zip(*fit.curve, strict=True), color=colour, lw=0.8, alpha=0.45)
                     axes.plot(
                         fit.seconds, fit.accuracy, marker, color=colour, ms=3.5, alpha=0.45, mew=0
@@ -177,7 +177,7 @@ def plot(
         axes.set_xscale("log")
         plain = FuncFormatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_major_formatter(plain)
-        if max(row["seconds_range"][1] for row in task["contenders"].values()) < 30:
+        if max(row["seconds_range"][1] for row in task["candidates"].values()) < 30:
             axes.xaxis.set_minor_formatter(plain)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel("seconds of fitting, without evaluation (log scale)")
@@ -189,12 +189,12 @@ def plot(
     figure.savefig(path, dpi=150)
 
 
-def _colours(task: str, contenders: dict[str, Contender]) -> dict[str, tuple[str, str]]:
-    """Returns a colour and a mark for each contender of a task, one for each function fitted."""
-    names = [name for name, contender in contenders.items() if contender.task == task]
-    functions = list(dict.fromkeys(contenders[name].fit for name in names))
+def _colours(task: str, candidates: dict[str, Candidate]) -> dict[str, tuple[str, str]]:
+    """Returns a colour and a mark for each candidate of a task, one for each function fitted."""
+    names = [name for name, candidate in candidates.items() if candidate.task == task]
+    functions = list(dict.fromkeys(candidates[name].fit for name in names))
     return {
         name: (_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
         for name in names
-        for place in [functions.index(contenders[name].fit)]
+        for place in [functions.index(candidates[name].fit)]
     }

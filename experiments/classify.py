@@ -13,7 +13,7 @@ images, unless `train_limit` says otherwise.
 from ml_collections import ConfigDict, config_dict
 
 from mnist3 import tasks
-from mnist3.config import NETWORK, digits, parse_variants
+from mnist3.config import NETWORK, digits, parse_variants, small_network
 from mnist3.estimators import defaults, fits, names, train_limit
 from mnist3.limits import require_choices, require_known
 
@@ -63,7 +63,7 @@ def get_config(argument: str = "") -> ConfigDict:
     config.data.train_limit = train_limit(variants.learner, task) if limit < 0 else limit
     grid = GRIDS.get(variants.learner, {})
     if variants.learner == NETWORK:
-        _small_network(config)
+        small_network(config, "denoiser" if task.model_output == "images" else "cnn")
         config.search.grid.update(grid)
         return config
     config.learner.scale = bool(variants.scale)
@@ -73,19 +73,3 @@ def get_config(argument: str = "") -> ConfigDict:
             config.learner.parameters[name] = open_value
             config.search.grid[name] = grid.get(name, ())
     return config
-
-
-def _small_network(config: ConfigDict) -> None:
-    """Sets a network that learns one digit an image in seconds."""
-    config.model.name = "cnn"
-    config.model.channels = (64,)
-    config.model.convolutions = 1
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 0.006
-    config.optimizer.momentum = 0.9
-    config.training.epochs = 0
-    config.training.cpu_micro_batch = 32
-    if config.task.name == "denoise":
-        config.model.name = "denoiser"
-        config.model.channels = (32,)
-        config.model.convolutions = 2

@@ -1,15 +1,14 @@
-"""What single values of a config may be: types, choices and ranges."""
+"""What a field of a config may hold, whatever the run: its type and its range; and a network's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from mnist3 import config as configs
-from mnist3 import models, tasks
+from mnist3 import models
 from mnist3.config import OPEN, fields
-from mnist3.data import dataset, sources
 from mnist3.errors import UserError, nearest
+from mnist3.tasks.task import Task
 from mnist3.training import optimizer
 
 LARGEST_SEED = 2**32 - 1  # JAX's keys and NumPy's generators take so many bits
@@ -34,26 +33,15 @@ SHARES = (
 )
 SEEDS = ("seed", "data.seed")
 LEAST_FOLDS = ("search.folds", "compare.folds")
-_WORDS = {  # fields whose values are not entries of a registry
-    "data.numbers": ("shared", "disjoint"),
-    "data.digit_images": ("shared", "disjoint"),
-    "data.composition.ink": ("max", "sum", "over"),
-    "search.method": ("none", "grid", "random", "halving"),
-    "compare.by": ("val", "cross_validation"),
-    "training.dtype": ("float32", "bfloat16"),
-    "wandb.mode": ("auto", "online", "offline", "disabled"),
-}
 
 
-def choices(kind: str) -> Mapping[str, Sequence[str]]:
-    """Returns the names that each field of a kind of run may have."""
-    return _WORDS | {
-        "data.name": tuple(dataset.REGISTRY),
-        "data.source": tuple(sources.REGISTRY),
-        "task.name": tuple(name for name, each in tasks.REGISTRY.items() if each.kind == kind),
+def choices_of_networks() -> Mapping[str, Sequence[str]]:
+    """Returns the names that fields of a network's sections may have."""
+    return {
         "model.name": tuple(models.REGISTRY),
         "optimizer.name": tuple(optimizer.OPTIMIZERS),
         "optimizer.schedule": tuple(optimizer.SCHEDULES),
+        "training.dtype": ("float32", "bfloat16"),
     }
 
 
@@ -73,23 +61,11 @@ def require_known(field: str, value: Any, known: Sequence[str]) -> None:
             )
 
 
-def require_choices(config: ConfigDict) -> None:
-    """Checks every value that is one of a few words.
-
-    Raises:
-        UserError: names the first field whose value is none of them and the one it looks like.
-    """
-    values = dict(fields(config))
-    for name, known in choices(config.kind).items():
-        if name in values:
-            require_known(name, values[name], known)
-
-
 def require_type(name: str, value: Any, default: Any) -> None:
-    """Checks that a value is of the type of its default.
+    """Checks that a field's value is of the type of its default.
 
     Raises:
-        UserError: if it is not.
+        UserError: if not.
     """
     if isinstance(default, tuple):
         kind = str if name.endswith(("learners", "experiments", "tags", "init_skip")) else int
@@ -108,7 +84,7 @@ def require_type(name: str, value: Any, default: Any) -> None:
 
 
 def require_range(name: str, value: Any) -> None:
-    """Checks that a number is in its range.
+    """Checks that a field's value is not too low or too high.
 
     Raises:
         UserError: says what it may be.
@@ -129,22 +105,28 @@ def require_range(name: str, value: Any) -> None:
         raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
 
 
-def require_network(config: ConfigDict, outputs: int) -> None:
-    """Checks the sections of a network alone.
+def require_network(config: ConfigDict, reference: ConfigDict, task: Task) -> None:
+    """Checks the sections of a network, which is to learn a task from images or feature vectors.
 
     Args:
-        config: with the sections `data`, `model`, `optimizer`, `training` and `augmentation`.
-        outputs: logits of an input.
+        config: with the sections of a network, and the size of an image in data.
+        reference: a config with the defaults of the same fields.
+        task: to learn.
 
     Raises:
         UserError: names the first field whose value cannot be used and what it may be.
     """
-    sections = tuple(f"{name}." for name in ("optimizer", "training", "augmentation"))
-    values, known = dict(fields(config)), choices(config.kind)
-    for name, default in fields(configs.numbers()):
-        if name.startswith(sections):
+    values, choices = dict(fields(config)), choices_of_networks()
+    for name, default in fields(reference):
+        if name in choices:
+            require_known(name, values[name], choices[name])
+        if not name.startswith("model."):  # whose values the models check
             require_type(name, values[name], default)
             require_range(name, values[name])
-            if name in known:
-                require_known(name, values[name], known[name])
-    models.check(config.model, config.data.height, config.data.width, 1, outputs)
+    size = config.data.height, config.data.width
+    models.check(config.model, *size, task.positions, task.outputs)
+    if models.output(config.model.name) != task.model_output:
+        raise UserError(
+            f"config.model.name={config.model.name} does not fit the task {task.name}, which needs "
+            f"a model of {task.model_output}; set another of both."
+        )

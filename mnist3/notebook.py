@@ -7,6 +7,7 @@ a command that does the same, and more: the command also leaves a page and predi
 import functools
 import os
 import tempfile
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from absl import logging
@@ -15,13 +16,15 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import experiments, runtime, validation
+from mnist3.comparisons import Compared
 from mnist3.data import dataset as datasets
 from mnist3.data import sources
 from mnist3.data.sources import has_mnist
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.data.triple_mnist import has_triple_mnist
-from mnist3.evaluation import curves
-from mnist3.jobs import parts
+from mnist3.evaluation import curves, selection
+from mnist3.jobs import candidates, parts
+from mnist3.jobs import compare as jobs_compare
 from mnist3.reporting import pictures
 from mnist3.results import Result
 from mnist3.tracking import Tracker
@@ -104,6 +107,28 @@ def run(experiment: str, at_hand: AtHand) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         learned = made.prepare()(folder, Tracker(folder, config))
     return made.result(learned, HELD_OUT)
+
+
+def compare(results: Mapping[str, Result]) -> selection.Comparison:
+    """Compares results on the same images of val: which is best, by how much and how surely."""
+    first = next(iter(results.values()))
+    return selection.compare(
+        {name: result.outcomes("val") for name, result in results.items()},
+        share=first.task.outcome,
+        digit_indices=(first.dataset.digit_indices or {}).get("val"),
+    )
+
+
+def compare_table(experiment: str) -> Compared:
+    """Tunes and compares the learners of a table by cross-validation, then reads test with each.
+
+    Args:
+        experiment: of a table; what stands behind --config= on a command line.
+    """
+    config = load_config(experiment)
+    results = jobs_compare.learn(candidates.of_table(config, candidates.load_table(config)))
+    folds = config.search.folds
+    return jobs_compare.compare(config, results, {}, "cross_validation", folds)
 
 
 def draw(result: Result, name: str) -> Figure:

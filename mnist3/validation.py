@@ -1,14 +1,49 @@
-"""What a config may hold: the fields of its kind within their limits, and what goes together."""
+"""What a config may hold: types, choices, ranges, and what goes with what."""
+
+from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import models, tasks
 from mnist3.config import KINDS, NETWORK, OPEN, fields
-from mnist3.data import sources
+from mnist3.data import dataset, sources
 from mnist3.errors import UserError, nearest
 from mnist3.estimators import registry
-from mnist3.limits import require_choices, require_known, require_range, require_type
+from mnist3.limits import choices_of_networks, require_known, require_range, require_type
+
+_WORDS = {  # fields whose values are not entries of a registry
+    "data.numbers": ("shared", "disjoint"),
+    "data.digit_images": ("shared", "disjoint"),
+    "data.composition.ink": ("max", "sum", "over"),
+    "search.method": ("none", "grid", "random", "halving"),
+    "compare.by": ("val", "cross_validation"),
+    "wandb.mode": ("auto", "online", "offline", "disabled"),
+}
+
+
+def choices(kind: str) -> Mapping[str, Sequence[str]]:
+    """Returns the names that each field of a kind of run may have."""
+    return {
+        **_WORDS,
+        **choices_of_networks(),
+        "data.name": tuple(dataset.REGISTRY),
+        "data.source": tuple(sources.REGISTRY),
+        "task.name": tuple(name for name, each in tasks.REGISTRY.items() if each.kind == kind),
+        "learner.name": registry.names(),
+    }
+
+
+def require_choices(config: ConfigDict) -> None:
+    """Checks every value that is one of a few words.
+
+    Raises:
+        UserError: names the first field whose value is none of them and the one it looks like.
+    """
+    values = dict(fields(config))
+    for name, known in choices(config.kind).items():
+        if name in values:
+            require_known(name, values[name], known)
 
 
 def validate(config: ConfigDict) -> None:

@@ -145,7 +145,7 @@ def run_on_a_terminal(environment, tmp_path_factory):
 
 def without_times(metrics):
     return metrics | {
-        "environment": metrics["environment"] | {"date": ""},
+        "environment": metrics["environment"] | {"date": "", "commit": ""},
         "train": {
             name: value
             for name, value in metrics["train"].items()

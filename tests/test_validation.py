@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import models, validation
+from mnist3 import limits, models, validation
 from mnist3.errors import UserError
 from mnist3.jobs import parts
 
@@ -69,7 +69,7 @@ def test_a_value_out_of_range_is_named(base, field, value, said):
 
 def test_the_largest_seed_is_one():
     config = configs.numbers()
-    config.seed = config.data.seed = validation.LARGEST_SEED
+    config.seed = config.data.seed = limits.LARGEST_SEED
     validation.validate(config)
 
 

@@ -21,6 +21,8 @@
 # All work is done by the package `mnist3`. The text given to `notebook.fit` is what stands behind
 # `--config=` on the command line: `python launch.py --config=...` does the same and leaves a
 # report.
+#
+# It takes about two minutes on two cores of a CPU.
 
 # %%
 # The project's folder, two above this one.
@@ -28,7 +30,7 @@
 
 # %%
 from mnist3 import notebook
-from mnist3.evaluation import classification, curves, error_analysis, selection
+from mnist3.evaluation import classification, curves, error_analysis
 from mnist3.reporting import (
     classification_figures,
     figures,
@@ -81,11 +83,11 @@ image_figures.digit(train.images[0], str(train.labels[0, 0]), f"source {data.sou
 
 # %%
 detector = f"{classify},task=binary,digit=3"
-early = "--config.estimator.parameters.early_stopping=True"
-dummy = notebook.fit(f"{detector},estimator=dummy", data)
-sgd = notebook.fit(f"{detector},estimator=sgd {early}", data)
+early = "--config.learner.parameters.early_stopping=True"
+dummy = notebook.run(f"{detector},learner=dummy", data)
+sgd = notebook.run(f"{detector},learner=sgd {early}", data)
 tables.of_metrics(
-    {"dummy": dummy.measure(), "sgd": sgd.measure()},
+    {"dummy": dummy.measured["val"], "sgd": sgd.measured["val"]},
     ["accuracy", "precision", "recall", "f1"],
     f"{sgd.data}, val",
 )
@@ -103,7 +105,7 @@ tables.of_metrics(
 # looks down the column of the 3s, recall along their row.
 
 # %%
-sgd.draw("confusion")
+notebook.draw(sgd, "confusion")
 
 # %% [markdown]
 # ## What a threshold does
@@ -113,7 +115,7 @@ sgd.draw("confusion")
 # Lower it and the reverse happens. The detector itself stays the same.
 
 # %%
-curve = sgd.precision_recall()
+curve = notebook.precision_recall(sgd)
 precise = curves.threshold_for_precision(curve, 0.9)
 thorough = curves.threshold_for_recall(curve, 0.9)
 tables.of_points(
@@ -139,16 +141,16 @@ classification_figures.thresholds(curve, precise, sgd.about)
 # %%
 detectors = {
     "sgd": sgd,
-    "random forest": notebook.fit(f"{detector},estimator=random_forest", data),
-    "flax (a small CNN)": notebook.fit(f"{detector},estimator=flax", data),
+    "random forest": notebook.run(f"{detector},learner=random_forest", data),
+    "network (a small CNN)": notebook.run(f"{detector},learner=network", data),
 }
 classification_figures.precision_recall_curves(
-    {name: each.precision_recall() for name, each in detectors.items()}, f"{sgd.data}, val"
+    {name: notebook.precision_recall(each) for name, each in detectors.items()}, f"{sgd.data}, val"
 )
 
 # %%
 classification_figures.roc_curves(
-    {name: each.roc() for name, each in detectors.items()}, f"{sgd.data}, val"
+    {name: notebook.roc(each) for name, each in detectors.items()}, f"{sgd.data}, val"
 )
 
 # %% [markdown]
@@ -159,7 +161,7 @@ classification_figures.roc_curves(
 tables.of_points(
     {
         "val, where it was chosen": precise,
-        "test": curves.at_threshold(sgd.precision_recall("test"), precise.threshold),
+        "test": curves.at_threshold(notebook.precision_recall(sgd, "test"), precise.threshold),
     },
     f"sgd on {sgd.data}",
 )
@@ -169,21 +171,21 @@ tables.of_points(
 #
 # Now the question is *which digit?* Four kinds of estimator, one of them twice: linear (`sgd`, on
 # raw pixels and on pixels scaled to the same spread), the nearest known images (`knn`), many
-# decision trees (`random_forest`), and a small convolutional network (`flax`).
+# decision trees (`random_forest`), and a small convolutional network (`network`).
 
 # %%
 variants = {
-    "sgd": f"estimator=sgd {early}",
-    "sgd, scaled": f"estimator=sgd,scale=1 {early}",
-    "knn": "estimator=knn",
-    "random forest": "estimator=random_forest",
-    "flax": "estimator=flax",
+    "sgd": f"learner=sgd {early}",
+    "sgd, scaled": f"learner=sgd,scale=1 {early}",
+    "knn": "learner=knn",
+    "random forest": "learner=random_forest",
+    "network": "learner=network",
 }
-fitted = {name: notebook.fit(f"{classify},{each}", data) for name, each in variants.items()}
+fitted = {name: notebook.run(f"{classify},{each}", data) for name, each in variants.items()}
 tables.of_metrics(
-    {name: each.measure() for name, each in fitted.items()},
+    {name: each.measured["val"] for name, each in fitted.items()},
     ["accuracy", "macro_precision", "macro_recall", "macro_f1"],
-    f"{fitted['flax'].data}, val",
+    f"{fitted['network'].data}, val",
 )
 
 # %% [markdown]
@@ -192,8 +194,8 @@ tables.of_metrics(
 # all estimators read *the same* images: it counts those that one alone had right.
 
 # %%
-comparison = selection.compare({name: each.right for name, each in fitted.items()})
-study_figures.comparison(comparison, f"{fitted['flax'].data}, val")
+comparison = notebook.compare(fitted)
+study_figures.comparison(comparison, f"{fitted['network'].data}, val")
 
 # %% [markdown]
 # ## What it finds hard
@@ -203,11 +205,11 @@ study_figures.comparison(comparison, f"{fitted['flax'].data}, val")
 
 # %%
 linear = fitted["sgd, scaled"]
-linear.draw("confusion")
+notebook.draw(linear, "confusion")
 
 # %%
 counts = classification.confusion(
-    linear.examples["val"].targets, linear.answers["val"].predictions, len(linear.task.classes)
+    linear.examples["val"].targets, linear.predictions["val"].values, len(linear.task.classes)
 )
 tables.of_confusions(
     error_analysis.most_confused(counts, 5), linear.task.classes, f"sgd, scaled; {linear.data}, val"
@@ -218,7 +220,7 @@ tables.of_confusions(
 # mistakes off it.
 
 # %%
-linear.draw("pair_gallery")
+notebook.draw(linear, "pair_gallery")
 
 # %% [markdown]
 # And these are the images on which the network lost most. Some would puzzle a person too; nobody
@@ -226,15 +228,15 @@ linear.draw("pair_gallery")
 # images of that kind, or distorted copies of those we have, as in the next notebook.
 
 # %%
-network = fitted["flax"]
-network.draw("worst_images")
+network = fitted["network"]
+notebook.draw(network, "worst_images")
 
 # %% [markdown]
 # Does it at least know when it is unsure? If so, of the images that it reads with 70 % confidence,
 # about 70 % are right, and the points lie on the dotted line.
 
 # %%
-network.draw("reliability")
+notebook.draw(network, "reliability")
 
 # %% [markdown]
 # ## One look at test
@@ -244,7 +246,7 @@ network.draw("reliability")
 # %%
 winner = fitted[comparison.winner]
 tables.of_metrics(
-    {"val": winner.measure(), "test": winner.measure("test")},
+    {"val": winner.measured["val"], "test": winner.measured["test"]},
     ["n", "accuracy", "macro_f1", "log_loss"],
     f"{comparison.winner}: {winner.data}",
 )

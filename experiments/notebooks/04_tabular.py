@@ -17,16 +17,17 @@
 # Much data comes as a table: rows, columns, one column to predict. The steps are those of the
 # images: look, prepare, choose by cross-validation, read test once. New here are columns of several
 # kinds, and missing values.
+#
+# It takes about a minute on two cores of a CPU.
 
 # %%
 # The project's folder, two above this one.
 # %cd -q {_dh[0]}/../..
 
 # %%
-from mnist3.data import tabular as tables_of_data
-from mnist3.evaluation import selection
-from mnist3.jobs import notebook, tabular, tabular_output
-from mnist3.reporting import study_figures, tables
+from mnist3 import notebook
+from mnist3.data import tabular
+from mnist3.reporting import comparison, tables
 
 # %% [markdown]
 # The table comes with the package and is made up: which letters' numbers a machine can read, and
@@ -36,7 +37,7 @@ from mnist3.reporting import study_figures, tables
 # %%
 notebook.begin()
 config = notebook.load_config("experiments/tabular.py")
-table = tables_of_data.load(config.data)
+table = tabular.load(config.data)
 table.features.head()
 
 # %% [markdown]
@@ -48,7 +49,7 @@ table.features.head()
 
 # %%
 print(f"table {table.name}, to predict: {table.target}")
-print(tables_of_data.describe_columns(table))
+print(tabular.describe_columns(table))
 
 # %% [markdown]
 # ## Splits
@@ -57,11 +58,9 @@ print(tables_of_data.describe_columns(table))
 # few rows it is better to choose by cross-validation, in which each training row is held out once.
 
 # %%
-rows = tables_of_data.split_rows(table, config.data.seed, config.search.folds)
-train = tabular.examples_of(table, rows["train"])
-test = tabular.examples_of(table, rows["test"])
-labels = {"train": train.labels, "test": test.labels}
-tabular_output.class_balance(table, labels)
+compared = notebook.compare_table("experiments/tabular.py")
+pictures = comparison.draw_all(compared)
+pictures["class_balance"]
 
 # %% [markdown]
 # ## Preparation
@@ -76,17 +75,12 @@ tabular_output.class_balance(table, labels)
 # rows has leaked something of them.
 
 # %% [markdown]
-# ## Estimators, tuned
+# ## Learners, tuned
 #
 # Five kinds, each with a small grid of parameters tried by cross-validation.
 
 # %%
-task = tabular.task_of(table)
-candidates = {
-    name: tabular.tune(name, config, table, task, train) for name in config.tabular.estimators
-}
-comparison = selection.compare({name: each.right for name, each in candidates.items()})
-study_figures.comparison(comparison, f"{table.target} of {table.name}, cross-validation", "rows")
+pictures["comparison"]
 
 # %% [markdown]
 # The parameters were chosen by the same folds, so these scores flatter a little, most where many
@@ -95,10 +89,7 @@ study_figures.comparison(comparison, f"{table.target} of {table.name}, cross-val
 # quicker.
 
 # %%
-winner = candidates[comparison.winner]
-study_figures.search_heat_map(
-    winner.search_results, "accuracy", f"{comparison.winner} on {table.target} of {table.name}"
-)
+pictures["search"]
 
 # %% [markdown]
 # ## Test, once
@@ -107,32 +98,20 @@ study_figures.search_heat_map(
 # choice stays as it is, whatever test says.
 
 # %%
-scored = {
-    name: tabular.score(each.pipeline, task, train, test) for name, each in candidates.items()
-}
 tables.of_metrics(
-    {name: each.metrics for name, each in scored.items()},
+    {name: line["test"] for name, line in compared.lines.items()},
     ["accuracy", "precision", "recall", "f1", "roc_auc"],
     f"{table.target} of {table.name}, test",
 )
 
 # %%
-importances = tabular.importances_of(scored[comparison.winner].pipeline, test, config.seed)
-drawers = tabular_output.drawers(
-    table,
-    labels,
-    comparison,
-    {name: each.probabilities for name, each in scored.items()},
-    importances,
-    winner.search_results,
-)
-drawers["roc"]()
+pictures["roc"]
 
 # %% [markdown]
 # As in the first notebook, the confusion matrix says which mistakes are made, not only how many.
 
 # %%
-drawers["confusion"]()
+pictures["confusion"]
 
 # %% [markdown]
 # ## Which columns matter?
@@ -143,7 +122,7 @@ drawers["confusion"]()
 # estimator need not be a *cause*.
 
 # %%
-drawers["importance"]()
+pictures["importance"]
 
 # %% [markdown]
 # ## Predictions
@@ -152,9 +131,8 @@ drawers["importance"]()
 # values.
 
 # %%
-tables.of_probabilities(
-    test.features[:8], scored[comparison.winner].probabilities[:8], table.classes
-)
+examples, predictions = compared.winner.shown
+tables.of_probabilities(examples.inputs[:8], predictions.probabilities[:8], table.classes)
 
 # %% [markdown]
 # ## To remember

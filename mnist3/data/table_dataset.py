@@ -34,6 +34,11 @@ class TableDataset:
         return self.table.name
 
     @property
+    def fingerprint(self) -> str:
+        """Of the table."""
+        return self.table.fingerprint
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the features."""
         return tuple(self.table.features.columns)

@@ -1,7 +1,7 @@
 """The denoiser behind scikit-learn's interface."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import optax
@@ -12,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3.errors import EstimatorError
 from mnist3.estimators import fitting
-from mnist3.estimators.flax_estimator import DTYPES, FlaxEstimator, as_ink, side_of
+from mnist3.estimators.flax_estimator import DTYPES, FlaxEstimator, as_ink, defaults, side_of
 from mnist3.tasks.images import Denoise
+
+_DENOISER = defaults("denoiser")
 
 
 @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
@@ -32,9 +34,12 @@ class FlaxDenoiser(RegressorMixin, FlaxEstimator):
         params_, loss_curve_, n_features_in_: as in `FlaxEstimator`.
     """
 
-    channels: Any = (32,)
-    convolutions: Any = 2
+    channels: Any = _DENOISER.model.channels
+    convolutions: Any = _DENOISER.model.convolutions
     noise: Any = 0
+
+    # Its noise is of integers and not that of the config's augmentation.
+    _sections: ClassVar[tuple[str, ...]] = ("model", "optimizer", "training")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

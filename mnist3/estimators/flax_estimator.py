@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import optax
@@ -16,18 +16,24 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnist3 import config as configs
-from mnist3 import limits
+from mnist3 import limits, models
 from mnist3.data import augmentation
-from mnist3.errors import EstimatorError
+from mnist3.errors import EstimatorError, UserError
 from mnist3.estimators import fitting
 from mnist3.tasks.classes import Classes
 from mnist3.tasks.labels import Labels
 from mnist3.tasks.task import Task
 
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
-HIDDEN = (128,)  # units of mlp, unless told otherwise
-_CONVOLUTIONAL = ("cnn", "multihead")
 DTYPES = (np.float64, np.float32, np.uint8)
+
+
+def defaults(model: str) -> ConfigDict:
+    """Returns the whole config of a network of this name, unless arguments say otherwise."""
+    return configs.small_network(configs.one_digit("digits"), model)
+
+
+_CNN = defaults("cnn")
 
 
 @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
@@ -60,31 +66,31 @@ class FlaxEstimator(BaseEstimator):
         n_features_in_: int. Number of features, or pixels.
     """
 
-    stem: Any = 16
-    stem_stride: Any = 2
-    channels: Any = (64,)
-    convolutions: Any = 1
-    optimizer: Any = "adamw"
-    learning_rate: Any = 0.006
-    schedule: Any = "one_cycle"
-    warmup: Any = 0.2
-    momentum: Any = 0.9
-    weight_decay: Any = 1e-4
-    gradient_clip: Any = 0.0
+    stem: Any = _CNN.model.stem
+    stem_stride: Any = _CNN.model.stem_stride
+    channels: Any = _CNN.model.channels
+    convolutions: Any = _CNN.model.convolutions
+    optimizer: Any = _CNN.optimizer.name
+    learning_rate: Any = _CNN.optimizer.learning_rate
+    schedule: Any = _CNN.optimizer.schedule
+    warmup: Any = _CNN.optimizer.warmup
+    momentum: Any = _CNN.optimizer.momentum
+    weight_decay: Any = _CNN.optimizer.weight_decay
+    gradient_clip: Any = _CNN.optimizer.gradient_clip
     epochs: Any = "auto"
-    batch_size: Any = 128
-    ema_decay: Any = 0.0
+    batch_size: Any = _CNN.training.batch_size
+    ema_decay: Any = _CNN.training.ema_decay
     random_state: Any = None
+
+    _sections: ClassVar[tuple[str, ...]] = ("model", "optimizer", "augmentation", "training")
 
     def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
-        config = configs.one_digit("digits")
+        config = defaults(model)
         arguments = self.get_params(deep=False)
-        if arguments.get("hidden") is None:
-            arguments["hidden"] = HIDDEN if model == "mlp" else ()
-        if model == "denoiser":
-            arguments.pop("noise")  # integers, which are not those of the config's augmentation
-        for section in ("model", "optimizer", "augmentation", "training"):
+        if arguments.get("hidden", ()) is None:
+            del arguments["hidden"]
+        for section in self._sections:
             for name in arguments.keys() & {*config[section]} - {"name", "epochs"}:
                 value = _plain(arguments[name], config[section][name])
                 try:
@@ -92,7 +98,6 @@ class FlaxEstimator(BaseEstimator):
                 except TypeError:
                     kind = type(config[section][name]).__name__
                     raise EstimatorError(f"{name} is {value!r}; give a {kind}") from None
-        config.model.name = model
         config.optimizer.name = arguments["optimizer"]
         config.data.height, config.data.width = size if len(size) == 2 else (1, 1)
         return config
@@ -109,8 +114,8 @@ class FlaxEstimator(BaseEstimator):
         epochs = self._epochs()
         config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
         try:
-            limits.require_network(config, task.outputs)
-        except configs.UserError as error:
+            limits.require_network(config, defaults(model), task)
+        except UserError as error:
             raise EstimatorError(str(error)) from None
         return fitting.plan(config, task, inputs, epochs)
 
@@ -179,18 +184,18 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
     """
 
     model: Any = dataclasses.field(default="auto", kw_only=False)
-    stem_padding: Any = "SAME"
-    attention: Any = 4
+    stem_padding: Any = _CNN.model.stem_padding
+    attention: Any = _CNN.model.attention
     hidden: Any = None
-    dropout: Any = 0.0
-    label_smoothing: Any = 0.0
-    shift: Any = 0
-    rotation: Any = 0.0
-    scale: Any = 0.0
-    shear: Any = 0.0
-    elastic: Any = 0.0
-    noise: Any = 0.0
-    cutout: Any = 0
+    dropout: Any = _CNN.model.dropout
+    label_smoothing: Any = _CNN.training.label_smoothing
+    shift: Any = _CNN.augmentation.shift
+    rotation: Any = _CNN.augmentation.rotation
+    scale: Any = _CNN.augmentation.scale
+    shear: Any = _CNN.augmentation.shear
+    elastic: Any = _CNN.augmentation.elastic
+    noise: Any = _CNN.augmentation.noise
+    cutout: Any = _CNN.augmentation.cutout
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -212,15 +217,14 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             raise EstimatorError(f"Unknown label type: {kind} targets; give classes or 0/1 labels")
-        self.classes_: np.ndarray
         self._several_labels = kind == "multilabel-indicator"
         if self._several_labels:
             self.classes_ = np.arange(y.shape[1])
             targets = np.asarray(y, np.int32)
         else:
             y = column_or_1d(y, warn=True)
-            self.classes_, places = np.unique(y, return_inverse=True)
-            targets = places.astype(np.int32)
+            self.classes_, targets = np.unique(y, return_inverse=True)
+            targets = targets.astype(np.int32)
         self.model_ = self._choose_model(X.shape[1])
         self._learn_range(X)
         inputs = self._inputs(X)
@@ -280,7 +284,11 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         side = side_of(features)
         if self.model == "auto":
             return "cnn" if side is not None and side >= SMALLEST_SIDE else "mlp"
-        if self.model in _CONVOLUTIONAL and side is None:
+        try:
+            limits.require_known("model.name", self.model, tuple(models.REGISTRY))
+        except UserError as error:
+            raise EstimatorError(str(error)) from None
+        if models.needs_images(self.model) and side is None:
             raise EstimatorError(
                 f"model={self.model!r} reads square images, which {features} features are not; "
                 "use 'mlp' or 'auto'"
@@ -290,7 +298,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
     def _learn_range(self, X: np.ndarray) -> None:
         if X.dtype == np.uint8:
             low, width = np.float64(0), np.float64(255)
-        elif self.model_ in _CONVOLUTIONAL:
+        elif models.needs_images(self.model_):
             low, width = X.min(), np.ptp(X)
         else:
             low, width = X.mean(axis=0), X.std(axis=0)
@@ -303,8 +311,8 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         as_pixels = as_pixels and (self.offset_, self.scale_) == (0, 255)
         if not as_pixels:
             X = ((X - self.offset_) / self.scale_).astype(np.float32)
-        if self.model_ in _CONVOLUTIONAL:
-            side: Any = side_of(X.shape[1])
+        if models.needs_images(self.model_):
+            side = side_of(X.shape[1])
             return X.reshape(-1, side, side)
         return X
 

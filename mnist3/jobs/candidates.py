@@ -12,9 +12,10 @@ from ml_collections import ConfigDict
 from sklearn.pipeline import Pipeline
 
 from mnist3 import config as configs
-from mnist3 import estimators, experiments, tasks, tracking, validation
+from mnist3 import estimators, experiments, learners, tasks, tracking, validation
 from mnist3.config import NETWORK
 from mnist3.data import tabular
+from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.data.tabular import Table
 from mnist3.errors import UserError
@@ -153,8 +154,11 @@ def _difference(one: ConfigDict, other: ConfigDict, by: str) -> str | None:
 
 def prepare(
     config: ConfigDict, folder: str, data_dir: str | None
-) -> tuple[dict[str, list[Make]], dict[str, str]]:
-    """Returns by name what makes each replicate of each candidate learn, and their folders.
+) -> tuple[dict[str, list[Make]], dict[str, str], Dataset]:
+    """Returns by name what makes each replicate of each candidate learn, their folders, and data.
+
+    The data are those of the first candidate: others may differ in how many training images they
+    have.
 
     Args:
         config: of the comparison.
@@ -184,7 +188,7 @@ def prepare(
             else:
                 make = functools.partial(_learn, made, made.prepare(), where)
             makes.setdefault(name, []).append(make)
-    return makes, folders
+    return makes, folders, next(iter(loaded.values())).dataset
 
 
 def _file_name(name: str) -> str:
@@ -198,7 +202,9 @@ def _learn(made: Parts, learning: Any, folder: str) -> Result:
         return made.result(learning(folder, None), ("val",))
     with workdir.claimed(folder, made.config):
         logging.info("training in %s", folder)
-        workdir.write_config(folder, made.config)
+        workdir.require_same_data(folder, made.dataset)
+        learners.require_initial(made.config, made.task, folder)
+        workdir.write_start(folder, made.config, made.dataset)
         with output.tracked(folder, made.config) as tracker:
             result = parts.learn(made, learning, folder, tracker)
             tracker.summary(result.metrics)

@@ -174,7 +174,11 @@ def run(argv: Sequence[str]) -> int:
 
         drawing.require_formats(arguments.figures)
     job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config)}")
-    return job.run(config, arguments)
+    status = job.run(config, arguments)
+    from mnist3.learners.cached import trim_cache  # which takes a second to import
+
+    trim_cache()
+    return status
 
 
 def main(argv: Sequence[str]) -> int:

@@ -31,11 +31,13 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         if config.kind == "table":
             by, folds = "cross_validation", config.search.folds
-            makes, folders = candidates.of_table(config, candidates.load_table(config)), {}
+            dataset, folders = candidates.load_table(config), {}
+            makes = candidates.of_table(config, dataset)
         else:
             by, folds = config.compare.by, config.compare.folds
-            makes, folders = candidates.prepare(config, folder, arguments.data_dir)
-        workdir.write_config(folder, config)
+            makes, folders, dataset = candidates.prepare(config, folder, arguments.data_dir)
+        workdir.require_same_data(folder, dataset)
+        workdir.write_start(folder, config, dataset)
         results = learn(makes)
         with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
             compared = compare(config, results, folders, by, folds)
@@ -113,7 +115,7 @@ def write(
     own = compared.folders.get(name, ".")
     os.makedirs(os.path.join(folder, own), exist_ok=True)
     if name in compared.folders:
-        workdir.write_config(os.path.join(folder, own), winner.config)
+        workdir.write_start(os.path.join(folder, own), winner.config, winner.dataset)
     winner.learned.save(os.path.join(folder, own))
     write_predictions(winner, folder)
     metrics = compared.metrics

@@ -25,6 +25,7 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         made = parts.load(config, arguments.data_dir)
         workdir.require_same_data(folder, made.dataset)
         learning = made.prepare()
+        learners.require_initial(config, made.task, folder)
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
             result = parts.learn(made, learning, folder, tracker).with_splits("test")

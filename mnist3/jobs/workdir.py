@@ -11,13 +11,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import validation
+from mnist3 import upgrade, validation
+from mnist3.config import NETWORK
 from mnist3.data.splits import Dataset
+from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.files import remove_partial, replacing
 from mnist3.locking import locked
+from mnist3.training.optimizer import schedule_extends
 
 DATASET_FILE = "dataset.json"  # what a run learns from, since its start
+EPOCHS = "training.epochs"
 
 
 def write_json(path: str, value: Any) -> None:
@@ -32,22 +36,22 @@ def fresh_workdir(experiment: str) -> str:
 
 
 def read_config(workdir: str) -> ConfigDict:
-    """Returns the config that a run was started with.
+    """Returns the config that a run was started with, as this version has it.
 
     Raises:
-        UserError: if the folder holds no run, or one of another version.
+        UserError: if the folder holds no run, or one that this version cannot have.
     """
     path = os.path.join(workdir, "config.json")
     try:
         with open(path) as file:
-            config = configs.from_json(file.read())
+            config = upgrade.from_json(file.read(), path)
     except OSError as error:
         raise UserError(
             f"{workdir} holds no run: {path}: {error.strerror}; give --workdir the folder that a "
             "training wrote."
         ) from error
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); train the run anew.") from error
+        raise UserError(f"{path} is no config in JSON ({error}); train the run anew.") from error
     validation.validate(config)
     return config
 
@@ -63,37 +67,95 @@ def chosen(workdir: str) -> tuple[str, ConfigDict]:
         return workdir, config
     try:
         with open(os.path.join(workdir, "comparison.json")) as file:
-            folder = os.path.join(workdir, json.load(file)["workdir"])
+            choice = json.load(file)
+        folder = choice["workdir"] if "workdir" in choice else _chosen_before(workdir, choice)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"the comparison in {workdir} has chosen nothing yet; run its command to the end."
         ) from error
+    folder = os.path.join(workdir, folder)
     return folder, read_config(folder)
 
 
-def require_same(workdir: str, config: ConfigDict) -> None:
+def _chosen_before(workdir: str, choice: dict[str, Any]) -> str:
+    """Returns the folder of the winner of a comparison of the versions that did not say it."""
+    with open(os.path.join(workdir, "metrics.json")) as file:
+        winner = json.load(file)["estimators"][choice["winner"]]
+    if "workdir" not in winner:
+        raise UserError(
+            f"the comparison in {workdir} is of a version of mnist3 that did not keep the model it "
+            f"chose, {choice['winner']}; run its command again in another --workdir."
+        )
+    return os.path.join("candidates", os.path.basename(winner["workdir"]))
+
+
+def require_same(workdir: str, config: ConfigDict, may_grow: bool = False) -> None:
     """Checks that the run in a folder has this config; how it is tracked may differ.
 
+    Args:
+        workdir: folder of the run.
+        config: that it is to have.
+        may_grow: whether it may have more epochs, if its schedule allows that.
+
     Raises:
-        UserError: names the first field that differs.
+        UserError: names the first field that differs, or says why the run cannot be longer.
     """
-    before, now = (dict(configs.fields(each)) for each in (read_config(workdir), config))
-    for name in sorted(before.keys() | now.keys()):
-        was, is_now = before.get(name), now.get(name)
-        if was != is_now and not name.startswith("wandb."):
-            raise UserError(
-                f"the run in {workdir} had another config: config.{name} was {was!r} "
-                f"and is now {is_now!r}; choose another --workdir or the same config."
-            )
+    held = read_config(workdir)
+    before, now = (dict(configs.fields(each)) for each in (held, config))
+    differing = {
+        name: (before.get(name), now.get(name))
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name) and not name.startswith("wandb.")
+    }
+    if may_grow and [*differing] == [EPOCHS] and _grows(config, *differing[EPOCHS]):
+        _require_extensible(workdir, held, config)
+        return
+    for name, (was, is_now) in differing.items():
+        raise UserError(
+            f"the run in {workdir} had another config: config.{name} was {was!r} "
+            f"and is now {is_now!r}; choose another --workdir or the same config."
+        )
+
+
+def _grows(config: ConfigDict, was: Any, is_now: Any) -> bool:
+    """Tells whether a network that was trained in its workdir is to be trained for longer."""
+    trained = config.kind in ("numbers", "digits") and config.learner.name == NETWORK
+    return trained and 0 < was < is_now
+
+
+def _require_extensible(workdir: str, held: ConfigDict, config: ConfigDict) -> None:
+    """Checks that a run of more epochs begins as the one in a folder did.
+
+    Raises:
+        UserError: says why it does not.
+    """
+    if not schedule_extends(config.optimizer):
+        reason = (
+            f"config.optimizer.schedule={config.optimizer.schedule} spreads the learning rates "
+            "over all epochs, so that a longer run is another one from its first step"
+        )
+    elif config.get("search", {}).get("method", "none") != "none":
+        reason = (
+            f"config.search.method={config.search.method} chose its settings for so many epochs, "
+            "and might choose others for more"
+        )
+    else:
+        return
+    raise UserError(
+        f"the run in {workdir} cannot grow from {held.training.epochs} to "
+        f"{config.training.epochs} epochs: {reason}; choose another --workdir, and begin there "
+        f"with the parameters of this run if you like: --config.training.init_from={workdir}."
+    )
 
 
 @contextlib.contextmanager
 def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     """Makes the folder of a run, or checks that the run in it has the same config.
 
-    The folder is this process's alone for the length of the block, which is to span all that writes
-    into it. Half files that a killed run left in it are removed. A folder that is still empty when
-    the block fails is removed again.
+    The run may be given more epochs than it had, see `require_same`. The folder is this process's
+    alone for the length of the block, which is to span all that writes into it. Half files that a
+    killed run left in it are removed. A folder that is still empty when the block fails is removed
+    again.
 
     Raises:
         UserError: if the folder cannot be written, another process has it, or its run had another
@@ -110,7 +172,7 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     try:
         with locked(workdir):
             if os.path.exists(os.path.join(workdir, "config.json")):
-                require_same(workdir, config)
+                require_same(workdir, config, may_grow=True)
                 remove_partial(workdir)
                 remove_partial(os.path.join(workdir, "figures"))
             yield
@@ -126,21 +188,25 @@ def write_config(workdir: str, config: ConfigDict) -> None:
         file.write(configs.to_json(config))
 
 
-def write_start(workdir: str, config: ConfigDict, dataset: Dataset) -> None:
+def write_start(workdir: str, config: ConfigDict, dataset: Dataset | TableDataset) -> None:
     """Writes config.json, and dataset.json with what the run learns from."""
     write_json(os.path.join(workdir, DATASET_FILE), dataset.describe())
     write_config(workdir, config)
 
 
-def require_same_data(workdir: str, dataset: Dataset) -> None:
+def require_same_data(workdir: str, dataset: Dataset | TableDataset) -> None:
     """Checks that the rows of every split are those that the run in a folder began with.
 
     An old run must not be evaluated on splits that were drawn anew: what it trained on may be in
     its test split by now.
 
     Raises:
-        UserError: if they are others.
+        UserError: if they are others, or the folder has a run that does not say which they were.
     """
+    remedy = (
+        "give it the files and the version of mnist3 that it began with, or train anew in another "
+        "--workdir. It can still predict."
+    )
     for name in (DATASET_FILE, "metrics.json"):
         try:
             with open(os.path.join(workdir, name)) as file:
@@ -152,7 +218,11 @@ def require_same_data(workdir: str, dataset: Dataset) -> None:
             raise UserError(
                 f"the run in {workdir} began with other data (fingerprint {began[:12]}, now "
                 f"{dataset.fingerprint[:12]}): its test images may be among those that it trained "
-                "on; give it the files and the version of mnist3 that it began with, or train "
-                "anew in another --workdir. It can still predict."
+                f"on; {remedy}"
             )
         return
+    if os.path.exists(os.path.join(workdir, "config.json")):
+        raise UserError(
+            f"the run in {workdir} does not say which data it began with, so test images may be "
+            f"among those that it trained on; {remedy}"
+        )

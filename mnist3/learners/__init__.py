@@ -15,7 +15,7 @@ from mnist3.learners.learned import Learned, NetworkView
 from mnist3.tasks import Examples, Task
 from mnist3.tracking import Tracker
 
-__all__ = ["Learned", "NetworkView", "examples_of", "load", "prepare"]
+__all__ = ["Learned", "NetworkView", "examples_of", "load", "prepare", "require_initial"]
 
 Learn = Callable[[str, Tracker], Learned]
 
@@ -81,6 +81,16 @@ def prepare(
         return learned.with_search(found.results, found.seconds)
 
     return learn
+
+
+def require_initial(config: ConfigDict, task: Task, folder: str) -> None:
+    """Checks, before a run leaves anything in its folder, what its learner begins with.
+
+    Raises:
+        UserError: if a network is to begin with parameters that are not there or do not fit.
+    """
+    if config.learner.name == NETWORK:
+        network.require_initial(config, task, folder)
 
 
 def load(

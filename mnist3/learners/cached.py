@@ -11,8 +11,12 @@ or the nearest neighbours, who are the data). So
 
 fits three times at first and never again, an interrupted study goes on with the first fit that is
 missing, and `cross_val_predict`, `GridSearchCV` and the others work alike.
+
+Joblib throws a function's answers away where it finds other code of the function. Two checkouts of
+this package may share a cache, so each version of the code that fits has a folder of its own there.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -23,9 +27,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import joblib
 import numpy as np
+from absl import logging
 from jaxtyping import Int, Shaped
+from joblib.disk import memstr_to_bytes
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
@@ -36,7 +43,11 @@ METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
 _LIBRARIES = ("scikit-learn", "numpy", "scipy")
 _OWN_LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # besides, of this package's estimators
-_ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks.py", "training")
+_ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks", "training")
+_PREDICTIONS_REST_ON = ("learners/estimator.py", "tasks")
+_FITS_REST_ON = ("learners/cached.py", "learners/estimator.py")  # where cached functions stand
+CACHE_SIZE = "MNIST3_CACHE_SIZE"  # environment variable: of the fits, and as much of programs
+_DEFAULT_SIZE = "2G"
 
 
 class Inputs:
@@ -94,7 +105,41 @@ class MadeInputs(Inputs):
 
 def fits_cache() -> joblib.Memory:
     """Returns where jobs keep what fitted estimators say: in the user's cache folder."""
-    return joblib.Memory(os.path.join(runtime.cache_dir(), "fits"), verbose=0)
+    every = joblib.Memory(_fits_folder(), verbose=0)
+    version = _code_version(_FITS_REST_ON)[:12]
+    # Below the folder of all, so that its size is that of the versions together.
+    return joblib.Memory(os.path.join(every.store_backend.location, version), verbose=0)
+
+
+def trim_cache() -> None:
+    """Deletes what was not used for longest, until fits and programs are within their size.
+
+    It is 2 GB each, unless the environment variable MNIST3_CACHE_SIZE says another, as in 500M.
+    """
+    text = os.environ.get(CACHE_SIZE) or _DEFAULT_SIZE
+    try:
+        limit = memstr_to_bytes(text)
+    except (ValueError, KeyError):
+        logging.warning("%s is %r; give a size such as 500M or 2G.", CACHE_SIZE, text)
+        return
+    with contextlib.suppress(OSError):  # another process may delete the same
+        if os.path.isdir(_fits_folder()):
+            joblib.Memory(_fits_folder(), verbose=0).reduce_size(bytes_limit=limit)
+        _trim_files(os.path.join(runtime.cache_dir(), "compiled"), limit)
+
+
+def _fits_folder() -> str:
+    return os.path.join(runtime.cache_dir(), "fits")
+
+
+def _trim_files(folder: str, limit: int) -> None:
+    files = [entry for entry in os.scandir(folder) if entry.is_file()]
+    files.sort(key=lambda entry: entry.stat().st_atime, reverse=True)
+    size = 0
+    for entry in files:
+        size += entry.stat().st_size
+        if size > limit:
+            os.remove(entry.path)
 
 
 def fingerprint(values: Any) -> str:
@@ -112,7 +157,8 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     `fit` remembers rows and targets; whoever asks then has the answer from the cache, or the
     estimator is fitted. Parameters are those of the estimator inside. What was remembered is
     forgotten when the estimator's parameters, the inputs, the targets, scikit-learn, NumPy or
-    SciPy change, and for estimators of this package also when its code, JAX, Flax or Optax do.
+    SciPy change, and for estimators of this package also when its code, JAX, Flax, Optax, the
+    devices or the precision of matrix products do.
 
     Args:
         estimator: the estimator inside, not fitted.
@@ -220,15 +266,29 @@ def estimator_key(estimator: BaseEstimator) -> str:
     own = any(type(part).__module__.startswith("mnist3.") for part in parts.values())
     libraries = _LIBRARIES + _OWN_LIBRARIES * own
     versions = [(name, importlib.metadata.version(name)) for name in libraries]
-    return joblib.hash((alike, versions, _code_fingerprint() if own else ""))
+    if not own:
+        return joblib.hash((alike, versions, ""))
+    return joblib.hash((alike, versions, _devices(), _code_version(_ESTIMATORS_REST_ON)))
 
 
-def _code_fingerprint() -> str:
+def predictions_version() -> str:
+    """Returns a hash of the code that makes predictions of what fitted estimators say, in hex."""
+    return _code_version(_PREDICTIONS_REST_ON)
+
+
+def _devices() -> tuple[Any, ...]:
+    """Returns what a network's batches and sums depend on, besides its code."""
+    kind = jax.devices()[0].device_kind
+    return jax.default_backend(), kind, jax.device_count(), jax.config.jax_default_matmul_precision
+
+
+def _code_version(names: Sequence[str]) -> str:
+    """Returns a hash of the modules and packages of these names below the package."""
     digest = hashlib.sha256()
-    for name in _ESTIMATORS_REST_ON:
-        for file in sorted([_PACKAGE / name, *(_PACKAGE / name).rglob("*.py")]):
-            if file.is_file():
-                digest.update(file.read_bytes())
+    for name in names:
+        path = _PACKAGE / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(_PACKAGE)}:".encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -27,7 +27,13 @@ from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
 from mnist3.files import FITTING_FILE, MODEL_FILE, replacing
 from mnist3.learners import progress
-from mnist3.learners.cached import CachedEstimator, Inputs, estimator_key, fingerprint
+from mnist3.learners.cached import (
+    CachedEstimator,
+    Inputs,
+    estimator_key,
+    fingerprint,
+    predictions_version,
+)
 from mnist3.learners.learned import NetworkView
 from mnist3.learners.saved import load_estimator, save_estimator
 from mnist3.learners.search import search
@@ -361,7 +367,7 @@ def _fit(
     key = (
         estimator_key(estimator),
         (train.fingerprint, fingerprint(targets), asked.fingerprint),
-        (type(task).__name__, len(task.classes)),
+        (type(task).__name__, len(task.classes), predictions_version()),
     )
     fit = memory.cache(_fit_and_predict, ignore=list(values))(*key, **values)
     return fit, made[0] if made else None
@@ -370,7 +376,7 @@ def _fit(
 def _fit_and_predict(
     estimator_key: str,
     data_keys: tuple[str, str, str],
-    task_key: tuple[str, int],
+    task_key: tuple[str, int, str],
     *,
     estimator: BaseEstimator,
     train: Inputs,

@@ -17,11 +17,13 @@ class NetworkView(NamedTuple):
         module: from images with ink from 0 to 1 to logits.
         params: its parameters.
         inputs: the first images as the module sees them, float32 ink.
+        part: words for which part of what was learned it is; empty for all of it.
     """
 
     module: nn.Module
     params: optax.Params
     inputs: np.ndarray
+    part: str = ""
 
 
 @runtime_checkable

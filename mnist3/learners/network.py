@@ -13,7 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import models
+from mnist3 import models, upgrade
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
 from mnist3.files import replacing
@@ -108,7 +108,8 @@ class Network:
     def network(self, inputs: np.ndarray) -> NetworkView:
         """Returns one network, the first of an ensemble, and images as it sees them."""
         ink = np.asarray(inputs / np.float32(255), np.float32)
-        return NetworkView(*models.first_member(self.run.model, self.params), ink)
+        part = ", the first member" * (self.run.config.model.members > 1)
+        return NetworkView(*models.first_member(self.run.model, self.params), ink, part)
 
 
 def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:
@@ -201,7 +202,7 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
     tuned = os.path.join(folder, TUNED_FILE)
     if os.path.exists(tuned):
         with open(tuned) as file:
-            config = configs.from_json(file.read())
+            config = upgrade.from_json(file.read(), tuned)
     try:
         run = assemble(config, task, config.training.batch_size)
         return _restore(run, checkpoints, folder, checkpoint)
@@ -226,16 +227,52 @@ def _initial_state(run: Run) -> TrainState:
     state, source = run.initial_state(), run.config.training.init_from
     if not source:
         return state
-    other = _params_of(source)
-    taken = take_parameters(jax.device_get(state.params), other, run.config.training.init_skip)
+    skip = run.config.training.init_skip
+    taken = take_parameters(jax.device_get(state.params), _params_of(source), skip)
     logging.info("%s", describe(taken, source))
     params = program.replicate(taken.params, run.mesh)
     average = None if state.average is None else jax.tree.map(jnp.copy, params)
     return state._replace(params=params, average=average)
 
 
+def require_initial(config: ConfigDict, task: Task, folder: str) -> None:
+    """Checks, before a run leaves anything, that it can begin with another run's parameters.
+
+    A run that goes on does not read them again, so they may be gone.
+
+    Args:
+        config: of the run.
+        task: to learn.
+        folder: workdir of the run.
+
+    Raises:
+        UserError: if `config.training.init_from` holds no run of a network, or none of its
+            parameters fits.
+    """
+    source = config.training.init_from
+    if not source or _has_checkpoints(folder):
+        return
+    shapes = assemble(config, task, config.training.batch_size).state_shapes().params
+    take_parameters(shapes, _params_of(source), config.training.init_skip)
+
+
+def _has_checkpoints(folder: str) -> bool:
+    if not os.path.isdir(os.path.join(folder, "checkpoints")):
+        return False
+    checkpoints = Checkpoints(folder, read_only=True)
+    try:
+        return checkpoints.latest() is not None
+    finally:
+        checkpoints.close()
+
+
 def _params_of(folder: str) -> optax.Params:
     """Returns the best parameters of another run, whatever it learned."""
+    if not _has_checkpoints(folder):
+        raise UserError(
+            f"config.training.init_from={folder} holds no trained network; give the folder of a "
+            "run, the one with checkpoints/ in it."
+        )
     checkpoints = Checkpoints(folder, read_only=True)
     try:
         params = checkpoints.read_params(checkpoints.resolve("best"))

@@ -7,7 +7,8 @@ images, ink from 0 to 1, and `train`; it returns logits of `[batch, digits, clas
 `[batch, classes^digits]` for whole numbers, or cleaned images where its class has
 `output = "images"`. A model may have more:
 
-- `check(height, width)` raises a UserError for images that it cannot take;
+- `check(height, width)` raises a UserError for images that it cannot take; a model that has it
+  takes images alone, and no feature vectors;
 - `cut(images)` returns windows around the digits and `read(windows)` their logits, where the call
   is `read(cut(images))`: the windows can then be moved by pixels when predictions are averaged.
 """
@@ -40,6 +41,7 @@ __all__ = [
     "config_fields",
     "create",
     "first_member",
+    "needs_images",
     "output",
     "parameter_count",
     "rename_parameters",
@@ -139,6 +141,11 @@ def check(config: ConfigDict, height: int, width: int, digits: int, classes: int
 def output(name: str) -> str:
     """Returns what the model of this name computes: `logits` of classes, or `images`."""
     return getattr(REGISTRY[name], "output", "logits")
+
+
+def needs_images(name: str) -> bool:
+    """Tells whether the model of this name takes images alone, and no feature vectors."""
+    return hasattr(REGISTRY[name], "check")
 
 
 def parameter_count(params: Mapping[str, Any]) -> int:

@@ -5,6 +5,7 @@ line in `PICTURES`. All but class balance are of val where there is a val: who l
 order to mend them must not look at test.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting import (
     classification_figures,
+    drawing,
     figures,
     image_figures,
     study_figures,
@@ -37,16 +39,10 @@ def draw(name: str, result: Result) -> Figure:
     Raises:
         UserError: if there is none of this name, or it has nothing to show.
     """
-    found = names(result)
-    if name not in found:
-        raise UserError(
-            f"there is no figure {name!r} of the task {result.task.name}; there are "
-            f"{', '.join(found)}."
-        )
-    figure = PICTURES[found[name]](result)
-    if figure is None:
-        raise UserError(f"the figure {name} does not go with this task and learner.")
-    return figure
+    drawers = {
+        file: functools.partial(PICTURES[key], result) for file, key in names(result).items()
+    }
+    return drawing.draw(name, drawers)
 
 
 def names(result: Result) -> dict[str, str]:
@@ -334,7 +330,8 @@ def filters(result: Result) -> Figure | None:
         kernels = inspection.first_filters(view.params)
     except UserError:
         return None
-    return image_figures.filters(kernels, f"{result.learned.name} on {result.data}")
+    about = f"{result.learned.name} on {result.data}{view.part}"
+    return image_figures.filters(kernels, about)
 
 
 def feature_maps(result: Result) -> Figure | None:
@@ -347,7 +344,7 @@ def feature_maps(result: Result) -> Figure | None:
         return None
     text = "".join(map(str, examples.labels[0]))
     windows = getattr(view.module, "crop_height", 0)
-    about = f"{result.about}, {'the first digit of ' if windows else ''}a {text}"
+    about = f"{result.about}{view.part}, {'the first digit of ' if windows else ''}a {text}"
     return image_figures.feature_maps(view.inputs[0], maps, about)
 
 

@@ -23,6 +23,9 @@ def probabilities(
     if not hasattr(estimator, "predict_proba"):
         return None
     found = np.asarray(estimator.predict_proba(features))
+    sums = found.sum(axis=1, keepdims=True)
+    if not np.allclose(sums, 1):  # of float32, some estimators' are off by more than metrics take
+        found = found.astype(np.float64) / sums
     if len(estimator.classes_) == classes:
         return found
     every = np.zeros((len(found), classes), found.dtype)

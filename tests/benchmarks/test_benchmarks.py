@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import contenders, fit, machine, run, summary
-from benchmarks.contenders import Contender, Task
+from benchmarks import candidates, fit, machine, recipes, run, summary
+from benchmarks.candidates import Candidate, Task
 from benchmarks.fit import Fit
 from benchmarks.report import Report
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
 
 TASKS = {"mnist": Task("MNIST", "test accuracy", 0.99, "ours")}
-CONTENDERS = {
-    "ours_cold": Contender("ours, cold", "mnist", "a:ours", ("a.py",), "jax", 2, "cold"),
-    "ours": Contender("ours", "mnist", "a:ours", ("a.py",), "jax", 3, "warm"),
-    "peer": Contender("peer", "mnist", "b:peer", ("b.py",), "torch", 2),
+CANDIDATES = {
+    "ours_cold": Candidate("ours, cold", "mnist", "a:ours", ("a.py",), "jax", 2, "cold"),
+    "ours": Candidate("ours", "mnist", "a:ours", ("a.py",), "jax", 3, "warm"),
+    "peer": Candidate("peer", "mnist", "b:peer", ("b.py",), "torch", 2),
 }
 
 
@@ -133,6 +133,37 @@ def test_peer_scales_images_as_published(peers):
     np.testing.assert_allclose(np.sort(shapes[0].numpy().ravel()), expected, atol=1e-5)
 
 
+def test_our_fit_trains_and_evaluates_as_its_experiment_says():
+    config = recipes.mnist_speed_experiment.get_config()
+    config.model.update(stem=4, channels=(8,), hidden=(16,))
+    config.training.update(batch_size=32, epochs=2)
+    train, test = _examples(1200, 28, 1, 0), _examples(100, 28, 1, 1)
+    report = Report()
+    recipes._fit(config, train, test, 3, report)
+    [point] = report.curve
+    assert config.seed == 3
+    assert point.accuracy > 0.9 and point.seconds > 0
+
+
+def test_our_command_is_timed_as_a_process(monkeypatch):
+    commands = []
+
+    def run_command(command, **options):
+        commands.append(command)
+        folder = next(word for word in command if word.startswith("--workdir="))
+        metrics = pathlib.Path(folder.partition("=")[2], "metrics.json")
+        metrics.write_text('{"test": {"exact_match": 0.75}}')
+        assert options["check"]
+
+    monkeypatch.setattr(recipes.subprocess, "run", run_command)
+    report = Report()
+    recipes.mnist_speed_command("folder", 5, report)
+    assert [point.accuracy for point in report.curve] == [0.75]
+    [command] = commands
+    assert {"--config=experiments/mnist_speed.py", "--config.seed=5"} <= {*command}
+    assert "--data_dir=folder" in command
+
+
 def test_report_leaves_evaluation_out(monkeypatch):
     now = iter([0.0, 2.0, 10.0, 13.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(now))
@@ -210,22 +241,22 @@ class _FakeFits:
         self.calls = []
         self.until = until
 
-    def __call__(self, contender, seed, cache):
+    def __call__(self, candidate, seed, cache):
         if len(self.calls) == self.until:
             raise KeyboardInterrupt
-        self.calls.append((contender.title, seed, cache))
+        self.calls.append((candidate.title, seed, cache))
         return [(1.0 + seed, 0.99)], 0.5
 
 
 @pytest.fixture
 def log_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "code_version", lambda contender: "v1")
+    monkeypatch.setattr(run, "code_version", lambda candidate: "v1")
     return tmp_path / "fits.jsonl"
 
 
-def test_contenders_take_turns_and_caches_are_kept_apart(tmp_path, log_path):
+def test_candidates_take_turns_and_caches_are_kept_apart(tmp_path, log_path):
     fits = _FakeFits()
-    run.run_fits(CONTENDERS, None, run.Log(log_path), fits, str(tmp_path))
+    run.run_fits(CANDIDATES, None, run.Log(log_path), fits, str(tmp_path))
     assert [call[:2] for call in fits.calls] == [
         ("ours, cold", 0),
         ("ours", 0),
@@ -243,18 +274,18 @@ def test_contenders_take_turns_and_caches_are_kept_apart(tmp_path, log_path):
 
 def test_a_warm_cache_is_filled_by_a_fit_that_is_not_counted(tmp_path, log_path):
     fits, log = _FakeFits(), run.Log(log_path)
-    run.run_fits({"ours": CONTENDERS["ours"]}, 2, log, fits, str(tmp_path))
+    run.run_fits({"ours": CANDIDATES["ours"]}, 2, log, fits, str(tmp_path))
     assert [call[:2] for call in fits.calls] == [("ours", 0), ("ours", 0), ("ours", 1)]
     assert len({call[2] for call in fits.calls}) == 1
     assert [fit.seed for fit in log.fits] == [0, 1]
 
 
 def test_an_interrupted_benchmark_goes_on(tmp_path, log_path):
-    peer = {"peer": CONTENDERS["peer"]}
+    peer = {"peer": CANDIDATES["peer"]}
     with pytest.raises(KeyboardInterrupt):
         run.run_fits(peer, 5, run.Log(log_path), _FakeFits(until=3), str(tmp_path))
     with open(log_path, "a") as file:
-        file.write('{"contender": "peer", "se')
+        file.write('{"candidate": "peer", "se')
     fits = _FakeFits()
     run.run_fits(peer, 5, run.Log(log_path), fits, str(tmp_path))
     assert [seed for _, seed, _ in fits.calls] == [3, 4]
@@ -268,25 +299,25 @@ def test_an_interrupted_benchmark_goes_on(tmp_path, log_path):
 
 
 def test_changed_code_and_removed_fits_run_again(tmp_path, log_path, monkeypatch):
-    peer = {"peer": CONTENDERS["peer"]}
+    peer = {"peer": CANDIDATES["peer"]}
     run.run_fits(peer, None, run.Log(log_path), _FakeFits(), str(tmp_path))
     run.run_fits(peer, None, run.Log(log_path), nothing := _FakeFits(), str(tmp_path))
     log = run.Log(log_path)
     log.remove(peer)
     run.run_fits(peer, None, run.Log(log_path), again := _FakeFits(), str(tmp_path))
-    monkeypatch.setattr(run, "code_version", lambda contender: "v2")
+    monkeypatch.setattr(run, "code_version", lambda candidate: "v2")
     run.run_fits(peer, None, run.Log(log_path), changed := _FakeFits(), str(tmp_path))
     assert [len(fits.calls) for fits in (nothing, again, changed)] == [0, 2, 2]
 
 
-def test_code_version_follows_the_code_of_the_contender(tmp_path):
-    contender = dataclasses.replace(CONTENDERS["peer"], code=("package", "b.py"))
+def test_code_version_follows_the_code_of_the_candidate(tmp_path):
+    candidate = dataclasses.replace(CANDIDATES["peer"], code=("package", "b.py"))
     versions = []
     for name in ("b.py", "package/c.py", "package/c.py", "elsewhere.py"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{len(versions) if name != 'elsewhere.py' else 0}")
-        versions.append(run.code_version(contender, tmp_path))
+        versions.append(run.code_version(candidate, tmp_path))
     assert len(set(versions[:3])) == 3
     assert versions[3] == versions[2]
 
@@ -309,8 +340,8 @@ def _fits():
 
 
 def test_summary_takes_medians_and_ratios():
-    [task] = summary.summarise(_fits(), CONTENDERS, TASKS).values()
-    rows = task["contenders"]
+    [task] = summary.summarise(_fits(), CANDIDATES, TASKS).values()
+    rows = task["candidates"]
     assert list(rows) == ["ours", "ours_cold", "peer"]
     assert rows["ours"]["accuracy"] == pytest.approx(0.991)
     assert rows["ours"]["accuracy_deviation"] == pytest.approx(0.002)
@@ -327,13 +358,13 @@ def test_summary_takes_medians_and_ratios():
 
 
 def test_table_of_one_seed_has_no_deviation():
-    fits = [fits for fits in _fits() if fits.contender == "ours"][:1]
-    table = summary.as_markdown(summary.summarise(fits, CONTENDERS, TASKS), {}, {})
+    fits = [fits for fits in _fits() if fits.candidate == "ours"][:1]
+    table = summary.as_markdown(summary.summarise(fits, CANDIDATES, TASKS), {}, {})
     assert "| ours | 1 | 98.90 % | 2.00 (2.00 to 2.00) | 1.00 | - | - | 0.250 |" in table
 
 
-def test_table_has_a_row_for_each_contender():
-    numbers = summary.summarise(_fits(), CONTENDERS, TASKS)
+def test_table_has_a_row_for_each_candidate():
+    numbers = summary.summarise(_fits(), CANDIDATES, TASKS)
     table = summary.as_markdown(
         numbers, {"processor": "P", "cores": 2}, {"jax": 201.4, "step": 120.6}
     )
@@ -346,10 +377,10 @@ def test_table_has_a_row_for_each_contender():
     assert "| peer | 2 | 98.85 % ± 0.07 | 9.24 (8.80 to 9.68) | 4.20 | - | - | - |" in table
 
 
-def test_plot_shows_every_contender(tmp_path):
+def test_plot_shows_every_candidate(tmp_path):
     path = tmp_path / "plot.png"
-    numbers = summary.summarise(_fits(), CONTENDERS, TASKS)
-    summary.plot(numbers, _fits(), CONTENDERS, str(path))
+    numbers = summary.summarise(_fits(), CANDIDATES, TASKS)
+    summary.plot(numbers, _fits(), CANDIDATES, str(path))
     with Image.open(path) as image:
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 24)}
     for colour in list(summary._COLOURS)[:2]:
@@ -357,40 +388,40 @@ def test_plot_shows_every_contender(tmp_path):
 
 
 def test_results_are_of_the_present_code(tmp_path, log_path, monkeypatch):
-    monkeypatch.setattr(run, "CONTENDERS", CONTENDERS)
+    monkeypatch.setattr(run, "CANDIDATES", CANDIDATES)
     monkeypatch.setattr(run, "TASKS", TASKS)
     log = run.Log(log_path)
     for fits in _fits():
-        log.append(dataclasses.replace(fits, version="v1" if fits.contender == "ours" else "v0"))
+        log.append(dataclasses.replace(fits, version="v1" if fits.candidate == "ours" else "v0"))
     run.write_results(log, {"jax": 200.0}, tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert list(results["tasks"]["mnist"]["contenders"]) == ["ours"]
+    assert list(results["tasks"]["mnist"]["candidates"]) == ["ours"]
     assert len(results["fits"]) == 3
     assert results["machine"]["threads used"] == 2
     assert (tmp_path / "results.md").read_text().startswith("Machine: processor")
     assert (tmp_path / "results.png").stat().st_size > 10_000
 
 
-def test_missing_contenders_are_told():
-    with pytest.raises(UserError, match="unknown contender 'p9'"):
-        contenders.select(["p9"])
+def test_missing_candidates_are_told():
+    with pytest.raises(UserError, match="unknown candidate 'p9'"):
+        candidates.select(["p9"])
 
 
 def test_missing_recipes_and_libraries_are_told(monkeypatch):
-    recipe = dataclasses.replace(CONTENDERS["ours"], fit="benchmarks.no_such_module:train")
-    other = dataclasses.replace(CONTENDERS["ours"], fit="benchmarks.fit:main", library="no_such")
-    monkeypatch.setitem(contenders.CONTENDERS, "recipe", recipe)
-    monkeypatch.setitem(contenders.CONTENDERS, "other", other)
+    recipe = dataclasses.replace(CANDIDATES["ours"], fit="benchmarks.no_such_module:train")
+    other = dataclasses.replace(CANDIDATES["ours"], fit="benchmarks.fit:main", library="no_such")
+    monkeypatch.setitem(candidates.CANDIDATES, "recipe", recipe)
+    monkeypatch.setitem(candidates.CANDIDATES, "other", other)
     with pytest.raises(UserError, match=r"needs the module benchmarks.no_such_module with"):
-        contenders.select(["recipe"])
+        candidates.select(["recipe"])
     with pytest.raises(UserError, match=r"needs no_such: run pip install"):
-        contenders.select(["other"])
+        candidates.select(["other"])
 
 
 def test_a_failed_fit_is_told(tmp_path):
-    contender = dataclasses.replace(CONTENDERS["peer"], fit="benchmarks.no_such_module:train")
+    candidate = dataclasses.replace(CANDIDATES["peer"], fit="benchmarks.no_such_module:train")
     with pytest.raises(UserError, match="the fit of peer with seed 3 failed with status 1"):
-        run._run_in_process("data", contender, 3, str(tmp_path))
+        run._run_in_process("data", candidate, 3, str(tmp_path))
 
 
 def test_machine_is_described():

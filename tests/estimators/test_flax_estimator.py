@@ -1,6 +1,8 @@
 """Scikit-learn's own checks of the Flax estimators, and what is built on that interface."""
 
+import ast
 import pickle
+import re
 
 import jax
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from mnist3.data.noise import integer_noise
 from mnist3.data.sources import load_source
 from mnist3.estimators import FlaxClassifier, FlaxDenoiser, fitting
+from mnist3.estimators.flax_estimator import FlaxEstimator
 
 SMALL = {"stem": 4, "channels": (8,), "epochs": 40, "random_state": 0}
 
@@ -75,6 +78,29 @@ def test_pixels_mean_the_same_in_any_dtype(fitted, digits):
         rtol=1e-2,
         atol=1e-2,
     )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("model", ["cnn", "multihead", "mlp", "logistic"])
+def test_what_is_fitted_in_one_dtype_predicts_in_any(model, dtype):
+    random = np.random.default_rng(0)
+    pixels, labels = random.integers(0, 256, (32, 64)), np.arange(32) % 2
+    network = FlaxClassifier(model, stem=2, channels=(2,), hidden=(4,), epochs=1, random_state=0)
+    network.fit(pixels.astype(dtype), labels)
+    logits = network.decision_function(pixels.astype(dtype))
+    for other in (np.uint8, np.float32, np.float64):
+        again = network.decision_function(pixels.astype(other))
+        np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-4)
+
+
+def test_defaults_are_those_of_the_docstrings():
+    for cls in (FlaxClassifier, FlaxDenoiser):
+        parameters = cls().get_params()
+        docs = FlaxEstimator.__doc__ + cls.__doc__
+        said = dict(re.findall(r"^        (\w+): .*?default=(\S+)\. ", docs, re.M))
+        assert said.keys() >= {"learning_rate", "channels", "noise"}
+        for name in said.keys() & parameters.keys():
+            assert ast.literal_eval(said[name]) == parameters[name], name
 
 
 def test_the_loss_falls_from_pass_to_pass(fitted):

@@ -4,12 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist3 import config as configs
 from mnist3 import tasks
-from mnist3.estimators import tabular
+from mnist3.estimators import registry, tabular
 
 KINDS = {"age": "numeric", "height": "numeric", "pen": "categorical", "letter": "ignored"}
-TASK = tasks.Task(name="yes", kind="binary", classes=("no", "yes"), metrics=(), figures=())
+TASK = tasks.of_column("yes", ("no", "yes"))
 
 
 def rows(n=60):
@@ -89,7 +88,7 @@ def test_dates_are_parts_with_their_gaps_told():
     assert np.isfinite(missing).all()
 
 
-@pytest.mark.parametrize("name", configs.TABULAR_ESTIMATORS)
+@pytest.mark.parametrize("name", registry.names_of_tables())
 def test_every_estimator_has_values_to_search_under_its_own_names(name):
     pipeline = tabular.create(name, KINDS, TASK, {}, seed=0)
     assert tabular.GRIDS[name].keys() <= pipeline.named_steps["estimator"].get_params().keys()

@@ -50,7 +50,7 @@ def test_what_an_estimator_refuses_is_told(examples, learner, parameters, said):
 
 def test_what_a_search_refuses_is_told(examples):
     few = examples | {"train": Examples(*(each[:12] for each in examples["train"][:2]))}
-    with pytest.raises(UserError, match="knn cannot learn this .*n_splits=3"):
+    with pytest.raises(UserError, match=r"knn cannot learn this .*n_splits=3"):
         learn(few, "knn", search="grid")
 
 

@@ -21,13 +21,15 @@ from threadpoolctl import threadpool_limits
 
 from mnist3 import config as configs
 from mnist3 import tasks
+from mnist3.config import NETWORK
 from mnist3.data.sources import load_source
+from mnist3.data.splits import Split
 from mnist3.errors import UserError
 from mnist3.estimators import registry, tabular
 from mnist3.learners import saved
 
 SMALL = {
-    "flax": {"epochs": 1},
+    NETWORK: {"epochs": 1},
     "sgd": {"max_iter": 5},
     "logistic_regression": {"max_iter": 5},
     "linear_svc": {"max_iter": 5},
@@ -36,13 +38,21 @@ SMALL = {
     "gradient_boosting": {"max_iter": 2},
     "mlp": {"hidden_layer_sizes": (4,), "max_iter": 2},
 }
+
+
+def task_of(name):
+    section = configs.digits("digits").task
+    section.name = name
+    return tasks.create(section)
+
+
 PAIRS = [
-    (name, kind)
+    (name, task)
     for name in registry.names()
-    for kind in ("multiclass", "binary", "multilabel", "denoise")
-    if registry.fits(name, kind)
+    for task in ("multiclass", "binary", "multilabel", "denoise")
+    if registry.fits(name, task_of(task))
 ]
-CLASSES = tasks.Task("yes", "binary", ("no", "yes"), metrics=(), figures=())
+CLASSES = tasks.of_column("yes", ("no", "yes"))
 KINDS = {"age": "numeric", "when": "date", "pen": "categorical"}
 
 
@@ -100,28 +110,26 @@ def require_same_predictions(one, other, inputs):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_every_estimator_predicts_the_same_after_it_was_saved(name, kind, examples, tmp_path):
+@pytest.mark.parametrize(("name", "wanted"), PAIRS)
+def test_every_estimator_predicts_the_same_after_it_was_saved(name, wanted, examples, tmp_path):
     images, digits = examples
-    section = configs.base().estimator
-    section.name = name
+    section = configs.ConfigDict({"name": name, "parameters": {}, "scale": False})
     section.parameters.update(SMALL.get(name, {}))
-    if name == "flax":
+    if name == NETWORK:
         section.parameters.update(
             {"channels": (2,), "stem": 2, "convolutions": 1}
-            if kind == "denoise"
+            if wanted == "denoise"
             else {"model": "mlp"}
         )
-    wanted = configs.base().task
-    wanted.name = kind
-    task = tasks.create(wanted)
-    targets = images if kind == "denoise" else task.targets(digits)
+    task = task_of(wanted)
+    split = Split(images.reshape(-1, 8, 8), digits[:, None])
+    targets = images if wanted == "denoise" else task.examples(split, 0, 0).targets
     estimator = fitted(registry.create(section, task, seed=0), images, targets)
     loaded = saved_and_loaded(tmp_path, {"estimator": estimator})["estimator"]
     require_same_predictions(estimator, loaded, images[:20])
 
 
-@pytest.mark.parametrize("name", configs.TABULAR_ESTIMATORS)
+@pytest.mark.parametrize("name", registry.names_of_tables())
 def test_every_pipeline_of_a_table_predicts_the_same_after_it_was_saved(name, tmp_path):
     frame, labels = rows()
     pipeline = fitted(

@@ -1,6 +1,6 @@
 """Who takes part in the benchmark, and in what.
 
-A contender is one function `fit(data_dir, seed, report)`, named here as `module:function` so that
+A candidate is one function `fit(data_dir, seed, report)`, named here as `module:function` so that
 only the process of its own fit imports it, with the libraries behind it. It loads its arrays from
 the folder `data_dir`, then trains, and tells `report` (see `benchmarks.report`) when it does so and
 what came of it:
@@ -12,7 +12,7 @@ what came of it:
         report.stop()
         report.add(accuracy)                    # between stop and start: not counted
 
-A contender that is measured on its way as well starts, stops and adds many times over.
+A candidate that is measured on its way as well starts, stops and adds many times over.
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ from mnist3.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What contenders are compared on.
+    """What candidates are compared on.
 
     Attributes:
         title: above the plot and the table.
         metric: what `accuracy` is here.
         target: the accuracy that `seconds to target` counts to.
-        reference: the contender that has the ratio 1.
+        reference: the candidate that has the ratio 1.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contender:
+class Candidate:
     """One row of the table.
 
     Attributes:
@@ -74,8 +74,8 @@ _PEERS = ("benchmarks/peers.py",)
 
 # Our own fits are the functions of benchmarks/recipes.py. Cold stands before warm: its first fit
 # fills the cache for those.
-CONTENDERS = {
-    "mnist_speed_cold": Contender(
+CANDIDATES = {
+    "mnist_speed_cold": Candidate(
         "mnist3, mnist_speed, cold cache",
         "mnist",
         "benchmarks.recipes:mnist_speed",
@@ -84,10 +84,19 @@ CONTENDERS = {
         2,
         "cold",
     ),
-    "mnist_speed": Contender(
+    "mnist_speed": Candidate(
         "mnist3, mnist_speed", "mnist", "benchmarks.recipes:mnist_speed", _OURS, "jax", 10, "warm"
     ),
-    "p1_channels_last": Contender(
+    "mnist_speed_command": Candidate(
+        "mnist3, launch.py on mnist_speed, all of it",
+        "mnist",
+        "benchmarks.recipes:mnist_speed_command",
+        (*_OURS, "launch.py"),
+        "jax",
+        3,
+        "warm",
+    ),
+    "p1_channels_last": Candidate(
         "P1 train_mnist_fast, channels-last",
         "mnist",
         "benchmarks.peers:p1_channels_last",
@@ -95,11 +104,11 @@ CONTENDERS = {
         "torch",
         10,
     ),
-    "p1": Contender(
+    "p1": Candidate(
         "P1 train_mnist_fast, NCHW", "mnist", "benchmarks.peers:p1", _PEERS, "torch", 3
     ),
-    "p2": Contender("P2 PyTorch example", "mnist", "benchmarks.peers:p2", _PEERS, "torch", 1),
-    "triple_mnist_speed_cold": Contender(
+    "p2": Candidate("P2 PyTorch example", "mnist", "benchmarks.peers:p2", _PEERS, "torch", 1),
+    "triple_mnist_speed_cold": Candidate(
         "mnist3, triple_mnist_speed, cold cache",
         "triple_mnist",
         "benchmarks.recipes:triple_mnist_speed",
@@ -108,7 +117,7 @@ CONTENDERS = {
         2,
         "cold",
     ),
-    "triple_mnist_speed": Contender(
+    "triple_mnist_speed": Candidate(
         "mnist3, triple_mnist_speed",
         "triple_mnist",
         "benchmarks.recipes:triple_mnist_speed",
@@ -117,35 +126,44 @@ CONTENDERS = {
         3,
         "warm",
     ),
-    "p3": Contender(
+    "triple_mnist_speed_command": Candidate(
+        "mnist3, launch.py on triple_mnist_speed, all of it",
+        "triple_mnist",
+        "benchmarks.recipes:triple_mnist_speed_command",
+        (*_OURS, "launch.py"),
+        "jax",
+        3,
+        "warm",
+    ),
+    "p3": Candidate(
         "P3 triple_mnist_with_cnn", "triple_mnist", "benchmarks.peers:p3", _PEERS, "torch", 1
     ),
 }
 
 
-def select(names: Iterable[str]) -> dict[str, Contender]:
-    """Returns the named contenders, whose modules and libraries are checked to be there.
+def select(names: Iterable[str]) -> dict[str, Candidate]:
+    """Returns the named candidates, whose modules and libraries are checked to be there.
 
     Raises:
         UserError: a name is unknown, or a module or a library is missing.
     """
     chosen = {}
     for name in names:
-        if name not in CONTENDERS:
+        if name not in CANDIDATES:
             raise UserError(
-                f"unknown contender {name!r} in --contenders: use some of {', '.join(CONTENDERS)}"
+                f"unknown candidate {name!r} in --candidates: use some of {', '.join(CANDIDATES)}"
             )
-        contender = CONTENDERS[name]
-        module, function = contender.fit.split(":")
+        candidate = CANDIDATES[name]
+        module, function = candidate.fit.split(":")
         if importlib.util.find_spec(module) is None:
             raise UserError(
-                f"contender {name} needs the module {module} with the function "
-                f"{function}(data_dir, seed, report): add it, or leave {name} out of --contenders"
+                f"candidate {name} needs the module {module} with the function "
+                f"{function}(data_dir, seed, report): add it, or leave {name} out of --candidates"
             )
-        if importlib.util.find_spec(contender.library) is None:
+        if importlib.util.find_spec(candidate.library) is None:
             raise UserError(
-                f"contender {name} needs {contender.library}: run pip install --requirement "
+                f"candidate {name} needs {candidate.library}: run pip install --requirement "
                 "benchmarks/requirements.lock, as make bench does"
             )
-        chosen[name] = contender
+        chosen[name] = candidate
     return chosen

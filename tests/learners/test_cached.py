@@ -1,17 +1,13 @@
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 
+import jax
 import joblib
 import numpy as np
 import pytest
-from mnist3.learners.cached import (
-    CachedEstimator,
-    Inputs,
-    MadeInputs,
-    estimator_key,
-)
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
@@ -21,7 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.estimators import FlaxClassifier
-from mnist3.evaluation import cached
+from mnist3.learners import cached, estimator
+from mnist3.learners.cached import (
+    CachedEstimator,
+    Inputs,
+    MadeInputs,
+    estimator_key,
+)
+from mnist3.tasks.classes import Classes
 
 FITS = []
 
@@ -186,10 +189,147 @@ def test_estimators_of_this_package_are_forgotten_when_its_code_changes(monkeypa
 
     monkeypatch.setattr(cached.joblib, "hash", lambda parts: parts[-1])  # Ours is not importable
     key = estimator_key(make_pipeline(StandardScaler(), Ours()))
-    assert key == cached._code_fingerprint()
+    assert key == cached._code_version(cached._ESTIMATORS_REST_ON)
     assert estimator_key(SGDClassifier()) == ""
     monkeypatch.setattr(cached, "_ESTIMATORS_REST_ON", ("config.py",))
     assert estimator_key(Ours()) != key
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        (lambda: jax.default_backend(), ("default_backend", lambda: "gpu")),
+        (lambda: jax.device_count(), ("device_count", lambda: 64)),
+        (lambda: jax.devices()[0].device_kind, None),
+    ],
+)
+def test_networks_are_forgotten_when_their_devices_change(part, changed, monkeypatch):
+    assert part() in cached._devices()
+    keys = estimator_key(FlaxClassifier()), estimator_key(SGDClassifier())
+    if changed:
+        monkeypatch.setattr(jax, *changed)
+        assert estimator_key(FlaxClassifier()) != keys[0]
+        assert estimator_key(SGDClassifier()) == keys[1]
+
+
+def test_networks_are_forgotten_when_the_precision_of_products_changes():
+    key = estimator_key(FlaxClassifier())
+    with jax.default_matmul_precision("float32"):
+        assert estimator_key(FlaxClassifier()) != key
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package, whose code the keys follow."""
+    copy = tmp_path / "checkout" / "mnist3"
+    shutil.copytree(cached._PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cached, "_PACKAGE", copy)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "forgotten"),
+    [
+        ("tasks/estimated.py", True),
+        ("tasks/classes.py", True),
+        ("learners/estimator.py", True),
+        ("reporting/drawing.py", False),
+    ],
+)
+def test_predictions_are_forgotten_when_the_code_that_makes_them_changes(
+    file, forgotten, package, memory, data
+):
+    task = Classes("y", ("a", "b", "c"))
+    inputs = Inputs(data[0])
+
+    def fits():
+        before = len(FITS)
+        estimator._fit(memory, task, Nearest(), inputs, data[1], inputs)
+        return len(FITS) - before
+
+    assert (fits(), fits()) == (1, 0)
+    (package / file).write_text((package / file).read_text() + "# changed\n")
+    assert fits() == forgotten
+
+
+IN_A_CHECKOUT = """
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+from mnist3.learners import estimator
+from mnist3.learners.cached import Inputs, fits_cache
+from mnist3.tasks.classes import Classes
+values, targets = np.arange(40, dtype=np.float32).reshape(20, 2), np.arange(20) % 2
+parts = Classes("y", ("a", "b")), KNeighborsClassifier(), Inputs(values), targets, Inputs(values)
+print("kept" if estimator._fit(fits_cache(), *parts)[1] is None else "fitted")
+"""
+
+
+def test_two_checkouts_that_share_a_cache_keep_each_other_s_fits(package, tmp_path):
+    changed = package / "learners" / "estimator.py"
+    plain = changed.read_text()
+    said = []
+    for line in ("", "    assert made == []", ""):
+        ours = "    started = time.perf_counter()\n    fitted = clone(estimator).fit(train.values"
+        assert plain.count(ours) == 1
+        changed.write_text(plain.replace(ours, f"{line}\n{ours}"[not line :]))
+        done = subprocess.run(
+            [sys.executable, "-c", IN_A_CHECKOUT],
+            cwd=package.parent,
+            env=os.environ
+            | {"MNIST3_CACHE_DIR": str(tmp_path / "shared"), "PYTHONPATH": str(package.parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        said.append(done.stdout.strip())
+    assert said == ["fitted", "fitted", "kept"]
+
+
+def test_a_cache_loses_what_was_not_used_for_longest(tmp_path, data, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path))
+    FITS.clear()
+    inputs = Inputs(data[0])
+
+    def predict(neighbours):
+        before = len(FITS)
+        made = CachedEstimator(Nearest(n_neighbors=neighbours), inputs, cached.fits_cache())
+        made.fit(inputs.rows, data[1]).predict(inputs.rows)
+        return len(FITS) - before
+
+    assert predict(1) == predict(2) == 1
+    answers = sorted((tmp_path / "fits").rglob("output.pkl"), key=os.path.getmtime)
+    assert len(answers) == 2
+    for age, answer in enumerate(answers):
+        os.utime(answer, (1e9 + age, 1e9 + age))
+    cached.trim_cache()
+    assert predict(1) == predict(2) == 0
+    one = sum(each.stat().st_size for each in answers[0].parent.iterdir())
+    for age, answer in enumerate(answers):
+        os.utime(answer, (1e9 + age, 1e9 + age))
+    monkeypatch.setenv("MNIST3_CACHE_SIZE", f"{1.5 * one / 1024}K")
+    cached.trim_cache()
+    assert not answers[0].exists() and answers[1].exists()
+    assert predict(2) == 0
+    assert predict(1) == 1
+
+
+def test_programs_that_were_not_used_for_longest_are_lost_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("MNIST3_CACHE_SIZE", "5K")
+    programs = tmp_path / "compiled"
+    programs.mkdir()
+    for age, name in enumerate(("new", "old")):
+        (programs / name).write_bytes(b"0" * 4_000)
+        os.utime(programs / name, (1e9 - age, 1e9 - age))
+    cached.trim_cache()
+    assert [path.name for path in programs.iterdir()] == ["new"]
+
+
+def test_a_size_that_is_none_is_named(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("MNIST3_CACHE_SIZE", "much")
+    cached.trim_cache()
+    assert "MNIST3_CACHE_SIZE is 'much'; give a size such as 500M" in caplog.text
 
 
 @pytest.mark.parametrize(

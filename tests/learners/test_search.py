@@ -2,14 +2,15 @@ import joblib
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from mnist3.learners.cached import Inputs
-from mnist3.learners.search import search
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.errors import UserError
+from mnist3.estimators import FlaxClassifier
+from mnist3.learners.cached import Inputs
+from mnist3.learners.search import search
 
 GRID = {"n_neighbors": (1, 5, 9), "weights": ("uniform", "distance")}
 
@@ -41,6 +42,18 @@ def test_random_and_halving_try_what_they_should_and_repeat(method, tried):
     assert first.best_params_ == second.best_params_
     if method == "halving":
         assert first.n_resources_[0] * 3 == first.n_resources_[1] <= 120
+
+
+def test_a_parameter_named_scale_is_that_of_the_network_behind_the_scaler():
+    random = np.random.default_rng(0)
+    images, targets = random.integers(0, 256, (32, 64)), np.arange(32) % 2
+    network = FlaxClassifier(stem=2, channels=(2,), epochs=1, random_state=0)
+    pipeline = Pipeline([("scaler", StandardScaler()), ("estimator", network)])
+    section = ConfigDict({"method": "grid", "grid": {"scale": (0.0, 0.2)}, "folds": 2})
+    inputs = Inputs(images.astype(np.float32))
+    found = search(pipeline, section, inputs, targets, 0, joblib.Memory(None))
+    assert found.best_params_.keys() == {"estimator__scale"}
+    assert isinstance(pipeline.set_params(**found.best_params_)["scaler"], StandardScaler)
 
 
 def test_random_draws_no_more_than_there_are():
