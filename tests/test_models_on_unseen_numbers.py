@@ -1,17 +1,17 @@
 """What the two ways to name a number can do with numbers that training never saw."""
 
 import jax
-import numpy as np
 import pytest
 
-from mnist3.config import base
+from mnist3 import config as configs
+from mnist3 import tasks
 from mnist3.data import dataset as datasets
 from mnist3.training import program
 from mnist3.training.run import assemble
 
 
 def exact_match(model, numbers):
-    config = base()
+    config = configs.numbers()
     config.data.digits, config.data.height, config.data.width = 2, 28, 56
     config.data.numbers, config.data.digit_images = numbers, "shared"
     config.data.composition.vertical_jitter = 0
@@ -20,17 +20,18 @@ def exact_match(model, numbers):
     config.optimizer.name, config.optimizer.learning_rate = "adamw", 0.01
     config.training.epochs, config.training.batch_size = 1, 32
     dataset = datasets.load(config.data, None, "unused")
-    parts = assemble(config, config.data.train_examples)
+    task = tasks.create(config.task, positions=2)
+    run = assemble(config, task, config.data.train_examples)
     train_epoch = program.create_train_epoch(
-        parts.model, parts.optimizer, config, parts.steps, dataset.composition, parts.mesh
+        run.model, task, run.optimizer, config, run.steps, dataset.composition, run.mesh
     )
-    data = program.replicate(dataset.stream, parts.mesh)
-    state, _ = train_epoch(parts.initial_state(), data, parts.keys()[1])
-    compute_logits = program.create_compute_logits(parts.model, parts.mesh)
+    data = program.replicate(dataset.stream, run.mesh)
+    state, _ = train_epoch(run.initial_state(), data, run.keys()[1])
     val = dataset.splits["val"]
-    logits = compute_logits(state.params, program.batched(val.images, parts.mesh))
-    digits = program.score(logits, jax.numpy.asarray(val.labels)).prediction.digits
-    return (np.asarray(digits) == val.labels).all(axis=1).mean()
+    split = program.put_split(val.images, val.labels, run.mesh)
+    read_split = program.create_read_split(run.model, task, run.mesh)
+    predictions = jax.device_get(read_split(state.params, split, len(val)))
+    return task.outcomes(val.labels, predictions).mean()
 
 
 @pytest.mark.parametrize("numbers", ["shared", "disjoint"])

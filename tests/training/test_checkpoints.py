@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mnist3.training.inference import load_reader
 
-from mnist3.config import base
+from mnist3 import tasks
+from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.training import checkpoints as module
 from mnist3.training.checkpoints import Checkpoints, best_by_val
@@ -42,7 +43,7 @@ def small_state(epoch, averaged=True):
 
 
 def tiny_config():
-    config = base()
+    config = numbers()
     config.data.digits, config.data.height, config.data.width = 2, 28, 56
     config.model.stem, config.model.channels = 4, (8,)
     return config
@@ -61,6 +62,11 @@ def epochs_on_disk(workdir):
     return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
 
 
+def tiny_run():
+    config = tiny_config()
+    return assemble(config, tasks.create(config.task, positions=config.data.digits), 128)
+
+
 @contextlib.contextmanager
 def opened(workdir, **options):
     checkpoints = Checkpoints(str(workdir), **options)
@@ -74,7 +80,7 @@ def opened(workdir, **options):
 def saved(tmp_path_factory):
     """Four epochs, of which the second is the best, with parameters of their own."""
     workdir = tmp_path_factory.mktemp("run")
-    state = assemble(tiny_config(), 128).initial_state()
+    state = tiny_run().initial_state()
     with opened(workdir) as checkpoints:
         for epoch in range(1, 5):
             checkpoints.save(epoch, moved(state, epoch), VAL, best=min(epoch, 2))
@@ -95,7 +101,7 @@ def test_a_checkpoint_gives_back_the_same_bytes(saved):
 
 def test_the_shapes_of_a_state_are_enough_to_restore_it(saved):
     _, state, checkpoints = saved
-    parts = assemble(tiny_config(), 128)
+    parts = tiny_run()
     restored = checkpoints.restore(4, parts.state_shapes())
     assert_same(moved(state, 4), restored)
     params = checkpoints.restore_params(4, parts.state_shapes().params)

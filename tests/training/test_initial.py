@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist3 import models
-from mnist3.config import base
+from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.training.initial import describe, take_parameters
 
@@ -52,9 +52,9 @@ def matches(path, pattern):
 
 
 def params_of(digits, key):
-    config = base().model
+    config = numbers().model
     config.stem, config.channels = 4, (8,)
-    model = models.create(config, digits)
+    model = models.create(config, digits, 10)
     return model.init(jax.random.key(key), jnp.zeros((1, 28, 28 * digits)))["params"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist3.config import base
+from mnist3.config import numbers
 from mnist3.training.optimizer import (
     OPTIMIZERS,
     SCHEDULES,
@@ -18,7 +18,7 @@ from mnist3.training.optimizer import (
 
 
 def options(**fields):
-    config = base().optimizer
+    config = numbers().optimizer
     config.update(fields)
     return config
 
