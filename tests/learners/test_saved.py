@@ -155,7 +155,7 @@ def test_every_pipeline_of_a_table_predicts_the_same_after_it_was_saved(name, tm
         HistGradientBoostingClassifier(max_iter=3, early_stopping=True),
         DecisionTreeClassifier(random_state=np.random.RandomState(0)),
     ],
-    ids=str,
+    ids=lambda estimator: str(estimator).partition(" at 0x")[0],
 )
 def test_parameters_bring_nothing_that_cannot_be_saved(estimator, numbers, tmp_path):
     features, labels = numbers
