@@ -15,7 +15,8 @@ from ml_collections import ConfigDict, config_dict
 from mnist3 import tasks
 from mnist3.config import NETWORK, digits, parse_variants, small_network
 from mnist3.estimators import defaults, fits, names, train_limit
-from mnist3.limits import require_choices, require_known
+from mnist3.limits import require_known
+from mnist3.validation import require_choices
 
 GRIDS = {
     NETWORK: {"learning_rate": (0.003, 0.006, 0.012)},

@@ -183,7 +183,7 @@ def _of_digits(values: dict[str, Any]) -> dict[str, Any]:
     defaults = dict(OLD_NETWORK_DEFAULTS)
     if values["task.name"] == "denoise":
         defaults |= OLD_DENOISER_DEFAULTS
-    fields = _network_fields(values, defaults["model.name"])
+    fields = _network_fields(values, str(defaults["model.name"]))
     rest = {
         name: value for name, value in values.items() if not name.startswith("learner.parameters.")
     }

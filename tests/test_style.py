@@ -22,6 +22,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "evaluation",
     "tasks",
     "config",
+    "upgrade",
     "experiments",
     "tracking",
     "training",
