@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_dict
 
 from mnist3 import tasks
 from mnist3.config import NETWORK, digits, parse_variants, small_network
+from mnist3.data import sources
 from mnist3.estimators import defaults, fits, names, train_limit
 from mnist3.limits import require_known
 from mnist3.validation import require_choices
@@ -59,7 +60,7 @@ def get_config(argument: str = "") -> ConfigDict:
         config.task[name] = variants[name]
     config.search.method = variants.search
     require_choices(config)
-    task = tasks.create(config.task)
+    task = tasks.create(config.task, sources.REGISTRY[variants.source].classes)
     limit = variants.train_limit
     config.data.train_limit = train_limit(variants.learner, task) if limit < 0 else limit
     grid = GRIDS.get(variants.learner, {})

@@ -28,6 +28,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import tasks
 from mnist3.config import comparison, digits, parse_variants
+from mnist3.data import sources
 from mnist3.estimators import fits, names, train_limit
 from mnist3.limits import require_known
 
@@ -75,7 +76,7 @@ def _task(variants: ConfigDict) -> tasks.Task:
     for name in ("digit", "pair", "large", "noise"):
         section[name] = variants[name]
     section.name = variants.task
-    return tasks.create(section)
+    return tasks.create(section, sources.REGISTRY[variants.source].classes)
 
 
 def _candidates(variants: ConfigDict) -> str:

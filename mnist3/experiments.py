@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from mnist3 import config as configs
+from mnist3 import upgrade
 from mnist3.errors import UserError, missing_library, nearest
 
 EXAMPLE = "experiments/quickstart.py"
@@ -84,12 +85,9 @@ def _unreadable(what: str) -> UserError:
 
 def _of_run(file: str, text: str) -> ConfigDict:
     try:
-        config = configs.from_json(text)
+        return upgrade.from_json(text, file)
     except ValueError as error:
         raise _unreadable(f"{file}, which is not valid JSON ({error})") from error
-    if not isinstance(config, ConfigDict):
-        raise _unreadable(f"{file}, which holds no config")
-    return config
 
 
 def _of_code(file: str, variants: Sequence[str]) -> ConfigDict:

@@ -35,6 +35,7 @@ class Result:
         examples: of the task, by split.
         learned: what the learner left.
         predictions: by split, of those that were read.
+        trained_in: the environment that the learner learned in, where it was another process.
     """
 
     config: ConfigDict
@@ -43,6 +44,7 @@ class Result:
     examples: dict[str, Examples]
     learned: Learned
     predictions: dict[str, Predictions]
+    trained_in: dict[str, Any] | None = None
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
@@ -51,7 +53,8 @@ class Result:
             "dataset": self.dataset.describe(),
             "task": self.task.name,
             "model": {"name": self.learned.name, "parameters": self.learned.parameters},
-            "environment": runtime.environment(),
+            "environment": self.trained_in or runtime.environment(),
+            **({"evaluated_in": runtime.environment()} if self.trained_in else {}),
             "train": self.learned.training,
             **self.measured,
         }

@@ -130,9 +130,9 @@ def upgrade(held: ConfigDict) -> Upgraded:
             _set(result, name, value)
         else:
             ignored.add(_as_a_whole(name, sections))
-    return Upgraded(
-        ConfigDict(result), tuple(sorted(known.keys() - values.keys())), tuple(sorted(ignored))
-    )
+    config = configs.from_json(configs.to_json(ConfigDict(result)))  # None may become any value
+    lacked = tuple(sorted(known.keys() - values.keys()))
+    return Upgraded(config, lacked, tuple(sorted(ignored)))
 
 
 def _renamed(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

@@ -112,6 +112,11 @@ def _require_network(config: ConfigDict) -> None:
 
 
 def _require_data(config: ConfigDict) -> None:
+    if config.kind == "digits" and (config.data.digits != 1 or config.data.name == "composed"):
+        raise UserError(
+            f"config.data.name={config.data.name} with {config.data.digits} digits an image is not "
+            "for runs of kind digits; set config.data.name=single_digit and config.data.digits=1."
+        )
     if config.data.get("shifted_copies") and config.search.method != "none":
         raise UserError(
             f"config.data.shifted_copies would put copies of one image into several folds of "

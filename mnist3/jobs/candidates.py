@@ -48,16 +48,17 @@ def resolve(config: ConfigDict) -> dict[str, list[ConfigDict]]:
             "config.compare.experiments is empty; name the experiments to compare, for instance "
             "with --config=experiments/compare.py."
         )
-    found: dict[str, list[ConfigDict]] = {}
-    for text in texts:
-        each = _resolve_one(text, config.compare.by)
-        first = next(iter(found.values()), [each])[0]
-        if differing := _difference(first, each, config.compare.by):
+    each_config = [_resolve_one(text, config.compare.by) for text in texts]
+    for text, each in zip(texts, each_config, strict=True):
+        if differing := _difference(each_config[0], each, config.compare.by):
             raise UserError(
                 f"{texts[0]!r} and {text!r} differ in {differing}; give all of "
                 "config.compare.experiments the same data and task."
             )
-        name = name_of(each, first)
+    found: dict[str, list[ConfigDict]] = {}
+    for each in each_config:
+        like = next(other for other in each_config if other.learner.name == each.learner.name)
+        name = name_of(each, like)
         if any(each.seed == other.seed for other in found.get(name, [])):
             raise UserError(
                 f"config.compare.experiments has {name!r} twice; leave one of them out."
@@ -85,7 +86,7 @@ def _resolve_one(text: str, by: str) -> ConfigDict:
     validation.validate(config)
     if config.kind not in ("numbers", "digits"):
         raise UserError(
-            f"{this}, which is neither of numbers nor of one digit; name experiments such as those "
+            f"{this}, which reads neither numbers nor single digits; name experiments such as those "
             "of experiments/quickstart.py or experiments/classify.py."
         )
     if config.learner.name != NETWORK:
@@ -102,37 +103,37 @@ def _resolve_one(text: str, by: str) -> ConfigDict:
     return config
 
 
-def name_of(config: ConfigDict, first: ConfigDict) -> str:
+def name_of(config: ConfigDict, like: ConfigDict) -> str:
     """Returns what tells an experiment apart from the others that it is compared with.
 
-    It is the model or the estimator, with what differs: of an estimator from its defaults, of a
-    network from the first experiment that has one.
+    It is the model or the estimator, with what differs: an estimator's own settings from its
+    defaults, and every field but the seed from the first experiment with the same learner.
+
+    Args:
+        config: of the experiment.
+        like: of the first experiment with the same learner.
     """
-    if config.learner.name != NETWORK:
-        task = parts.task_of(config)
-        words = [config.learner.name, *_settings(estimator.changed_parameters(config, task))]
-        words += ["scaled"] * config.learner.scale
-    else:
-        before = dict(configs.fields(first))
-        changed = {
-            name: value
-            for name, value in configs.fields(config)
-            if name.startswith((*FREE, *(f"{section}." for section in OF_NETWORKS)))
-            and name in before
-            and value != before[name]
-        }
-        changed.pop("data.shifted_copies", None)
-        if config.kind == "digits":
-            changed.pop("data.train_limit", None)
-        changed.pop("model.name", None)
+    before = dict(configs.fields(like))
+    changed = {
+        name: value
+        for name, value in configs.fields(config)
+        if not name.startswith(("seed", "wandb.", "learner.", "search.method"))
+        and name != "model.name"
+        and value != before.get(name)
+    }
+    shifted = changed.pop("data.shifted_copies", config.data.get("shifted_copies", False))
+    if config.learner.name == NETWORK:
         words = [config.model.name, *_settings(changed)]
-    words += ["shifted copies"] * config.data.get("shifted_copies", False)
+    else:
+        task = parts.task_of(config)
+        own = estimator.changed_parameters(config, task)
+        own.pop("random_state", None)
+        words = [config.learner.name, *_settings(own), *_settings(changed)]
+        words += ["scaled"] * config.learner.scale
+    words += ["shifted copies"] * shifted
     method = config.get("search", {}).get("method", "none")
     words += [f"{method} search"] * (method != "none")
     return " ".join(words)
-
-
-OF_NETWORKS = ("model", "optimizer", "training", "augmentation", "evaluation")
 
 
 def _settings(changed: Mapping[str, Any]) -> list[str]:
@@ -239,7 +240,9 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
     def learn(name: str) -> Result:
         own = ConfigDict(config.to_dict())
         own.learner.name = name
-        own.search.grid = config.search.grid.to_dict() or dict(tabular_estimators.GRIDS[name])
+        own.search.grid = config.search.grid.to_dict() or dict(
+            tabular_estimators.GRIDS.get(name, {})
+        )
         preparation = tabular_estimators.create_preparation(table.kinds)
         if name == NETWORK:
             last = tuning.as_estimator(own, task)

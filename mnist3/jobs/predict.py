@@ -95,8 +95,9 @@ def predict_files(
         writer.writerow(["path", *columns, "error"])
         for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
             of_batch = paths[first : (first := first + len(batch.errors))]
-            predictions = predict(_filled(batch.images)).of(slice(len(of_batch)))
-            rows = cells(predictions, of_batch)
+            read = [row for row, error in enumerate(batch.errors) if not error]
+            predictions = predict(_filled(batch.images)).of(np.asarray(read, int))
+            rows = dict(zip(read, cells(predictions, [of_batch[row] for row in read]), strict=True))
             for row, (path, error) in enumerate(zip(of_batch, batch.errors, strict=True)):
                 writer.writerow([path, *(unread if error else rows[row]), error])
                 if batch.inverted[row]:
@@ -158,6 +159,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     require_writable(output)
     paths = find_images(images)
     require_unread(output, paths, workdir_of_run)
+    if images_folder is not None:
+        _require_other_folder(images_folder, paths)
     learned = learners.load(config, task, folder, arguments.checkpoint, arguments.allow_pickle)
     logging.info(
         "reading %d images with %s, whose digit images are from source %s",
@@ -189,13 +192,22 @@ def _cells(
                 name = f"{stem}-{number}"
             taken.add(name)
             file = os.path.join(folder, f"{name}.png")
-            require_unread(file, [path])
             with replacing(file, "wb") as opened:
                 Image.fromarray(image).save(opened, format="png")
             names.append([os.path.basename(file)])
         return names
 
     return save
+
+
+def _require_other_folder(folder: str, paths: Sequence[str]) -> None:
+    """Checks that no predicted image can take the place of one that is read."""
+    for path in paths:
+        if os.path.realpath(os.path.dirname(os.path.abspath(path))) == os.path.realpath(folder):
+            raise UserError(
+                f"--output={folder} holds {path}, which is read; name another folder for the "
+                "predicted images."
+            )
 
 
 def _make_folder(folder: str) -> None:

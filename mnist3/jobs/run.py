@@ -1,5 +1,7 @@
 """Learns a task, from where the run in the folder was stopped, and evaluates what was learned."""
 
+import dataclasses
+
 from absl import logging
 from ml_collections import ConfigDict
 
@@ -51,7 +53,8 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
         )
     with locked(folder):
         learned = learners.load(config, made.task, folder, arguments.checkpoint)
-        result = made.result(learned, HELD_OUT)
+        trained_in = workdir.environment_of(arguments.workdir)
+        result = dataclasses.replace(made.result(learned, HELD_OUT), trained_in=trained_in)
         output.write_result(result, folder, arguments.command, arguments.figures)
     print(console.result_text(result, folder))
     return 0

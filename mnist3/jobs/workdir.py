@@ -226,3 +226,12 @@ def require_same_data(workdir: str, dataset: Dataset | TableDataset) -> None:
             f"the run in {workdir} does not say which data it began with, so test images may be "
             f"among those that it trained on; {remedy}"
         )
+
+
+def environment_of(workdir: str) -> dict[str, Any] | None:
+    """Returns where and with what a run learned, as its metrics.json says; None if it does not."""
+    try:
+        with open(os.path.join(workdir, "metrics.json")) as file:
+            return json.load(file).get("environment")
+    except (OSError, ValueError):
+        return None

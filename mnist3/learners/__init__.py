@@ -69,16 +69,17 @@ def prepare(
                     "set config.data.val_fraction above 0."
                 )
         return lambda folder, tracker: estimator.learn(config, task, made, examples, memory)
-    run = network.create(config, task, dataset)
+    train = examples.get("train")
+    run = network.create(config, task, dataset, train)
 
     def learn(folder: str, tracker: Tracker) -> Learned:
         found = tuning.tune(config, task, examples, memory)
-        tuned = network.create(found.config, task, dataset) if found.results else run
+        tuned = run
+        if found.results is not None:
+            network.save_search(folder, found.config, found.results, found.seconds)
+            tuned = network.create(found.config, task, dataset, train)
         network.log_layers(tuned)
-        learned = network.learn(
-            tuned, dataset, examples.get("train"), examples["val"], folder, tracker
-        )
-        return learned.with_search(found.results, found.seconds)
+        return network.learn(tuned, dataset, train, examples["val"], folder, tracker)
 
     return learn
 
@@ -112,6 +113,6 @@ def load(
     Raises:
         UserError: if it is not there or cannot be read.
     """
-    if config.learner.name != NETWORK:
+    if config.learner.name != NETWORK or estimator.is_saved(folder):
         return estimator.load(task, folder, allow_pickle)
     return network.load(config, task, folder, checkpoint)

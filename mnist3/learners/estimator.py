@@ -36,7 +36,7 @@ from mnist3.learners.cached import (
 )
 from mnist3.learners.learned import NetworkView
 from mnist3.learners.saved import load_estimator, save_estimator
-from mnist3.learners.search import search
+from mnist3.learners.search import plain_results, search
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tasks.estimated import last_step
 
@@ -129,7 +129,7 @@ class Estimator:
         }
         times = {  # apart, so that the same command gives the same model
             "training": self.training,
-            "search_results": _plain_results(self.search_results),
+            "search_results": plain_results(self.search_results),
         }
         with replacing(os.path.join(folder, FITTING_FILE)) as file:
             file.write(json.dumps(times, indent=2, default=str) + "\n")
@@ -250,15 +250,9 @@ def load_model(folder: str, allow_pickle: bool = False) -> dict[str, Any]:
         ) from error
 
 
-def _plain_results(results: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Returns what a search tried as lists and numbers, the parameters in one list."""
-    if results is None:
-        return None
-    return {
-        name: np.asarray(values).tolist() if name != "params" else [dict(each) for each in values]
-        for name, values in results.items()
-        if not name.startswith("param_")
-    }
+def is_saved(folder: str) -> bool:
+    """Tells whether the folder of a run holds an estimator."""
+    return os.path.exists(os.path.join(folder, MODEL_FILE))
 
 
 def held_out_predictions(learned: Estimator, folds: int, memory: joblib.Memory) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 from typing import Any
 
@@ -12,11 +13,11 @@ import optax
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import config as configs
 from mnist3 import models, upgrade
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
 from mnist3.files import replacing
+from mnist3.learners import search
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
@@ -95,15 +96,8 @@ class Network:
         split = program.put_split(inputs, targets, self.run.mesh)
         return jax.device_get(self._read_split(self._placed_params, split, len(inputs)))
 
-    def with_search(self, results: dict[str, Any] | None, seconds: float) -> "Network":
-        """Returns the network with what the search for its settings gave."""
-        return dataclasses.replace(self, search_results=results, search_seconds=seconds)
-
     def save(self, folder: str) -> None:
-        """Saves settings that a search chose; the checkpoints stand in the folder already."""
-        if self.search_results is not None:
-            with replacing(os.path.join(folder, TUNED_FILE)) as file:
-                file.write(configs.to_json(self.run.config))
+        """Does nothing: checkpoints and what a search found stand in the folder already."""
 
     def network(self, inputs: np.ndarray) -> NetworkView:
         """Returns one network, the first of an ensemble, and images as it sees them."""
@@ -112,8 +106,47 @@ class Network:
         return NetworkView(*models.first_member(self.run.model, self.params), ink, part)
 
 
-def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:
+def save_search(folder: str, config: ConfigDict, results: dict[str, Any], seconds: float) -> None:
+    """Saves what a search of settings found, before the network is trained with them.
+
+    Args:
+        folder: workdir of the run.
+        config: with the best settings.
+        results: what was tried, as scikit-learn's `cv_results_`.
+        seconds: that it took.
+    """
+    found = {
+        "config": config.to_dict(),
+        "search_results": search.plain_results(results),
+        "search_seconds": seconds,
+    }
+    with replacing(os.path.join(folder, TUNED_FILE)) as file:
+        file.write(json.dumps(found, indent=2, default=str) + "\n")
+
+
+def _search_of(folder: str) -> dict[str, Any] | None:
+    """Returns what `save_search` saved; None of a run without a search."""
+    path = os.path.join(folder, TUNED_FILE)
+    if not os.path.exists(path):
+        return None
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); put the file back, or train anew in another "
+            "--workdir."
+        ) from error
+
+
+def create(config: ConfigDict, task: Task, dataset: Dataset, train: Examples | None) -> Run:
     """Returns the parts of a training.
+
+    Args:
+        config: the whole config.
+        task: that is learned.
+        dataset: to learn from.
+        train: fixed training examples, of which an epoch is; None where images are composed.
 
     Raises:
         UserError: if the data lack what training needs, or the devices cannot share a batch.
@@ -124,7 +157,7 @@ def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:
                 f"{dataset.name} has no {needed} split here, which training needs; add the folder "
                 f"{needed}/ to its images or choose another config.data.name."
             )
-    examples = examples_of_epoch(config, dataset)
+    examples = config.data.train_examples if train is None else len(train.inputs)
     if examples < config.training.batch_size:
         raise UserError(
             f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
@@ -133,11 +166,6 @@ def create(config: ConfigDict, task: Task, dataset: Dataset) -> Run:
     run = assemble(config, task, examples)
     program.require_even_shares(config, run.mesh)
     return run
-
-
-def examples_of_epoch(config: ConfigDict, dataset: Dataset) -> int:
-    """Returns how many training images an epoch has, composed or fixed."""
-    return config.data.train_examples if dataset.stream else len(dataset.splits["train"])
 
 
 def learn(
@@ -199,10 +227,8 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
         UserError: if there is no such checkpoint.
     """
     checkpoints = Checkpoints(folder, read_only=True)
-    tuned = os.path.join(folder, TUNED_FILE)
-    if os.path.exists(tuned):
-        with open(tuned) as file:
-            config = upgrade.from_json(file.read(), tuned)
+    if (found := _search_of(folder)) is not None:
+        config = upgrade.from_json(json.dumps(found["config"]), TUNED_FILE)
     try:
         run = assemble(config, task, config.training.batch_size)
         return _restore(run, checkpoints, folder, checkpoint)
@@ -214,7 +240,9 @@ def _restore(run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str) -
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
     params = models.rename_parameters(jax.device_get(checkpoints.read_params(epoch)))
-    return Network(run, params, history, epoch)
+    found = _search_of(folder) or {}
+    results, seconds = found.get("search_results"), found.get("search_seconds", 0.0)
+    return Network(run, params, history, epoch, results, seconds)
 
 
 def _initial_state(run: Run) -> TrainState:

@@ -111,7 +111,7 @@ def _rows(compared: Compared) -> list[tuple[str, list[str]]]:
         ),
         *measured,
         ("training examples", [f"{line['train_examples']:,}" for line in lines.values()]),
-        ("seconds of the first fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
+        ("seconds of a fit", [f"{line['fit_seconds']:.1f}" for line in lines.values()]),
         ("parameters", [_parameters_text(line["parameters"]) for line in lines.values()]),
     ]
 

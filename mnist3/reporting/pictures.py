@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist3.data import augmentation
+from mnist3.data import augmentation, numbers
 from mnist3.errors import UserError
 from mnist3.evaluation import curves, error_analysis, inspection
 from mnist3.evaluation.classification import confusion as count_confusions
@@ -318,7 +318,7 @@ def digit_grid(result: Result) -> Figure:
 def digit(result: Result) -> Figure:
     """Draws one training image with its grey levels."""
     train: Any = result.dataset.splits["train"]
-    text = str(train.labels[0, 0])
+    text = result.dataset.classes[train.labels[0, 0]]
     return image_figures.digit(train.images[0], text, f"{result.data}, train")
 
 
@@ -342,7 +342,7 @@ def feature_maps(result: Result) -> Figure | None:
     maps = inspection.feature_maps(view.module, view.params, jnp.asarray(view.inputs[0]))
     if not maps:
         return None
-    text = "".join(map(str, examples.labels[0]))
+    text = numbers.text(examples.labels[0], result.dataset.classes)
     windows = getattr(view.module, "crop_height", 0)
     about = f"{result.about}{view.part}, {'the first digit of ' if windows else ''}a {text}"
     return image_figures.feature_maps(view.inputs[0], maps, about)

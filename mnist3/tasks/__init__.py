@@ -15,9 +15,8 @@ from mnist3.tasks.task import Examples, Predictions, Task
 
 __all__ = ["DIGITS", "REGISTRY", "Examples", "Predictions", "Task", "create", "of_column"]
 
-NUMBER = "number"
 REGISTRY: dict[str, type[Task]] = {
-    NUMBER: Number,
+    "number": Number,
     "multiclass": Classes,
     "binary": Binary,
     "pair": Pair,

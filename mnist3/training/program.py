@@ -89,7 +89,9 @@ def create_train_epoch(
             images = as_ink(data.inputs[rows])
             if is_on(config.augmentation):
                 images = augment(augment_key, images, config.augmentation)
-            targets = images if data.targets is None else as_ink(data.targets[rows])
+            targets = images if data.targets is None else data.targets[rows]
+            if targets.ndim == images.ndim:  # images too
+                targets = as_ink(targets)
             images, targets = task.corrupt(draw_key, images, targets)
         else:
             images, targets = composition.sample(
