@@ -92,7 +92,10 @@ def _candidates(variants: ConfigDict) -> str:
 
 def _numbers(variants: ConfigDict, name: str, seed: int) -> str:
     """Returns the experiment that trains a model to read numbers."""
-    text = f"{NUMBERS[variants.source]}:model={name},numbers={variants.numbers}"
+    file = NUMBERS.get(variants.source, NUMBERS["digits"])
+    text = f"{file}:model={name},numbers={variants.numbers}"
+    if variants.source not in NUMBERS:
+        text += f" --config.data.source={variants.source}"
     if variants.train_limit > 0:
         text += f" --config.data.train_examples={variants.train_limit}"
     return f"{text} --config.seed={seed}" if variants.seeds > 1 else text

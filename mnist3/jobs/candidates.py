@@ -86,8 +86,8 @@ def _resolve_one(text: str, by: str) -> ConfigDict:
     validation.validate(config)
     if config.kind not in ("numbers", "digits"):
         raise UserError(
-            f"{this}, which reads neither numbers nor single digits; name experiments such as those "
-            "of experiments/quickstart.py or experiments/classify.py."
+            f"{this}, which reads neither numbers nor single digits; name experiments such as "
+            "experiments/quickstart.py or experiments/classify.py."
         )
     if config.learner.name != NETWORK:
         estimators.create(config.learner, parts.task_of(config), config.seed)
