@@ -10,10 +10,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile for longer than they compute.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
-# What one test or its process has compiled, another one finds.
-_COMPILED = tempfile.gettempdir(), f"mnist3-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID')}"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(*_COMPILED))
+if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):  # what one test has compiled, another finds
+    compiled = os.path.join(tempfile.gettempdir(), f"mnist3-tests-{run}")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", compiled)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import hypothesis

@@ -22,7 +22,8 @@ def indices(
         labels: the digits of each number, from left to right.
         classes: how many values a digit has.
     """
-    return (labels * _powers(classes, labels.shape[-1])).sum(axis=-1, dtype=np.int32)
+    found = (labels * _powers(classes, labels.shape[-1])).sum(axis=-1, dtype=np.int32)
+    return np.asarray(found) if isinstance(labels, np.ndarray) else found
 
 
 def labels(

@@ -53,7 +53,7 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
         )
     with locked(folder):
         learned = learners.load(config, made.task, folder, arguments.checkpoint)
-        trained_in = workdir.environment_of(str(arguments.workdir))
+        trained_in = workdir.environment_of(folder)
         result = dataclasses.replace(made.result(learned, HELD_OUT), trained_in=trained_in)
         output.write_result(result, folder, arguments.command, arguments.figures)
     print(console.result_text(result, folder))

@@ -156,7 +156,7 @@ def test_a_file_name_that_is_not_text_keeps_its_bytes(save, tmp_path):
 
 def test_the_log_tells_polarity_and_errors(save, tmp_path, caplog):
     paths = [save(1, "1.png"), save(2, "2.png", negative=True), str(tmp_path / "absent.png")]
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         read_all(paths, tmp_path / "out.csv")
     assert "2 of 3 images read, 1 of them dark on light" in caplog.text
     assert "1 images could not be read" in caplog.text
@@ -164,7 +164,7 @@ def test_the_log_tells_polarity_and_errors(save, tmp_path, caplog):
 
 def test_the_log_names_the_first_inverted_images(save, tmp_path, caplog):
     paths = [save(index, f"{index}.png", negative=index > 0) for index in range(14)]
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         read_all(paths, tmp_path / "out.csv")
     named = [line.strip() for line in caplog.messages if line.startswith("  ")]
     assert named == [*(f"inverted: {path}" for path in paths[1:11]), "and 3 more"]
@@ -229,7 +229,7 @@ def loaded(monkeypatch):
 
 def test_the_log_names_the_digit_source_of_the_run(arguments, loaded, caplog):
     config, flags = arguments
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         job.run(config, Arguments(**flags))
     assert f"reading 1 images with {flags['workdir']}" in caplog.text
     assert "source mnist" in caplog.text

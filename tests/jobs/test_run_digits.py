@@ -28,7 +28,7 @@ TINY_NETWORK = {
     "model__stem": 4,
     "model__channels": (8,),
     "training__epochs": 2,
-    "training__batch_size": 32,
+    "training__batch_size": 8,
 }
 FEW = {  # the least that each can do, so that the table is quick
     "random_forest": {"n_estimators": 3},

@@ -16,6 +16,7 @@ from mnist3 import models, tasks
 from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.models import fields, multihead
+from mnist3.tasks.numbers import Number
 from mnist3.training.optimizer import create_optimizer
 
 
@@ -49,7 +50,7 @@ def test_logits_of_every_model_say_a_number(name, digits, size):
     logits = model.apply({"params": params}, images)
     assert logits.shape == ((2, 10**digits) if name == "cnn" else (2, digits, 10))
     assert logits.dtype == jnp.float32
-    assert tasks.decode(logits, digits).digits.shape == (2, digits)
+    assert Number("number", tasks.DIGITS, digits).predict(logits).values.shape == (2, digits)
 
 
 def test_multihead_reads_a_digit_at_any_height():

@@ -12,7 +12,6 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mnist3.training.inference import load_reader
 
 from mnist3 import tasks
 from mnist3.config import numbers
@@ -106,6 +105,7 @@ def test_the_shapes_of_a_state_are_enough_to_restore_it(saved):
     assert_same(moved(state, 4), restored)
     params = checkpoints.restore_params(4, parts.state_shapes().params)
     assert_same(moved(state, 4).inference_params, params)
+    assert_same(params, checkpoints.read_params(4))  # without any shapes
     for found in jax.tree.leaves((restored, params)):
         assert found.sharding.mesh == parts.mesh
 
@@ -115,17 +115,6 @@ def test_names_of_checkpoints(saved):
     assert [checkpoints.resolve(name) for name in ("best", "latest", "2")] == [2, 4, 2]
     with pytest.raises(UserError, match=r"'3'.*best, latest, 2, 4"):
         checkpoints.resolve("3")
-
-
-def test_a_reader_reads_images_of_any_number(saved):
-    read = load_reader(tiny_config(), str(saved[0]), "best")
-    images = np.random.default_rng(0).integers(0, 256, (7, 28, 56), dtype=np.uint8)
-    prediction = read(images)
-    assert prediction.digits.shape == (7, 2)
-    assert prediction.confidence.shape == (7,)
-    np.testing.assert_allclose(
-        prediction.confidence, prediction.digit_confidences.prod(axis=1), rtol=1e-5
-    )
 
 
 @pytest.mark.parametrize("made", [True, False])
