@@ -13,6 +13,7 @@ import pytest
 from absl import logging
 from PIL import Image
 
+from mnist3 import config as configs
 from mnist3 import jobs
 from mnist3.config import numbers
 from mnist3.errors import UserError
