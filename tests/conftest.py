@@ -20,7 +20,30 @@ import jaxtyping
 import numpy as np
 import pytest
 
-LONG = ("experiments/test_notebooks.py", "experiments/textbook/")  # marked slow, test by test
+LONG = (  # marked slow: whole runs, processes, and what is compiled at length
+    "tests/benchmarks/",
+    "tests/estimators/",
+    "tests/experiments/",
+    "tests/extend/",
+    "tests/jobs/test_compare.py",
+    "tests/jobs/test_run_digits.py",
+    "tests/jobs/test_table.py",
+    "tests/jobs/test_workdir.py",
+    "tests/learners/",
+    "tests/models/test_models.py",
+    "tests/ops/",
+    "tests/test_launch.py",
+    "tests/test_models_on_unseen_numbers.py",
+    "tests/test_notebook.py",
+    "tests/test_reading.py",
+    "tests/test_sweeps.py",
+    "tests/test_fixtures.py",
+    "tests/evaluation/test_selection.py",
+    "tests/training/test_checkpoints.py",
+    "tests/training/test_export.py",
+    "tests/training/test_initial.py",
+    "tests/training/test_program.py",
+)
 
 jaxtyping.install_import_hook(["mnist3", "experiments.textbook"], "beartype.beartype")
 
