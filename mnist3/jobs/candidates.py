@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from mnist3 import config as configs
@@ -95,6 +96,8 @@ def _resolve_one(text: str, by: str) -> ConfigDict:
         raise UserError(
             f"{this}, whose models are trained once and not in folds; set config.compare.by=val."
         )
+    elif by == "cross_validation":
+        tuning.as_estimator(config, parts.task_of(config))
     if config.data.get("shifted_copies") and by == "cross_validation":
         raise UserError(
             f"{this}, whose shifted copies of one image would be in several folds; leave them out "
@@ -229,6 +232,9 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
     Args:
         config: of kind table.
         dataset: the table.
+
+    Raises:
+        UserError: if a learner does not take a setting.
     """
     table = dataset.table
     task = tasks.of_column(table.target, table.classes)
@@ -237,7 +243,7 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
         for split, rows in dataset.rows.items()
     }
 
-    def learn(name: str) -> Result:
+    def make(name: str) -> Make:
         own = ConfigDict(config.to_dict())
         own.learner.name = name
         own.search.grid = config.search.grid.to_dict() or dict(
@@ -250,6 +256,9 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
         else:
             parameters = config.learner.parameters.to_dict()
             unfitted = tabular_estimators.create(name, table.kinds, task, parameters, config.seed)
+        return functools.partial(learn, own, unfitted)
+
+    def learn(own: ConfigDict, unfitted: BaseEstimator) -> Result:
         learned = estimator.learn(own, task, unfitted, examples, fits_cache())
         learned.extra |= {
             "kinds": dict(table.kinds),
@@ -259,7 +268,7 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
         }
         return Result(own, dataset, task, examples, learned, {})
 
-    return {name: [functools.partial(learn, name)] for name in config.compare.learners}
+    return {name: [make(name)] for name in config.compare.learners}
 
 
 def load_table(config: ConfigDict) -> TableDataset:

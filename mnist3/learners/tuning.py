@@ -8,12 +8,15 @@ from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 
 from mnist3 import estimators
+from mnist3.errors import UserError
+from mnist3.estimators import flax_estimator
 from mnist3.learners.cached import Inputs
 from mnist3.learners.estimator import features_of, flat, working
 from mnist3.learners.search import search
 from mnist3.tasks import Examples, Task
 
 SECTIONS = ("model", "optimizer", "augmentation", "training")
+WITHOUT_EFFECT = ("name", "cpu_micro_batch", "log_steps")  # on what is learned
 
 
 class Found(NamedTuple):
@@ -37,7 +40,7 @@ def tune(
     if config.get("search", {}).get("method", "none") == "none":
         return Found(config, None, 0.0)
     started = time.perf_counter()
-    estimator = as_estimator(config, task)
+    estimator = _unfitted(config, task)  # what it lacks, such as members, trains with what is found
     train = examples["train"]
     inputs = Inputs(features_of(train.inputs, estimator))
     with working(config.learner.name, "searching settings of the network"):
@@ -55,7 +58,26 @@ def tune(
 
 
 def as_estimator(config: ConfigDict, task: Task) -> BaseEstimator:
-    """Returns a network behind scikit-learn's interface, with the settings of a config."""
+    """Returns a network behind scikit-learn's interface, with the settings of a config.
+
+    Raises:
+        UserError: if the config has a setting that this interface lacks.
+    """
+    estimator = _unfitted(config, task)
+    known = estimator.get_params(deep=False)
+    usual = flax_estimator.defaults(config.model.name)
+    for section in SECTIONS:
+        for name, value in config.get(section, {}).items():
+            lacks = name not in known and name not in WITHOUT_EFFECT
+            if lacks and value != usual[section][name]:
+                raise UserError(
+                    f"config.{section}.{name} is {value!r}, which networks of cross-validations "
+                    f"and tables do not take; leave it at {usual[section][name]!r}."
+                )
+    return estimator
+
+
+def _unfitted(config: ConfigDict, task: Task) -> BaseEstimator:
     estimator = task.network_estimator(estimators)()
     known = estimator.get_params(deep=False)
     settings = {

@@ -260,6 +260,17 @@ def test_what_differs_from_the_first_experiment_names_a_model(config_of):
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("model.members", 2), ("training.patience", 3), ("training.dtype", "bfloat16")],
+)
+def test_settings_that_folds_do_not_take_are_refused(field, value, config_of):
+    text = f"experiments/classify.py --config.{field}={value}"
+    resolve(config_of(text))
+    with pytest.raises(UserError, match=f"config.{field} is .*; leave it at"):
+        resolve(config_of(text, compare__by="cross_validation"))
+
+
 def test_models_are_not_compared_by_cross_validation(config_of):
     with pytest.raises(UserError, match=r"not in folds; set config\.compare\.by=val"):
         resolve(config_of(*composed("cnn"), compare__by="cross_validation"))

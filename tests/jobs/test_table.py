@@ -104,6 +104,15 @@ def test_census_income_is_read_as_well_as_promised(data_dir, tmp_path):
     assert metrics["test"]["accuracy"] >= 0.865
 
 
+def test_settings_that_a_network_of_tables_does_not_take_are_refused(tmp_path):
+    animals().to_csv(tmp_path / "animals.csv", index=False)
+    config = config_of(tmp_path / "animals.csv", **{"training.patience": 3})
+    config.compare.learners = ("decision_tree", "network")
+    with pytest.raises(UserError, match=r"config\.training\.patience is 3, .*; leave it at 0"):
+        job.run(config, Arguments(workdir=str(tmp_path / "run")))
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
 def test_the_winner_is_the_best_of_the_cross_validation(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     lines = metrics["candidates"]
