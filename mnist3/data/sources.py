@@ -192,10 +192,9 @@ def _read_mnist(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts:
 
 def has_mnist(data_dir: str) -> bool:
     """Tells whether a folder, or its folder `mnist`, holds all official files."""
-    folders = (data_dir, os.path.join(data_dir, "mnist"))
     return any(
         all(os.path.isfile(os.path.join(folder, name)) for name in idx.MNIST_FILES)
-        for folder in folders
+        for folder in _mnist_folders(data_dir)
     )
 
 
@@ -204,16 +203,21 @@ def source_files(name: str, data_dir: str) -> list[str]:
     if name != "mnist":
         own = os.path.join(data_dir, name)
         return [own] if os.path.isdir(own) else []
-    folders = (data_dir, os.path.join(data_dir, "mnist"))
+    folders = _mnist_folders(data_dir)
     paths = [os.path.join(folder, file) for folder in folders for file in idx.MNIST_FILES]
     return [path for path in paths if os.path.exists(path)]
+
+
+def _mnist_folders(data_dir: str) -> tuple[str, str]:
+    """Returns where the official files may lie."""
+    return data_dir, os.path.join(data_dir, "mnist")
 
 
 def _find_mnist(data_dir: str) -> str | None:
     """Returns the folder, `data_dir` or its `mnist`, with the official files, if there is one."""
     try:
-        found = {data_dir: idx.MNIST_FILES.keys() & set(os.listdir(data_dir))}
-        below = os.path.join(data_dir, "mnist")
+        here, below = _mnist_folders(data_dir)
+        found = {here: idx.MNIST_FILES.keys() & set(os.listdir(here))}
         if os.path.isdir(below):
             found[below] = idx.MNIST_FILES.keys() & set(os.listdir(below))
     except OSError as error:

@@ -12,7 +12,6 @@ complete or not at all.
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -25,6 +24,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import NamedTuple
 
+import filelock
 import numpy as np
 from absl import logging
 from jaxtyping import Int32, UInt8
@@ -134,7 +134,8 @@ def load_triple_mnist(
     kept = _read_cache(folder, splits)
     if kept is None:
         try:
-            with _lock(home):
+            os.makedirs(home, exist_ok=True)
+            with filelock.FileLock(os.path.join(home, "lock")):
                 # Another run may have finished it while this one waited.
                 kept = _read_cache(folder, splits)
                 if kept is None:
@@ -260,15 +261,6 @@ def _check(path: str, files: dict[str, tuple[int, int]], digits: int) -> list[_E
             f"{path} holds more than one dataset, in {' and '.join(sorted(tops))}: keep only one"
         )
     return sorted(entries, key=lambda entry: (protocols.SPLITS.index(entry.split), *entry[1:]))
-
-
-@contextlib.contextmanager
-def _lock(folder: str) -> Iterator[None]:
-    """Makes the folder and lets one process at a time into the block, also after a crash."""
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _read_cache(folder: str, splits: dict[str, list[_Entry]]) -> NumberImages | None:

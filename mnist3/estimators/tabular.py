@@ -45,7 +45,7 @@ def create_preparation(kinds: Mapping[str, str]) -> ColumnTransformer:
     rare and unseen levels share one.
 
     Args:
-        kinds: by column, of `mnist3.data.tabular.KINDS`.
+        kinds: by column, of `mnist3.data.columns.KINDS`.
     """
     numeric, dates, categorical = (
         [name for name, kind in kinds.items() if kind == wanted]

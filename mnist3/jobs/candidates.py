@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from mnist3 import config as configs
 from mnist3 import estimators, experiments, learners, tasks, tracking, validation
 from mnist3.config import NETWORK
-from mnist3.data import tabular
+from mnist3.data import columns, tabular
 from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.data.tabular import Table
@@ -297,7 +297,7 @@ def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
         logging.warning("%s", note)
     logging.info(
         "  another kind for a column: %s",
-        tabular.override_text(next(iter(table.kinds)), "categorical"),
+        columns.override_text(next(iter(table.kinds)), "categorical"),
     )
     logging.info("  train: %d rows, test: %d rows", len(rows["train"]), len(rows["test"]))
 

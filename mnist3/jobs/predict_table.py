@@ -4,7 +4,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3.data import tabular
+from mnist3.data import columns
 from mnist3.data.table_files import read_table, to_csv
 from mnist3.errors import UserError
 from mnist3.evaluation.words import confidence_text
@@ -58,8 +58,8 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
             f"{path} has a column {taken[0]} already, where the {taken[0]} would be written; "
             "rename it."
         )
-    features, notes = tabular.as_features(
-        tabular.mark_missing(cells), model["kinds"], model.get("formats", {}), path
+    features, notes = columns.as_features(
+        columns.mark_missing(cells), model["kinds"], model.get("formats", {}), path
     )
     for note in notes:
         logging.warning("%s: %s", path, note)

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from mnist3.data import letters, tabular
+from mnist3.data import columns, letters, tabular
 from mnist3.errors import UserError
 
-MISSING = st.sampled_from(tabular.MISSING)
+MISSING = st.sampled_from(columns.MISSING)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.integers().map(str)
 WORDS = st.text("abcxyz-/0123456789", min_size=1, max_size=6).filter(
-    lambda word: word not in tabular.MISSING
+    lambda word: word not in columns.MISSING
 )
 
 
@@ -38,9 +38,9 @@ def test_numbers_with_gaps_are_numeric_and_keep_their_values(values, data):
         values.insert(place, missing)
         expected.insert(place, np.nan)
     values, expected = [*values, "1.5", "2"], [*expected, 1.5, 2]
-    marked = tabular.mark_missing(cells(a=values))
-    assert tabular.infer(marked["a"]) == ("numeric", ".", "")
-    features, notes = tabular.as_features(marked, {"a": "numeric"}, {"a": "."}, "table")
+    marked = columns.mark_missing(cells(a=values))
+    assert columns.infer(marked["a"]) == ("numeric", ".", "")
+    features, notes = columns.as_features(marked, {"a": "numeric"}, {"a": "."}, "table")
     assert notes == ()
     np.testing.assert_allclose(features["a"].to_numpy(), expected, rtol=1e-15)
 
@@ -48,10 +48,10 @@ def test_numbers_with_gaps_are_numeric_and_keep_their_values(values, data):
 @given(st.lists(WORDS | MISSING, min_size=1))
 def test_words_keep_their_text_and_gaps_are_missing(values):
     column = cells(a=values + ["word", "text"] * (1 + len(values)))
-    marked = tabular.mark_missing(column)
-    assert tabular.infer(marked["a"]).kind == "categorical"
-    features, _ = tabular.as_features(marked, {"a": "categorical"}, {}, "table")
-    is_gap = column["a"].isin(tabular.MISSING)
+    marked = columns.mark_missing(column)
+    assert columns.infer(marked["a"]).kind == "categorical"
+    features, _ = columns.as_features(marked, {"a": "categorical"}, {}, "table")
+    is_gap = column["a"].isin(columns.MISSING)
     assert features["a"].isna().tolist() == is_gap.tolist()
     assert features["a"][~is_gap].tolist() == column["a"][~is_gap].tolist()
 
@@ -79,7 +79,7 @@ def test_words_keep_their_text_and_gaps_are_missing(values):
     ],
 )
 def test_the_kind_of_a_column(values, kind, form):
-    found = tabular.infer(tabular.mark_missing(cells(a=values))["a"])
+    found = columns.infer(columns.mark_missing(cells(a=values))["a"])
     assert found[:2] == (kind, form)
     assert bool(found.note) == (kind == "ignored")
 
@@ -90,8 +90,8 @@ def test_the_kind_of_a_column(values, kind, form):
 )
 def test_a_key_is_known_by_its_name(name, kind):
     values = pd.Series([str(1_000 + 3 * row) for row in range(40)], dtype=object, name=name)
-    assert tabular.infer(values).kind == kind
-    assert tabular.infer(values.replace("1003", "1000")).kind == "numeric"
+    assert columns.infer(values).kind == kind
+    assert columns.infer(values.replace("1003", "1000")).kind == "numeric"
 
 
 @pytest.mark.parametrize("bad", ["n/a", "-", "inf", "1e400", "many", "?"])
@@ -101,7 +101,7 @@ def test_one_bad_cell_leaves_a_column_of_numbers_and_is_named(bad):
     assert table.kinds["age"] == "numeric"
     assert np.flatnonzero(table.features["age"].isna()).tolist() == [16]
     said = f"1 cell of age is no number and counts as missing, the first {bad!r} in row 17."
-    assert table.notes == (() if bad in tabular.MISSING else (said,))
+    assert table.notes == (() if bad in columns.MISSING else (said,))
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_new_rows_are_read_as_training_was_whatever_they_look_like():
     frame = people().assign(age=[f"{1000 + row / 7:.3f}".replace(".", ",") for row in range(40)])
     table = tabular.make_table(frame, "answer")
     assert table.formats == {"age": ","}
-    new = tabular.mark_missing(cells(age=["1,234", "7", "many"], town=["Rome", "Bonn", "?"]))
-    features, notes = tabular.as_features(new, table.kinds, table.formats, "new.csv")
+    new = columns.mark_missing(cells(age=["1,234", "7", "many"], town=["Rome", "Bonn", "?"]))
+    features, notes = columns.as_features(new, table.kinds, table.formats, "new.csv")
     np.testing.assert_array_equal(features["age"], [1.234, 7, np.nan])
     assert notes == (
         "1 cell of age is no number and counts as missing, the first 'many' in row 3.",
@@ -135,9 +135,9 @@ def test_new_rows_are_read_as_training_was_whatever_they_look_like():
 
 def test_new_rows_that_are_mostly_unreadable_are_refused():
     table = tabular.make_table(people(), "answer")
-    new = tabular.mark_missing(people().assign(age=["1,5"] * 40))
+    new = columns.mark_missing(people().assign(age=["1,5"] * 40))
     with pytest.raises(UserError, match=r"numeric column age .* like 1234.5, the first '1,5'"):
-        tabular.as_features(new, table.kinds, table.formats, "new.csv")
+        columns.as_features(new, table.kinds, table.formats, "new.csv")
 
 
 def test_dates_are_days_and_say_how_they_are_read():
@@ -179,11 +179,11 @@ def test_texts_that_nearly_name_the_row_are_named():
     assert said.startswith("street has ") and "--config.data.columns=street:ignored" in said
 
 
-@given(st.text("ab ,\"':", min_size=1).map(str.strip).filter(bool), st.sampled_from(tabular.KINDS))
+@given(st.text("ab ,\"':", min_size=1).map(str.strip).filter(bool), st.sampled_from(columns.KINDS))
 def test_a_kind_can_be_given_to_a_column_of_any_name(name, kind):
-    (argument,) = shlex.split(tabular.override_text(name, kind))
+    (argument,) = shlex.split(columns.override_text(name, kind))
     text = argument.removeprefix("--config.data.columns=")
-    assert tabular.parse_columns(text, [name]) == {name: kind}
+    assert columns.parse_columns(text, [name]) == {name: kind}
 
 
 def test_a_target_of_many_numbers_is_called_a_regression():
@@ -217,7 +217,7 @@ def test_ignored_columns_are_no_features():
 
 
 def test_a_column_with_a_comma_in_its_name_is_quoted():
-    kinds = tabular.parse_columns('"height, cm:numeric",b:ignored', ["height, cm", "b"])
+    kinds = columns.parse_columns('"height, cm:numeric",b:ignored', ["height, cm", "b"])
     assert kinds == {"height, cm": "numeric", "b": "ignored"}
 
 
@@ -268,10 +268,10 @@ def test_a_table_of_the_target_alone_is_refused():
 
 
 def test_columns_that_a_table_lacks_are_named():
-    marked = tabular.mark_missing(people().rename(columns={"town": "city"}))
+    marked = columns.mark_missing(people().rename(columns={"town": "city"}))
     kinds = {"age": "numeric", "town": "categorical", "letter": "ignored"}
     with pytest.raises(UserError, match=r"new\.csv lacks the column town; add it"):
-        tabular.as_features(marked, kinds, {}, "new.csv")
+        columns.as_features(marked, kinds, {}, "new.csv")
 
 
 def test_splits_share_no_row_and_follow_the_seed():
@@ -296,7 +296,7 @@ def test_the_embedded_table_is_always_the_same_and_has_every_trouble():
     table = tabular.load(ConfigDict({"path": "", "target": "", "columns": ""}))
     pd.testing.assert_frame_equal(letters.table(), letters.table())
     assert table.fingerprint == tabular.make_table(letters.table(), "reader").fingerprint
-    assert set(table.kinds.values()) == {*tabular.KINDS} - {"date"}
+    assert set(table.kinds.values()) == {*columns.KINDS} - {"date"}
     raw = letters.table()
     assert all((raw == spelling).any().any() for spelling in ("?", "", "NA", "NaN"))
     assert table.features.isna().any().any()
