@@ -1,7 +1,8 @@
 """Three MNIST digits anywhere in their column, slightly overlapping, composed on the device.
 
-Measured: exact match 0.975 on test (10,000 images), 772 s of training beside other work (327 s of
-processor time), two cores of an AMD EPYC (Zen 4):
+Measured before the draws of the splits changed (docs/results.md): exact match 0.975 on test (10,000
+images), 772 s of training beside other work (327 s of processor time), two cores of an AMD EPYC
+(Zen 4):
 
     python launch.py --config=experiments/composed.py
 """

@@ -1,7 +1,8 @@
 """One MNIST digit (K = 1): three networks together, longer than `mnist`.
 
-Measured: accuracy 0.9970 on the 10,000 test images (mean of seeds 0, 1 and 2, deviation 0.0005),
-532, 608 and 625 s of training, two cores of an AMD EPYC (Zen 4):
+Measured before the draw of val changed (docs/results.md): accuracy 0.9970 on the 10,000 test images
+(mean of seeds 0, 1 and 2, deviation 0.0005), 532, 608 and 625 s of training, two cores of an AMD
+EPYC (Zen 4):
 
     python launch.py --config=experiments/mnist_best.py --config.seed=1
 """

@@ -1,7 +1,7 @@
 """Three MNIST digits that overlap by half their box, partly hidden by patches.
 
-Measured: exact match 0.918 on test (10,000 images), 206 s of training beside other
-work, two cores of an AMD EPYC (Zen 4):
+Measured before the draws of the splits changed (docs/results.md): exact match 0.918 on test (10,000
+images), 206 s of training beside other work, two cores of an AMD EPYC (Zen 4):
 
     python launch.py --config=experiments/overlap.py
 """

@@ -6,8 +6,9 @@ images, `source=mnist` composes from MNIST. Numbers are disjoint between the spl
     python launch.py --config=experiments/three_digits.py
     python launch.py --config=experiments/three_digits.py:data=triple_mnist,model=cnn --data_dir=...
 
-Measured: exact match on val after one epoch of 12,000 images, seed 0. Composed from the embedded
-digits: multihead 0.9965, logistic 0.0900, cnn 0. Triple MNIST: 0.9424, 0.0486, 0.
+Measured: exact match on val after one epoch of 12,000 images, seed 0, two cores of an Intel Xeon
+(AVX-512). Composed from the embedded digits: multihead 0.9430, logistic 0.1165, cnn 0. Triple
+MNIST: 0.9381, 0.0465, 0.
 """
 
 from ml_collections import ConfigDict
