@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -149,17 +149,18 @@ def _require_extensible(workdir: str, held: ConfigDict, config: ConfigDict) -> N
 
 
 @contextlib.contextmanager
-def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
-    """Makes the folder of a run, or checks that the run in it has the same config.
+def held(workdir: str, require: Callable[[], None]) -> Iterator[None]:
+    """Makes the folder of a run, and keeps it for this process alone for the length of the block.
 
-    The run may be given more epochs than it had, see `require_same`. The folder is this process's
-    alone for the length of the block, which is to span all that writes into it. Half files that a
-    killed run left in it are removed. A folder that is still empty when the block fails is removed
-    again.
+    The block is to span all that writes into the folder. Half files that a killed run left in it
+    are removed. A folder that is still empty when the block fails is removed again.
+
+    Args:
+        workdir: the folder.
+        require: raises a UserError if the run that is in the folder already is another one.
 
     Raises:
-        UserError: if the folder cannot be written, another process has it, or its run had another
-            config.
+        UserError: if the folder cannot be written, another process has it, or `require` does.
     """
     try:
         os.makedirs(workdir, exist_ok=True)
@@ -172,7 +173,7 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     try:
         with locked(workdir):
             if os.path.exists(os.path.join(workdir, "config.json")):
-                require_same(workdir, config, may_grow=True)
+                require()
                 remove_partial(workdir)
                 remove_partial(os.path.join(workdir, "figures"))
             yield
@@ -180,6 +181,14 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.rmdir(workdir)
         raise
+
+
+def claimed(workdir: str, config: ConfigDict) -> contextlib.AbstractContextManager[None]:
+    """Returns what holds the folder of a run whose config is this one, see `held`.
+
+    A run in it may be given more epochs than it had, see `require_same`.
+    """
+    return held(workdir, lambda: require_same(workdir, config, may_grow=True))
 
 
 def write_config(workdir: str, config: ConfigDict) -> None:
