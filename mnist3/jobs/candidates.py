@@ -162,7 +162,7 @@ def prepare(
     """Returns by name what makes each replicate of each candidate learn, their folders, and data.
 
     The data are those of the first candidate: others may differ in how many training images they
-    have.
+    have. Examples of the same data and task are made once.
 
     Args:
         config: of the comparison.
@@ -172,7 +172,8 @@ def prepare(
     Raises:
         UserError: as `resolve`, or if the data lack what a learner needs.
     """
-    loaded: dict[int, Parts] = {}
+    datasets: dict[int, Dataset] = {}
+    examples: dict[str, dict[str, Examples]] = {}
     makes: dict[str, list[Make]] = {}
     folders: dict[str, str] = {}
     place = 0
@@ -180,9 +181,10 @@ def prepare(
         for each in replicates:
             place += 1
             limit = each.data.train_limit
-            dataset = loaded[limit].dataset if limit in loaded else None
-            made = parts.load(each, data_dir, dataset)
-            loaded.setdefault(limit, made)
+            sections = configs.to_json(ConfigDict({"data": each.data, "task": each.task}))
+            made = parts.load(each, data_dir, datasets.get(limit), examples.get(sections))
+            datasets.setdefault(limit, made.dataset)
+            examples.setdefault(sections, made.examples)
             each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             own = os.path.join("candidates", f"{place}-{_file_name(name)}")
             folders.setdefault(name, own)
@@ -192,7 +194,7 @@ def prepare(
             else:
                 make = functools.partial(_learn, made, made.prepare(), where)
             makes.setdefault(name, []).append(make)
-    return makes, folders, next(iter(loaded.values())).dataset
+    return makes, folders, next(iter(datasets.values()))
 
 
 def _file_name(name: str) -> str:
