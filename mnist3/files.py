@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import sys
@@ -48,6 +49,12 @@ def replacing(path: str | os.PathLike, mode: str = "w", **options: Any) -> Itera
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial)
+
+
+def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
+    """Writes a value as indented JSON; options are those of `json.dumps`."""
+    with replacing(path) as file:
+        file.write(json.dumps(value, indent=2, **options) + "\n")
 
 
 def remove_partial(folder: str | os.PathLike) -> None:

@@ -21,7 +21,8 @@ from experiments.textbook.study import FEWEST_IMAGES, Study
 from mnist3.data import sources
 from mnist3.data.sources import DIGITS, DigitSource, load_source
 from mnist3.errors import UserError
-from mnist3.jobs.workdir import held, write_json
+from mnist3.files import write_json
+from mnist3.jobs.workdir import held
 from mnist3.learners.cached import fits_cache
 from mnist3.learners.progress import moving
 from mnist3.reporting import drawing, report

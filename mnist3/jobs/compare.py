@@ -18,6 +18,7 @@ from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.evaluation import selection
+from mnist3.files import write_json
 from mnist3.jobs import candidates, output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.candidates import Make
@@ -126,11 +127,11 @@ def write(
         key: metrics[key] for key in ("chosen_by", "metric", "compared_with", "subject", "tied")
     }
     every = [{"name": each.name, **each.measures()} for each in compared.selection.candidates]
-    workdir.write_json(
+    write_json(
         os.path.join(folder, "comparison.json"),
         {"winner": name, "workdir": own, **chosen, "candidates": every},
     )
-    workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
+    write_json(os.path.join(folder, "metrics.json"), metrics)
     drawn = comparison.draw_all(compared)
     page = comparison.page(compared)
     output.write_page(folder, page, compared.config, drawn, command, formats)

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from mnist3.files import RUN_FILES
-from mnist3.jobs import workdir
+from mnist3.files import RUN_FILES, write_json
 from mnist3.reporting import drawing, pages, pictures, report
 from mnist3.results import Result, write_predictions
 from mnist3.tracking import Tracker
@@ -39,7 +38,7 @@ def write_result(
         formats: of the pictures, beside PNG.
     """
     write_predictions(result, folder)
-    workdir.write_json(os.path.join(folder, "metrics.json"), result.metrics)
+    write_json(os.path.join(folder, "metrics.json"), result.metrics)
     drawn = pictures.draw_all(result)
     write_page(folder, pages.result_page(result), result.config, drawn, command, formats)
 

@@ -16,18 +16,12 @@ from mnist3.config import NETWORK
 from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
-from mnist3.files import remove_partial, replacing
+from mnist3.files import remove_partial, write_json
 from mnist3.locking import locked
 from mnist3.training.optimizer import schedule_extends
 
 DATASET_FILE = "dataset.json"  # what a run learns from, since its start
 EPOCHS = "training.epochs"
-
-
-def write_json(path: str, value: Any) -> None:
-    """Writes a value as indented JSON."""
-    with replacing(path) as file:
-        file.write(json.dumps(value, indent=2) + "\n")
 
 
 def fresh_workdir(experiment: str) -> str:
@@ -191,16 +185,10 @@ def claimed(workdir: str, config: ConfigDict) -> contextlib.AbstractContextManag
     return held(workdir, lambda: require_same(workdir, config, may_grow=True))
 
 
-def write_config(workdir: str, config: ConfigDict) -> None:
-    """Writes the resolved config of a run that is about to begin or to go on."""
-    with replacing(os.path.join(workdir, "config.json")) as file:
-        file.write(configs.to_json(config))
-
-
 def write_start(workdir: str, config: ConfigDict, dataset: Dataset | TableDataset) -> None:
     """Writes config.json, and dataset.json with what the run learns from."""
     write_json(os.path.join(workdir, DATASET_FILE), dataset.describe())
-    write_config(workdir, config)
+    write_json(os.path.join(workdir, "config.json"), config.to_dict())
 
 
 def require_same_data(workdir: str, dataset: Dataset | TableDataset) -> None:

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from mnist3 import models, upgrade
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import write_json
 from mnist3.learners import search
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
@@ -120,8 +120,7 @@ def save_search(folder: str, config: ConfigDict, results: dict[str, Any], second
         "search_results": search.plain_results(results),
         "search_seconds": seconds,
     }
-    with replacing(os.path.join(folder, TUNED_FILE)) as file:
-        file.write(json.dumps(found, indent=2, default=str) + "\n")
+    write_json(os.path.join(folder, TUNED_FILE), found, default=str)
 
 
 def _search_of(folder: str) -> dict[str, Any] | None:
