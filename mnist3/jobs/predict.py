@@ -170,7 +170,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     workdir_of_run = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
     images = require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
     output = require(arguments.output, "output", "FILE.csv")
-    folder, config = workdir.chosen(workdir_of_run)
+    folder, config = workdir.chosen(workdir_of_run, config)
     task = parts.task_of(config)
     images_folder = None
     if task.predicts_images:

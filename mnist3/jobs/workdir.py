@@ -50,13 +50,18 @@ def read_config(workdir: str) -> ConfigDict:
     return config
 
 
-def chosen(workdir: str) -> tuple[str, ConfigDict]:
+def chosen(workdir: str, config: ConfigDict | None = None) -> tuple[str, ConfigDict]:
     """Returns the folder and the config of what a run predicts with: itself, or what it chose.
+
+    Args:
+        workdir: folder of the run.
+        config: of the run, where it is at hand; None to read it.
 
     Raises:
         UserError: if there is no finished run.
     """
-    config = read_config(workdir)
+    if config is None:
+        config = read_config(workdir)
     if "experiments" not in config.get("compare", {}):
         return workdir, config
     try:
@@ -83,26 +88,30 @@ def _chosen_before(workdir: str, choice: dict[str, Any]) -> str:
     return os.path.join("candidates", os.path.basename(winner["workdir"]))
 
 
-def require_same(workdir: str, config: ConfigDict, may_grow: bool = False) -> None:
+def require_same(
+    workdir: str, config: ConfigDict, may_grow: bool = False, began: ConfigDict | None = None
+) -> None:
     """Checks that the run in a folder has this config; how it is tracked may differ.
 
     Args:
         workdir: folder of the run.
         config: that it is to have.
         may_grow: whether it may have more epochs, if its schedule allows that.
+        began: the config of the run, where it is at hand; None to read it.
 
     Raises:
         UserError: names the first field that differs, or says why the run cannot be longer.
     """
-    held = read_config(workdir)
-    before, now = (dict(configs.fields(each)) for each in (held, config))
+    if began is None:
+        began = read_config(workdir)
+    before, now = (dict(configs.fields(each)) for each in (began, config))
     differing = {
         name: (before.get(name), now.get(name))
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name) and not name.startswith("wandb.")
     }
     if may_grow and [*differing] == [EPOCHS] and _grows(config, *differing[EPOCHS]):
-        _require_extensible(workdir, held, config)
+        _require_extensible(workdir, began, config)
         return
     for name, (was, is_now) in differing.items():
         raise UserError(
@@ -117,7 +126,7 @@ def _grows(config: ConfigDict, was: Any, is_now: Any) -> bool:
     return trained and 0 < was < is_now
 
 
-def _require_extensible(workdir: str, held: ConfigDict, config: ConfigDict) -> None:
+def _require_extensible(workdir: str, began: ConfigDict, config: ConfigDict) -> None:
     """Checks that a run of more epochs begins as the one in a folder did.
 
     Raises:
@@ -136,7 +145,7 @@ def _require_extensible(workdir: str, held: ConfigDict, config: ConfigDict) -> N
     else:
         return
     raise UserError(
-        f"the run in {workdir} cannot grow from {held.training.epochs} to "
+        f"the run in {workdir} cannot grow from {began.training.epochs} to "
         f"{config.training.epochs} epochs: {reason}; choose another --workdir, and begin there "
         f"with the parameters of this run if you like: --config.training.init_from={workdir}."
     )
