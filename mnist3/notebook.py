@@ -127,8 +127,7 @@ def compare_table(experiment: str) -> Compared:
     """
     config = load_config(experiment)
     results = jobs_compare.learn(candidates.of_table(config, candidates.load_table(config)))
-    folds = config.search.folds
-    return jobs_compare.compare(config, results, {}, "cross_validation", folds)
+    return jobs_compare.compare(config, results, {})
 
 
 def draw(result: Result, name: str) -> Figure:

@@ -304,6 +304,13 @@ def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
     logging.info("  train: %d rows, test: %d rows", len(rows["train"]), len(rows["test"]))
 
 
+def chosen_on(config: ConfigDict) -> tuple[str, int]:
+    """Returns which examples choose, `val` or `cross_validation`, and how many folds train has."""
+    if config.kind == "table":
+        return "cross_validation", config.search.folds
+    return config.compare.by, config.compare.folds
+
+
 def outcomes(results: Sequence[Result], by: str, folds: int) -> list[Any]:
     """Returns for each replicate what candidates are compared by.
 

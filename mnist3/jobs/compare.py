@@ -34,17 +34,15 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         dataset: Dataset | TableDataset
         if config.kind == "table":
-            by, folds = "cross_validation", config.search.folds
             dataset, folders = candidates.load_table(config), {}
             makes = candidates.of_table(config, dataset)
         else:
-            by, folds = config.compare.by, config.compare.folds
             makes, folders, dataset = candidates.prepare(config, folder, arguments.data_dir)
         workdir.require_same_data(folder, dataset)
         workdir.write_start(folder, config, dataset)
         results = learn(makes)
         with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
-            compared = compare(config, results, folders, by, folds)
+            compared = compare(config, results, folders)
             write(compared, folder, arguments.command, arguments.figures)
             tracker.summary(compared.metrics)
     print(comparison.text(compared, folder))
@@ -72,8 +70,6 @@ def compare(
     config: ConfigDict,
     results: Mapping[str, Sequence[Result]],
     folders: Mapping[str, str],
-    by: str,
-    folds: int,
 ) -> Compared:
     """Chooses the best of several candidates, then reads test with each.
 
@@ -81,9 +77,8 @@ def compare(
         config: of the comparison.
         results: the replicates of each candidate.
         folders: of candidates below the workdir.
-        by: which examples choose: `val` or `cross_validation`.
-        folds: of train, for cross-validation.
     """
+    by, folds = candidates.chosen_on(config)
     first = next(iter(results.values()))[0]
     dependence = {"digit_indices": (first.dataset.digit_indices or {}).get("val")}
     if by == "cross_validation":
