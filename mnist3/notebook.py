@@ -115,7 +115,7 @@ def compare(results: Mapping[str, Result]) -> selection.Comparison:
     return selection.compare(
         {name: result.outcomes("val") for name, result in results.items()},
         share=first.task.outcome,
-        digit_indices=(first.dataset.digit_indices or {}).get("val"),
+        digit_indices=first.dataset.digit_indices_of("val"),
     )
 
 

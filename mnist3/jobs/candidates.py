@@ -134,7 +134,7 @@ def name_of(config: ConfigDict, like: ConfigDict) -> str:
         words = [config.learner.name, *_settings(own), *_settings(changed)]
         words += ["scaled"] * config.learner.scale
     words += ["shifted copies"] * shifted
-    method = config.get("search", {}).get("method", "none")
+    method = configs.search_method(config)
     words += [f"{method} search"] * (method != "none")
     return " ".join(words)
 

@@ -80,7 +80,7 @@ def compare(
     """
     by, folds = candidates.chosen_on(config)
     first = next(iter(results.values()))[0]
-    dependence = {"digit_indices": (first.dataset.digit_indices or {}).get("val")}
+    dependence = {"digit_indices": first.dataset.digit_indices_of("val")}
     if by == "cross_validation":
         targets = estimator.flat(first.examples["train"].targets)
         dependence = {"folds": selection.fold_of_each(targets, folds)}

@@ -137,9 +137,9 @@ def _require_extensible(workdir: str, began: ConfigDict, config: ConfigDict) -> 
             f"config.optimizer.schedule={config.optimizer.schedule} spreads the learning rates "
             "over all epochs, so that a longer run is another one from its first step"
         )
-    elif config.get("search", {}).get("method", "none") != "none":
+    elif (method := configs.search_method(config)) != "none":
         reason = (
-            f"config.search.method={config.search.method} chose its settings for so many epochs, "
+            f"config.search.method={method} chose its settings for so many epochs, "
             "and might choose others for more"
         )
     else:

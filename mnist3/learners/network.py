@@ -201,7 +201,7 @@ def learn(
                 data,
                 val,
                 dataset.composition,
-                (dataset.digit_indices or {}).get("val"),
+                dataset.digit_indices_of("val"),
                 state,
                 history,
                 checkpoints,
