@@ -132,7 +132,7 @@ def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> 
         UserError: if there is no such run or checkpoint, or the run is of a table.
     """
     chosen, config = workdir.chosen(os.fspath(folder))
-    if "source" not in config.data:
+    if config.kind == "table":
         raise UserError(
             f"the run in {folder} is of a table, not of images; predict rows with "
             "--mode=predict --table=FILE."

@@ -62,7 +62,7 @@ def chosen(workdir: str, config: ConfigDict | None = None) -> tuple[str, ConfigD
     """
     if config is None:
         config = read_config(workdir)
-    if "experiments" not in config.get("compare", {}):
+    if config.kind != "comparison":
         return workdir, config
     try:
         with open(os.path.join(workdir, "comparison.json")) as file:
