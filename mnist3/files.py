@@ -13,11 +13,13 @@ from typing import IO, Any
 from mnist3.errors import UserError
 
 STANDARD_OUTPUT = "-"  # as --output
+DATASET_FILE = "dataset.json"  # in the folder of a run: what it learns from, since its start
+TUNED_FILE = "tuned.json"  # the config with what a search chose for a network
 MODEL_FILE = "model.skops"  # in the folder of a run whose learner is an estimator
 FITTING_FILE = "fitting.json"  # beside it: how it was fitted, and how long that took
 RUN_FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
     "config.json",
-    "dataset.json",
+    DATASET_FILE,
     "metrics.json",
     "comparison.json",
     "history.jsonl",
@@ -27,7 +29,7 @@ RUN_FILES = (  # what a finished run leaves in its folder and may be stored else
     "predictions_test.csv",
     "checkpoints",
     "candidates",
-    "tuned.json",
+    TUNED_FILE,
     MODEL_FILE,
     FITTING_FILE,
 )

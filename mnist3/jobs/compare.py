@@ -99,9 +99,7 @@ def compare(
     return Compared(config, by, tested, folders, chosen)
 
 
-def write(
-    compared: Compared, folder: str, command: str, formats: Collection[str] = ("png",)
-) -> None:
+def write(compared: Compared, folder: str, command: str, formats: Collection[str]) -> None:
     """Writes every file that rests on a comparison into its workdir.
 
     Args:

@@ -26,9 +26,7 @@ def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
         tracker.finish([path for path in paths if os.path.exists(path)], failed)
 
 
-def write_result(
-    result: Result, folder: str, command: str, formats: Collection[str] = ("png",)
-) -> None:
+def write_result(result: Result, folder: str, command: str, formats: Collection[str]) -> None:
     """Writes predictions, metrics.json, pictures and page of a result into the folder of a run.
 
     Args:
@@ -49,7 +47,7 @@ def write_page(
     config: ConfigDict,
     drawn: Mapping[str, Figure],
     command: str,
-    formats: Collection[str] = ("png",),
+    formats: Collection[str],
 ) -> None:
     """Writes the pictures of a run and its page, report.html.
 

@@ -16,11 +16,10 @@ from mnist3.config import NETWORK
 from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
-from mnist3.files import remove_partial, write_json
+from mnist3.files import DATASET_FILE, remove_partial, write_json
 from mnist3.locking import locked
 from mnist3.training.optimizer import schedule_extends
 
-DATASET_FILE = "dataset.json"  # what a run learns from, since its start
 EPOCHS = "training.epochs"
 
 

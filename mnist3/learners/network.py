@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from mnist3 import models, upgrade
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
-from mnist3.files import write_json
+from mnist3.files import TUNED_FILE, write_json
 from mnist3.learners import search
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
@@ -26,8 +26,6 @@ from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
-
-TUNED_FILE = "tuned.json"  # the config with what a search chose, in the folder of a run
 
 
 @dataclasses.dataclass(frozen=True)
