@@ -242,6 +242,11 @@ def _training() -> ConfigDict:
     return training
 
 
+def search_method(config: ConfigDict) -> str:
+    """Returns how a run searches its learner's parameters; `none` of one that cannot."""
+    return config.search.method if "search" in config else "none"
+
+
 OPEN = ("learner.parameters.", "search.grid.")  # take any field, checked by what they are for
 
 

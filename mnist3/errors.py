@@ -1,6 +1,6 @@
 """The errors that users meet, and whose code an error comes from.
 
-Nothing here imports a library: `launch.py` tells with it that one is missing.
+Nothing here imports a library: `mnist3.__main__` tells with it that one is missing.
 """
 
 import difflib
@@ -15,8 +15,8 @@ _PACKAGE = pathlib.Path(__file__).parent
 class UserError(Exception):
     """A mistake that the user can mend.
 
-    The message is one sentence: what was wrong, where, and what to do. `launch.py` prints it
-    without a traceback and exits with status 1.
+    The message is one sentence: what was wrong, where, and what to do. `mnist3.exit_status`
+    prints it without a traceback, and the command exits with status 1.
     """
 
 

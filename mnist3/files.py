@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import sys
@@ -12,11 +13,13 @@ from typing import IO, Any
 from mnist3.errors import UserError
 
 STANDARD_OUTPUT = "-"  # as --output
+DATASET_FILE = "dataset.json"  # in the folder of a run: what it learns from, since its start
+TUNED_FILE = "tuned.json"  # the config with what a search chose for a network
 MODEL_FILE = "model.skops"  # in the folder of a run whose learner is an estimator
 FITTING_FILE = "fitting.json"  # beside it: how it was fitted, and how long that took
 RUN_FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
     "config.json",
-    "dataset.json",
+    DATASET_FILE,
     "metrics.json",
     "comparison.json",
     "history.jsonl",
@@ -26,7 +29,7 @@ RUN_FILES = (  # what a finished run leaves in its folder and may be stored else
     "predictions_test.csv",
     "checkpoints",
     "candidates",
-    "tuned.json",
+    TUNED_FILE,
     MODEL_FILE,
     FITTING_FILE,
 )
@@ -48,6 +51,12 @@ def replacing(path: str | os.PathLike, mode: str = "w", **options: Any) -> Itera
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial)
+
+
+def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
+    """Writes a value as indented JSON; options are those of `json.dumps`."""
+    with replacing(path) as file:
+        file.write(json.dumps(value, indent=2, **options) + "\n")
 
 
 def remove_partial(folder: str | os.PathLike) -> None:

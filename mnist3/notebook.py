@@ -115,7 +115,7 @@ def compare(results: Mapping[str, Result]) -> selection.Comparison:
     return selection.compare(
         {name: result.outcomes("val") for name, result in results.items()},
         share=first.task.outcome,
-        digit_indices=(first.dataset.digit_indices or {}).get("val"),
+        digit_indices=first.dataset.digit_indices_of("val"),
     )
 
 
@@ -127,8 +127,7 @@ def compare_table(experiment: str) -> Compared:
     """
     config = load_config(experiment)
     results = jobs_compare.learn(candidates.of_table(config, candidates.load_table(config)))
-    folds = config.search.folds
-    return jobs_compare.compare(config, results, {}, "cross_validation", folds)
+    return jobs_compare.compare(config, results, {})
 
 
 def draw(result: Result, name: str) -> Figure:

@@ -8,12 +8,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mnist3 import learners
-from mnist3.data.images import find_images, read_images
+from mnist3.data.images import find_images
 from mnist3.errors import UserError
 from mnist3.jobs import parts, workdir
+from mnist3.jobs.predict import BATCH_SIZE, predict_filled, read_batches
 from mnist3.tasks import Predictions, Task
-
-BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
 
 Path = str | os.PathLike
 
@@ -74,11 +73,12 @@ class Reader:
         else:
             paths = [os.fspath(path) for path in images]
         found = []
-        for batch in read_images(paths, *self.size, BATCH_SIZE, workers=os.cpu_count() or 1):
-            read = self._predicted(batch.images)
+        for batch, predictions in read_batches(paths, self.size, self._learned.predict):
             found += [
                 Reading(error=error) if error else reading
-                for reading, error in zip(read, batch.errors, strict=True)
+                for reading, error in zip(
+                    _readings(self.task, predictions), batch.errors, strict=True
+                )
             ]
         return found
 
@@ -91,17 +91,11 @@ class Reader:
                 f"reads uint8 of shape (n, {self.size[0]}, {self.size[1]}), ink bright on dark; "
                 "pass the paths of files to have other images brought to that."
             )
-        starts = range(0, len(pixels), BATCH_SIZE)
-        return [
-            reading
-            for start in starts
-            for reading in self._predicted(pixels[start : start + BATCH_SIZE])
+        batches = [
+            predict_filled(self._learned.predict, pixels[start : start + BATCH_SIZE])
+            for start in range(0, len(pixels), BATCH_SIZE)
         ]
-
-    def _predicted(self, pixels: UInt8[np.ndarray, "n height width"]) -> list[Reading]:
-        count = len(pixels)
-        filled = np.pad(pixels, ((0, BATCH_SIZE - count), (0, 0), (0, 0)))
-        return _readings(self.task, self._learned.predict(filled).of(slice(count)))
+        return [reading for batch in batches for reading in _readings(self.task, batch)]
 
 
 def _readings(task: Task, predictions: Predictions) -> list[Reading]:
@@ -138,7 +132,7 @@ def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> 
         UserError: if there is no such run or checkpoint, or the run is of a table.
     """
     chosen, config = workdir.chosen(os.fspath(folder))
-    if "source" not in config.data:
+    if config.kind == "table":
         raise UserError(
             f"the run in {folder} is of a table, not of images; predict rows with "
             "--mode=predict --table=FILE."

@@ -65,7 +65,7 @@ class Result:
         found = {}
         for split, predictions in self.predictions.items():
             examples = self.examples[split]
-            shared = (self.dataset.digit_indices or {}).get(split)
+            shared = self.dataset.digit_indices_of(split)
             found[split] = self.task.measure(
                 examples.targets, predictions, self.config.seed, shared
             )

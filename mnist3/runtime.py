@@ -34,7 +34,7 @@ def cache_dir() -> str:
 def cache_size() -> int:
     """Returns how many bytes fits may take in the cache, and compiled programs as many.
 
-    It is 2 GB, unless the environment variable MNIST3_CACHE_SIZE says another, as in 500M.
+    It is 2 GiB, unless the environment variable MNIST3_CACHE_SIZE says another: 500M is 500 MiB.
 
     Raises:
         UserError: if it says no size.

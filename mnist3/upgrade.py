@@ -5,7 +5,6 @@ too many is left out: both are named in the log. What a value means never change
 that is not allowed any more is refused by `mnist3.validation`.
 """
 
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -88,16 +87,15 @@ def from_json(text: str, name: str) -> ConfigDict:
     defaults = dict(configs.fields(upgraded.config))
     if upgraded.lacked:
         values = ", ".join(f"config.{field}={defaults[field]!r}" for field in upgraded.lacked)
-        _tell(f"{name} is of another version of mnist3; what it lacks has its default: {values}")
+        logging.info(
+            "%s is of another version of mnist3; what it lacks has its default: %s", name, values
+        )
     if upgraded.ignored:
         names = ", ".join(f"config.{field}" for field in upgraded.ignored)
-        _tell(f"{name} is of another version of mnist3; what is not read any more: {names}")
+        logging.info(
+            "%s is of another version of mnist3; what is not read any more: %s", name, names
+        )
     return upgraded.config
-
-
-@functools.cache  # once, however often a job reads the file
-def _tell(line: str) -> None:
-    logging.info("%s", line)
 
 
 def upgrade(held: ConfigDict) -> Upgraded:

@@ -47,19 +47,16 @@ def require_choices(config: ConfigDict) -> None:
 
 
 def validate(config: ConfigDict) -> None:
-    """Checks every value that has a limited range.
+    """Checks that a config has the fields of its kind, and values that they take.
 
     Raises:
-        UserError: names the first field whose value cannot be used and what it may be.
+        UserError: names the first field that is missing, unknown or has a value that cannot be
+            used, and what it may be.
     """
     require_known("kind", config.get("kind", ""), KINDS)
     if "learner" in config and "name" in config.learner:
         require_known("learner.name", config.learner.name, registry.names())
-    validate_like(config, configs.reference(config))
-
-
-def validate_like(config: ConfigDict, reference: ConfigDict) -> None:
-    """Checks a config against another whose fields and types it must have."""
+    reference = configs.reference(config)
     values, defaults = dict(fields(config)), dict(fields(reference))
     for name in values.keys() - defaults.keys():
         if not _takes_any(name, reference):

@@ -8,10 +8,11 @@ import shutil
 import pytest
 from absl import logging
 
+import mnist3
 from mnist3 import config as configs
 from mnist3 import upgrade, validation
 from mnist3.errors import UserError
-from mnist3.jobs import predict, predict_table, run, workdir
+from mnist3.jobs import command_line, predict, predict_table, run, workdir
 from mnist3.jobs.arguments import Arguments
 
 # Runs of the last version before configs had a kind: numbers, a table, and one digit an image; and
@@ -120,8 +121,7 @@ def test_an_old_run_that_was_killed_does_not_say_what_it_began_with(old):
 
 
 def test_what_a_config_lacks_and_has_too_many_is_named_in_a_line_each(old, logged):
-    for _ in range(2):  # a job reads it several times
-        config = workdir.read_config(str(old / "numbers"))
+    config = workdir.read_config(str(old / "numbers"))
     assert config.model.attention == 4
     lines = [line for line in logged.messages if "is of another version" in line]
     assert len(lines) == 2
@@ -244,6 +244,29 @@ def test_an_old_comparison_names_its_experiments_in_todays_words():
         "experiments/classify.py:learner=sgd --config.seed=1",
         "experiments/quickstart.py --config.model.attention=2",
     )
+
+
+def test_each_call_that_reads_an_old_run_is_told_once(old, logged):
+    folder = str(old / "numbers")
+    for _ in range(2):
+        logged.clear()
+        mnist3.load(folder)
+        told = [line for line in logged.messages if "of another version of mnist3" in line]
+        assert told and len(told) == len(set(told))
+
+
+def test_the_command_that_predicts_with_an_old_run_is_told_once(old, tmp_path, logged):
+    command_line.run(
+        [
+            "mnist3",
+            "--mode=predict",
+            f"--workdir={old / 'numbers'}",
+            f"--images={old / 'images'}",
+            f"--output={tmp_path / 'out.csv'}",
+        ]
+    )
+    told = [line for line in logged.messages if "of another version of mnist3" in line]
+    assert told and len(told) == len(set(told))
 
 
 def test_the_old_study_of_the_textbook_is_a_program_of_its_own():

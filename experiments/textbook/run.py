@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ from experiments.textbook.study import FEWEST_IMAGES, Study
 from mnist3.data import sources
 from mnist3.data.sources import DIGITS, DigitSource, load_source
 from mnist3.errors import UserError
-from mnist3.files import remove_partial
-from mnist3.jobs.workdir import write_json
+from mnist3.files import write_json
+from mnist3.jobs.workdir import held
 from mnist3.learners.cached import fits_cache
 from mnist3.learners.progress import moving
 from mnist3.reporting import drawing, report
@@ -60,39 +59,46 @@ def run(settings: Settings, workdir: str, data_dir: str | None, command: str) ->
         command: command line that makes this run, for its report.
 
     Raises:
-        UserError: if the data are not to be had or too few, or the workdir cannot be written or
-            has a run of other settings.
+        UserError: if the data are not to be had or too few, or the workdir cannot be written, is in
+            use or has a run of other settings.
     """
     began = time.perf_counter()
     source = load_source(settings.source, data_dir)
     study = create_study(settings, source)
     config = {"kind": "textbook", **settings._asdict(), "parts": list(settings.parts)}
-    claim(workdir, config)
-    logging.info("workdir: %s", workdir)
-    rows, figures = [], []
-    other = other_data(source.name, study.size, settings.seed)
-    for finding, seconds in progress(study, settings.parts):
-        rows += published.compare(finding.figures, seconds, sklearn.__version__, other)
-        figures += draw(finding, source.name, workdir)
-    metrics = {
-        "dataset": {
-            "name": "single_digit",
-            "source": source.name,
-            "fingerprint": source.fingerprint,
-            "protocol": PROTOCOL,
-        },
-        "train": {"n": study.size, "seconds": time.perf_counter() - began},
-        "test": {"n": len(study.test_labels)},
-        "seed": settings.seed,
-        "libraries": {
-            module.__name__: module.__version__ for module in (sklearn, numpy, scipy, joblib)
-        },
-        "figures": [row._asdict() for row in rows],
-    }
-    write_json(os.path.join(workdir, "metrics.json"), metrics)
-    path = os.path.join(workdir, "report.html")
-    content = page.page(metrics, rows)
-    report.write_page(path, content, config=config, figures=figures, command=command)
+    path = os.path.join(workdir, "config.json")
+    with held(workdir, lambda: _require_same(path, config)):
+        write_json(path, config)
+        logging.info("workdir: %s", workdir)
+        rows, figures = [], []
+        other = other_data(source.name, study.size, settings.seed)
+        for finding, seconds in progress(study, settings.parts):
+            rows += published.compare(finding.figures, seconds, sklearn.__version__, other)
+            figures += draw(finding, source.name, workdir)
+        metrics = {
+            "dataset": {
+                "name": "single_digit",
+                "source": source.name,
+                "fingerprint": source.fingerprint,
+                "protocol": PROTOCOL,
+            },
+            "train": {"n": study.size, "seconds": time.perf_counter() - began},
+            "test": {"n": len(study.test_labels)},
+            "seed": settings.seed,
+            "libraries": {
+                module.__name__: module.__version__ for module in (sklearn, numpy, scipy, joblib)
+            },
+            "figures": [row._asdict() for row in rows],
+        }
+        write_json(os.path.join(workdir, "metrics.json"), metrics)
+        content = page.page(metrics, rows)
+        report.write_page(
+            os.path.join(workdir, "report.html"),
+            content,
+            config=config,
+            figures=figures,
+            command=command,
+        )
     print(page.table(rows))
     print(f"\n{page.summary(rows)} {time.perf_counter() - began:.1f} s; files in {workdir}")
 
@@ -136,31 +142,6 @@ def other_data(source: str, images: int, seed: int) -> str:
     if seed != published.BOOK_SEED:
         return f"published with seed {published.BOOK_SEED}, here is {seed}"
     return ""
-
-
-def claim(workdir: str, config: dict[str, Any]) -> None:
-    """Makes the folder of a run and notes its settings there, in config.json.
-
-    A folder with a run of the same settings is taken again; the half files that a killed process
-    left in it are removed.
-
-    Raises:
-        UserError: if it has another run, or cannot be written.
-    """
-    path = os.path.join(workdir, "config.json")
-    if os.path.exists(path):
-        _require_same(path, config)
-    try:
-        os.makedirs(workdir, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
-        ) from error
-    remove_partial(workdir)
-    remove_partial(os.path.join(workdir, "figures"))
-    write_json(path, config)
 
 
 def _require_same(path: str, config: dict[str, Any]) -> None:

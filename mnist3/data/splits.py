@@ -75,6 +75,10 @@ class Dataset:
     def index(self, split: str) -> np.ndarray | None:
         """Returns nothing: images of a split are counted from 0."""
 
+    def digit_indices_of(self, split: str) -> np.ndarray | None:
+        """Returns the entry of `digit_indices` for a split; None where there is none."""
+        return (self.digit_indices or {}).get(split)
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of its images, px."""

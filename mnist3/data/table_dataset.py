@@ -57,6 +57,9 @@ class TableDataset:
         """Returns the places in the file, counted from 0, of the rows of a split."""
         return self.table.features.index[self.rows[split]].to_numpy()
 
+    def digit_indices_of(self, split: str) -> None:
+        """Returns nothing: rows are not composed of digit images."""
+
     def describe(self) -> dict[str, Any]:
         """Returns the entry `dataset` of metrics.json."""
         return self.table.describe() | {"source": self.source}

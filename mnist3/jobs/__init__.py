@@ -4,8 +4,6 @@ from ml_collections import ConfigDict
 
 from mnist3.errors import UserError
 
-MODES = ("train", "evaluate", "predict", "audit", "compare")
-
 # The module of each mode, by kind of run. To evaluate a comparison is to compare again: fits and
 # the models below its folder are kept, so that it writes the same files anew.
 _JOBS = {
@@ -24,6 +22,7 @@ _JOBS = {
         "predict": "predict",
     },
 }
+MODES = tuple(dict.fromkeys(mode for jobs in _JOBS.values() for mode in jobs))
 
 
 def job_of(mode: str, config: ConfigDict) -> str:

@@ -134,7 +134,7 @@ def name_of(config: ConfigDict, like: ConfigDict) -> str:
         words = [config.learner.name, *_settings(own), *_settings(changed)]
         words += ["scaled"] * config.learner.scale
     words += ["shifted copies"] * shifted
-    method = config.get("search", {}).get("method", "none")
+    method = configs.search_method(config)
     words += [f"{method} search"] * (method != "none")
     return " ".join(words)
 
@@ -162,7 +162,7 @@ def prepare(
     """Returns by name what makes each replicate of each candidate learn, their folders, and data.
 
     The data are those of the first candidate: others may differ in how many training images they
-    have.
+    have. Examples of the same data and task are made once.
 
     Args:
         config: of the comparison.
@@ -172,7 +172,8 @@ def prepare(
     Raises:
         UserError: as `resolve`, or if the data lack what a learner needs.
     """
-    loaded: dict[int, Parts] = {}
+    datasets: dict[int, Dataset] = {}
+    examples: dict[str, dict[str, Examples]] = {}
     makes: dict[str, list[Make]] = {}
     folders: dict[str, str] = {}
     place = 0
@@ -180,9 +181,10 @@ def prepare(
         for each in replicates:
             place += 1
             limit = each.data.train_limit
-            dataset = loaded[limit].dataset if limit in loaded else None
-            made = parts.load(each, data_dir, dataset)
-            loaded.setdefault(limit, made)
+            sections = configs.to_json(ConfigDict({"data": each.data, "task": each.task}))
+            made = parts.load(each, data_dir, datasets.get(limit), examples.get(sections))
+            datasets.setdefault(limit, made.dataset)
+            examples.setdefault(sections, made.examples)
             each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             own = os.path.join("candidates", f"{place}-{_file_name(name)}")
             folders.setdefault(name, own)
@@ -192,7 +194,7 @@ def prepare(
             else:
                 make = functools.partial(_learn, made, made.prepare(), where)
             makes.setdefault(name, []).append(make)
-    return makes, folders, next(iter(loaded.values())).dataset
+    return makes, folders, next(iter(datasets.values()))
 
 
 def _file_name(name: str) -> str:
@@ -300,6 +302,13 @@ def log_table(table: Table, rows: Mapping[str, np.ndarray]) -> None:
         columns.override_text(next(iter(table.kinds)), "categorical"),
     )
     logging.info("  train: %d rows, test: %d rows", len(rows["train"]), len(rows["test"]))
+
+
+def chosen_on(config: ConfigDict) -> tuple[str, int]:
+    """Returns which examples choose, `val` or `cross_validation`, and how many folds train has."""
+    if config.kind == "table":
+        return "cross_validation", config.search.folds
+    return config.compare.by, config.compare.folds
 
 
 def outcomes(results: Sequence[Result], by: str, folds: int) -> list[Any]:

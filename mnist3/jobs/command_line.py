@@ -120,7 +120,7 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
     if of_a_run or (arguments.mode == "audit" and arguments.workdir and given is None):
         config = workdir.read_config(arguments.workdir)
         if given is not None:
-            workdir.require_same(arguments.workdir, given)
+            workdir.require_same(arguments.workdir, given, began=config)
         return config
     if given is None:
         raise UserError(

@@ -18,6 +18,7 @@ from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.evaluation import selection
+from mnist3.files import write_json
 from mnist3.jobs import candidates, output, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.candidates import Make
@@ -33,17 +34,15 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         dataset: Dataset | TableDataset
         if config.kind == "table":
-            by, folds = "cross_validation", config.search.folds
             dataset, folders = candidates.load_table(config), {}
             makes = candidates.of_table(config, dataset)
         else:
-            by, folds = config.compare.by, config.compare.folds
             makes, folders, dataset = candidates.prepare(config, folder, arguments.data_dir)
         workdir.require_same_data(folder, dataset)
         workdir.write_start(folder, config, dataset)
         results = learn(makes)
         with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
-            compared = compare(config, results, folders, by, folds)
+            compared = compare(config, results, folders)
             write(compared, folder, arguments.command, arguments.figures)
             tracker.summary(compared.metrics)
     print(comparison.text(compared, folder))
@@ -71,8 +70,6 @@ def compare(
     config: ConfigDict,
     results: Mapping[str, Sequence[Result]],
     folders: Mapping[str, str],
-    by: str,
-    folds: int,
 ) -> Compared:
     """Chooses the best of several candidates, then reads test with each.
 
@@ -80,11 +77,10 @@ def compare(
         config: of the comparison.
         results: the replicates of each candidate.
         folders: of candidates below the workdir.
-        by: which examples choose: `val` or `cross_validation`.
-        folds: of train, for cross-validation.
     """
+    by, folds = candidates.chosen_on(config)
     first = next(iter(results.values()))[0]
-    dependence = {"digit_indices": (first.dataset.digit_indices or {}).get("val")}
+    dependence = {"digit_indices": first.dataset.digit_indices_of("val")}
     if by == "cross_validation":
         targets = estimator.flat(first.examples["train"].targets)
         dependence = {"folds": selection.fold_of_each(targets, folds)}
@@ -103,9 +99,7 @@ def compare(
     return Compared(config, by, tested, folders, chosen)
 
 
-def write(
-    compared: Compared, folder: str, command: str, formats: Collection[str] = ("png",)
-) -> None:
+def write(compared: Compared, folder: str, command: str, formats: Collection[str]) -> None:
     """Writes every file that rests on a comparison into its workdir.
 
     Args:
@@ -126,11 +120,11 @@ def write(
         key: metrics[key] for key in ("chosen_by", "metric", "compared_with", "subject", "tied")
     }
     every = [{"name": each.name, **each.measures()} for each in compared.selection.candidates]
-    workdir.write_json(
+    write_json(
         os.path.join(folder, "comparison.json"),
         {"winner": name, "workdir": own, **chosen, "candidates": every},
     )
-    workdir.write_json(os.path.join(folder, "metrics.json"), metrics)
+    write_json(os.path.join(folder, "metrics.json"), metrics)
     drawn = comparison.draw_all(compared)
     page = comparison.page(compared)
     output.write_page(folder, page, compared.config, drawn, command, formats)

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from mnist3.files import RUN_FILES
-from mnist3.jobs import workdir
+from mnist3.files import RUN_FILES, write_json
 from mnist3.reporting import drawing, pages, pictures, report
 from mnist3.results import Result, write_predictions
 from mnist3.tracking import Tracker
@@ -27,9 +26,7 @@ def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
         tracker.finish([path for path in paths if os.path.exists(path)], failed)
 
 
-def write_result(
-    result: Result, folder: str, command: str, formats: Collection[str] = ("png",)
-) -> None:
+def write_result(result: Result, folder: str, command: str, formats: Collection[str]) -> None:
     """Writes predictions, metrics.json, pictures and page of a result into the folder of a run.
 
     Args:
@@ -39,7 +36,7 @@ def write_result(
         formats: of the pictures, beside PNG.
     """
     write_predictions(result, folder)
-    workdir.write_json(os.path.join(folder, "metrics.json"), result.metrics)
+    write_json(os.path.join(folder, "metrics.json"), result.metrics)
     drawn = pictures.draw_all(result)
     write_page(folder, pages.result_page(result), result.config, drawn, command, formats)
 
@@ -50,7 +47,7 @@ def write_page(
     config: ConfigDict,
     drawn: Mapping[str, Figure],
     command: str,
-    formats: Collection[str] = ("png",),
+    formats: Collection[str],
 ) -> None:
     """Writes the pictures of a run and its page, report.html.
 

@@ -47,13 +47,19 @@ class Parts(NamedTuple):
         )
 
 
-def load(config: ConfigDict, data_dir: str | None, dataset: Dataset | None = None) -> Parts:
+def load(
+    config: ConfigDict,
+    data_dir: str | None,
+    dataset: Dataset | None = None,
+    examples: dict[str, Examples] | None = None,
+) -> Parts:
     """Returns what a config of kind numbers or digits makes.
 
     Args:
         config: the whole config.
         data_dir: folder with the data.
         dataset: of the config, where it is at hand; None to load it.
+        examples: of its sections data and task, where they are at hand; None to make them.
 
     Raises:
         UserError: if files are missing or broken, or the config does not fit the data.
@@ -64,7 +70,9 @@ def load(config: ConfigDict, data_dir: str | None, dataset: Dataset | None = Non
     if "augmentation" in config:
         augmentation.require_learnable(config.augmentation, dataset.augmented_size)
     task = task_of(config)
-    return Parts(config, dataset, task, learners.examples_of(config, dataset, task))
+    if examples is None:
+        examples = learners.examples_of(config, dataset, task)
+    return Parts(config, dataset, task, examples)
 
 
 def task_of(config: ConfigDict) -> Task:

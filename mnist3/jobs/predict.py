@@ -5,7 +5,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from absl import logging
@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mnist3 import learners
-from mnist3.data.images import find_images, read_images
+from mnist3.data.images import ReadImages, find_images, read_images
 from mnist3.errors import UserError
 from mnist3.files import (
     STANDARD_OUTPUT,
@@ -32,6 +32,8 @@ from mnist3.tasks import Predictions, Task
 BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
 LOGGED_PATHS = 10  # of the inverted images, and of those that the decoder warned of
 
+Predict = Callable[[UInt8[np.ndarray, "batch height width"]], Predictions]
+
 
 def require(value: str | None, flag: str, example: str) -> str:
     """Returns the value of a flag that predict needs.
@@ -44,14 +46,32 @@ def require(value: str | None, flag: str, example: str) -> str:
     return value
 
 
-def _filled(images: UInt8[np.ndarray, "n height width"]) -> UInt8[np.ndarray, "batch height width"]:
-    return np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
+def predict_filled(predict: Predict, images: UInt8[np.ndarray, "n height width"]) -> Predictions:
+    """Returns predictions of up to `BATCH_SIZE` images."""
+    filled = np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
+    return predict(filled).of(slice(len(images)))
+
+
+def read_batches(
+    paths: Sequence[str], canvas: tuple[int, int], predict: Predict
+) -> Iterator[tuple[ReadImages, Predictions]]:
+    """Yields what is read of image files, and predictions of each, also of unreadable ones.
+
+    The next batch is read from the disk while the model works on this one.
+
+    Args:
+        paths: image files.
+        canvas: (height, width) of the model's images.
+        predict: returns predictions of images, `BATCH_SIZE` at a time.
+    """
+    for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
+        yield batch, predict_filled(predict, batch.images)
 
 
 def predict_files(
     paths: Sequence[str],
     canvas: tuple[int, int],
-    predict: Callable[[UInt8[np.ndarray, "batch height width"]], Predictions],
+    predict: Predict,
     columns: Sequence[str],
     cells: Callable[[Predictions, Sequence[str]], Sequence[Sequence[str]]],
     output: str,
@@ -59,8 +79,8 @@ def predict_files(
     """Writes what is predicted for each image file to a CSV file, one row an image, in order.
 
     The columns are path, those given and error; an unreadable file has its path and its error
-    alone. The next batch is read from the disk while the model works on this one. A file appears
-    whole or not at all; standard output gets the rows of a batch as they are known.
+    alone. A file appears whole or not at all; standard output gets the rows of a batch as they are
+    known.
 
     Whoever reads the CSV with a number in it has to read that column as text, or leading zeros are
     lost: `pandas.read_csv(path, dtype={"number": str})`; in Excel, Data > From Text/CSV with the
@@ -93,10 +113,10 @@ def predict_files(
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", *columns, "error"])
-        for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
+        for batch, predicted in read_batches(paths, canvas, predict):
             of_batch = paths[first : (first := first + len(batch.errors))]
             read = [row for row, error in enumerate(batch.errors) if not error]
-            predictions = predict(_filled(batch.images)).of(np.asarray(read, int))
+            predictions = predicted.of(np.asarray(read, int))
             rows = dict(zip(read, cells(predictions, [of_batch[row] for row in read]), strict=True))
             for row, (path, error) in enumerate(zip(of_batch, batch.errors, strict=True)):
                 writer.writerow([path, *(unread if error else rows[row]), error])
@@ -150,7 +170,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     workdir_of_run = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
     images = require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
     output = require(arguments.output, "output", "FILE.csv")
-    folder, config = workdir.chosen(workdir_of_run)
+    folder, config = workdir.chosen(workdir_of_run, config)
     task = parts.task_of(config)
     images_folder = None
     if task.predicts_images:

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,18 +16,11 @@ from mnist3.config import NETWORK
 from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
-from mnist3.files import remove_partial, replacing
+from mnist3.files import DATASET_FILE, remove_partial, write_json
 from mnist3.locking import locked
 from mnist3.training.optimizer import schedule_extends
 
-DATASET_FILE = "dataset.json"  # what a run learns from, since its start
 EPOCHS = "training.epochs"
-
-
-def write_json(path: str, value: Any) -> None:
-    """Writes a value as indented JSON."""
-    with replacing(path) as file:
-        file.write(json.dumps(value, indent=2) + "\n")
 
 
 def fresh_workdir(experiment: str) -> str:
@@ -56,14 +49,19 @@ def read_config(workdir: str) -> ConfigDict:
     return config
 
 
-def chosen(workdir: str) -> tuple[str, ConfigDict]:
+def chosen(workdir: str, config: ConfigDict | None = None) -> tuple[str, ConfigDict]:
     """Returns the folder and the config of what a run predicts with: itself, or what it chose.
+
+    Args:
+        workdir: folder of the run.
+        config: of the run, where it is at hand; None to read it.
 
     Raises:
         UserError: if there is no finished run.
     """
-    config = read_config(workdir)
-    if "experiments" not in config.get("compare", {}):
+    if config is None:
+        config = read_config(workdir)
+    if config.kind != "comparison":
         return workdir, config
     try:
         with open(os.path.join(workdir, "comparison.json")) as file:
@@ -89,26 +87,30 @@ def _chosen_before(workdir: str, choice: dict[str, Any]) -> str:
     return os.path.join("candidates", os.path.basename(winner["workdir"]))
 
 
-def require_same(workdir: str, config: ConfigDict, may_grow: bool = False) -> None:
+def require_same(
+    workdir: str, config: ConfigDict, may_grow: bool = False, began: ConfigDict | None = None
+) -> None:
     """Checks that the run in a folder has this config; how it is tracked may differ.
 
     Args:
         workdir: folder of the run.
         config: that it is to have.
         may_grow: whether it may have more epochs, if its schedule allows that.
+        began: the config of the run, where it is at hand; None to read it.
 
     Raises:
         UserError: names the first field that differs, or says why the run cannot be longer.
     """
-    held = read_config(workdir)
-    before, now = (dict(configs.fields(each)) for each in (held, config))
+    if began is None:
+        began = read_config(workdir)
+    before, now = (dict(configs.fields(each)) for each in (began, config))
     differing = {
         name: (before.get(name), now.get(name))
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name) and not name.startswith("wandb.")
     }
     if may_grow and [*differing] == [EPOCHS] and _grows(config, *differing[EPOCHS]):
-        _require_extensible(workdir, held, config)
+        _require_extensible(workdir, began, config)
         return
     for name, (was, is_now) in differing.items():
         raise UserError(
@@ -123,7 +125,7 @@ def _grows(config: ConfigDict, was: Any, is_now: Any) -> bool:
     return trained and 0 < was < is_now
 
 
-def _require_extensible(workdir: str, held: ConfigDict, config: ConfigDict) -> None:
+def _require_extensible(workdir: str, began: ConfigDict, config: ConfigDict) -> None:
     """Checks that a run of more epochs begins as the one in a folder did.
 
     Raises:
@@ -134,32 +136,33 @@ def _require_extensible(workdir: str, held: ConfigDict, config: ConfigDict) -> N
             f"config.optimizer.schedule={config.optimizer.schedule} spreads the learning rates "
             "over all epochs, so that a longer run is another one from its first step"
         )
-    elif config.get("search", {}).get("method", "none") != "none":
+    elif (method := configs.search_method(config)) != "none":
         reason = (
-            f"config.search.method={config.search.method} chose its settings for so many epochs, "
+            f"config.search.method={method} chose its settings for so many epochs, "
             "and might choose others for more"
         )
     else:
         return
     raise UserError(
-        f"the run in {workdir} cannot grow from {held.training.epochs} to "
+        f"the run in {workdir} cannot grow from {began.training.epochs} to "
         f"{config.training.epochs} epochs: {reason}; choose another --workdir, and begin there "
         f"with the parameters of this run if you like: --config.training.init_from={workdir}."
     )
 
 
 @contextlib.contextmanager
-def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
-    """Makes the folder of a run, or checks that the run in it has the same config.
+def held(workdir: str, require: Callable[[], None]) -> Iterator[None]:
+    """Makes the folder of a run, and keeps it for this process alone for the length of the block.
 
-    The run may be given more epochs than it had, see `require_same`. The folder is this process's
-    alone for the length of the block, which is to span all that writes into it. Half files that a
-    killed run left in it are removed. A folder that is still empty when the block fails is removed
-    again.
+    The block is to span all that writes into the folder. Half files that a killed run left in it
+    are removed. A folder that is still empty when the block fails is removed again.
+
+    Args:
+        workdir: the folder.
+        require: raises a UserError if the run that is in the folder already is another one.
 
     Raises:
-        UserError: if the folder cannot be written, another process has it, or its run had another
-            config.
+        UserError: if the folder cannot be written, another process has it, or `require` does.
     """
     try:
         os.makedirs(workdir, exist_ok=True)
@@ -172,7 +175,7 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
     try:
         with locked(workdir):
             if os.path.exists(os.path.join(workdir, "config.json")):
-                require_same(workdir, config, may_grow=True)
+                require()
                 remove_partial(workdir)
                 remove_partial(os.path.join(workdir, "figures"))
             yield
@@ -182,16 +185,18 @@ def claimed(workdir: str, config: ConfigDict) -> Iterator[None]:
         raise
 
 
-def write_config(workdir: str, config: ConfigDict) -> None:
-    """Writes the resolved config of a run that is about to begin or to go on."""
-    with replacing(os.path.join(workdir, "config.json")) as file:
-        file.write(configs.to_json(config))
+def claimed(workdir: str, config: ConfigDict) -> contextlib.AbstractContextManager[None]:
+    """Returns what holds the folder of a run whose config is this one, see `held`.
+
+    A run in it may be given more epochs than it had, see `require_same`.
+    """
+    return held(workdir, lambda: require_same(workdir, config, may_grow=True))
 
 
 def write_start(workdir: str, config: ConfigDict, dataset: Dataset | TableDataset) -> None:
     """Writes config.json, and dataset.json with what the run learns from."""
     write_json(os.path.join(workdir, DATASET_FILE), dataset.describe())
-    write_config(workdir, config)
+    write_json(os.path.join(workdir, "config.json"), config.to_dict())
 
 
 def require_same_data(workdir: str, dataset: Dataset | TableDataset) -> None:

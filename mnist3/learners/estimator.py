@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from mnist3.errors import EstimatorError, UserError, comes_from
 from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
-from mnist3.files import FITTING_FILE, MODEL_FILE, replacing
+from mnist3.files import FITTING_FILE, MODEL_FILE, write_json
 from mnist3.learners import progress
 from mnist3.learners.cached import (
     CachedEstimator,
@@ -131,8 +131,7 @@ class Estimator:
             "training": self.training,
             "search_results": plain_results(self.search_results),
         }
-        with replacing(os.path.join(folder, FITTING_FILE)) as file:
-            file.write(json.dumps(times, indent=2, default=str) + "\n")
+        write_json(os.path.join(folder, FITTING_FILE), times, default=str)
         save_estimator(path, content)
 
     def network(self, inputs: np.ndarray) -> NetworkView | None:

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from mnist3 import models, upgrade
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import TUNED_FILE, write_json
 from mnist3.learners import search
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
@@ -26,8 +26,6 @@ from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
-
-TUNED_FILE = "tuned.json"  # the config with what a search chose, in the folder of a run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +118,7 @@ def save_search(folder: str, config: ConfigDict, results: dict[str, Any], second
         "search_results": search.plain_results(results),
         "search_seconds": seconds,
     }
-    with replacing(os.path.join(folder, TUNED_FILE)) as file:
-        file.write(json.dumps(found, indent=2, default=str) + "\n")
+    write_json(os.path.join(folder, TUNED_FILE), found, default=str)
 
 
 def _search_of(folder: str) -> dict[str, Any] | None:
@@ -202,7 +199,7 @@ def learn(
                 data,
                 val,
                 dataset.composition,
-                (dataset.digit_indices or {}).get("val"),
+                dataset.digit_indices_of("val"),
                 state,
                 history,
                 checkpoints,

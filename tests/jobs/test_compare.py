@@ -186,6 +186,18 @@ def test_shifted_copies_are_compared_on_val_alone(config_of):
 
 
 @pytest.mark.usefixtures("own_cache")
+def test_replicates_share_their_examples(config_of, tmp_path):
+    seeds = [f"sgd,shifted=1 --config.seed={seed}" for seed in (0, 1)]
+    config = config_of(*experiments_of("binary", *seeds, "sgd"))
+    makes, _, _ = candidates.prepare(config, str(tmp_path), None)
+    one, other, plain = (
+        make.args[0].examples["train"] for replicates in makes.values() for make in replicates
+    )
+    assert one.inputs is other.inputs and one.targets is other.targets
+    assert len(one.inputs) == 5 * len(plain.inputs)
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_a_comparison_of_models_goes_on_where_it_was_stopped(config_of, tmp_path, monkeypatch):
     trained = []
     train_once = loop.train

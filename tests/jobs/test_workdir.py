@@ -17,9 +17,10 @@ from mnist3 import config as configs
 from mnist3 import jobs
 from mnist3.config import numbers
 from mnist3.errors import UserError
+from mnist3.files import write_json
 from mnist3.jobs import compare, predict, run, workdir
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.workdir import claimed, write_config
+from mnist3.jobs.workdir import claimed
 from mnist3.reporting import comparison, pictures
 from mnist3.training.checkpoints import Checkpoints
 
@@ -128,7 +129,7 @@ def names(folder):
 
 def test_a_run_that_goes_on_removes_half_files_and_nothing_else(killed):
     config = numbers()
-    write_config(str(killed), config)
+    write_json(killed / "config.json", config.to_dict())
     before = names(killed)
     with claimed(str(killed), config):
         pass
@@ -167,7 +168,7 @@ def test_a_finished_run_of_a_constant_schedule_grows(tiny, tmp_path, logged):
 
 def test_why_a_run_cannot_grow(tiny, load, tmp_path):
     def refusal(config, **changes):
-        write_config(str(tmp_path), config)
+        write_json(tmp_path / "config.json", config.to_dict())
         longer = config.copy_and_resolve_references()
         longer.training.epochs = 8
         longer.update_from_flattened_dict(changes)
@@ -343,7 +344,7 @@ def test_a_comparison_of_networks_predicts_with_the_chosen_one(load, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(UserError, match="has chosen nothing yet"):
         folder.mkdir()
-        write_config(str(folder), config)
+        write_json(folder / "config.json", config.to_dict())
         workdir.chosen(str(folder))
     shutil.rmtree(folder)
     assert compare.run(config, Arguments(workdir=str(folder))) == 0

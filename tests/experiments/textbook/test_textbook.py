@@ -19,6 +19,7 @@ from experiments.textbook.steps import PARTS, STEPS
 from mnist3.data import variants
 from mnist3.data.sources import load_source
 from mnist3.errors import UserError
+from mnist3.locking import locked
 
 ESTIMATORS = (
     DummyClassifier,
@@ -220,10 +221,23 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         run(SMALL, str(tmp_path / "file" / "run"), None, COMMAND)
 
 
+def test_a_second_study_in_a_folder_that_is_in_use_is_refused(tmp_path):
+    with (
+        locked(str(tmp_path)),
+        pytest.raises(
+            UserError, match=r"is in use by process .*wait until that has ended, or choo"
+        ),
+    ):
+        run(SMALL._replace(parts=("noise",)), str(tmp_path), None, COMMAND)
+    assert not list(tmp_path.iterdir())
+
+
 def test_half_files_of_a_killed_run_are_removed(runs, tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "cache"))
     folder = tmp_path / "run"
     (folder / "figures").mkdir(parents=True)
+    config = json.loads((runs[0][0] / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"parts": ["noise"]}))
     for half in ("metrics.json.12.partial", "figures/cleaned.png.12.partial"):
         (folder / half).write_text("half")
     run(SMALL._replace(parts=("noise",)), str(folder), None, COMMAND)
