@@ -30,7 +30,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     return 0
 
 
-def predict_table(folder: str, path: str, output: str, allow_pickle: bool = False) -> None:
+def predict_table(folder: str, path: str, output: str, allow_pickle: bool = False) -> int:
     """Writes a table's rows with what a run predicts for each and how probable it is.
 
     Args:
@@ -39,6 +39,9 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
             read as they were for training.
         output: the CSV file to write, one that exists is replaced; - for standard output.
         allow_pickle: whether to read the model of an older run, a pickle that can run any code.
+
+    Returns:
+        the number of rows.
 
     Raises:
         UserError: if there is no such run, the table lacks a column or cannot be read, or the
@@ -70,3 +73,4 @@ def predict_table(folder: str, path: str, output: str, allow_pickle: bool = Fals
     logging.info(
         "wrote %s: %d rows with a predicted %s", output_text(output), len(cells), model["target"]
     )
+    return len(cells)

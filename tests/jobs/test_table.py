@@ -154,7 +154,7 @@ def test_predict_keeps_the_rows_and_takes_unseen_levels_and_gaps(finished, tmp_p
     table.to_parquet(tmp_path / "new.parquet")
     for name in ("new.csv", "new.parquet"):
         output = tmp_path / f"{name}.predicted.csv"
-        predict_table(str(finished), str(tmp_path / name), str(output))
+        assert predict_table(str(finished), str(tmp_path / name), str(output)) == 3
         written = read_table(output)
         pd.testing.assert_frame_equal(written[table.columns], read_table(tmp_path / name))
         assert written["prediction"].tolist() == ["bird", "cat", "tiger"]
@@ -197,14 +197,14 @@ def test_the_model_of_an_older_run_is_read_if_that_is_allowed(finished, tmp_path
     arguments = (str(tmp_path), str(tmp_path / "new.csv"), str(tmp_path / "out.csv"))
     with pytest.raises(UserError, match="runs any code"):
         predict_table(*arguments)
-    predict_table(*arguments, allow_pickle=True)
+    assert predict_table(*arguments, allow_pickle=True) == 2
     assert read_table(tmp_path / "out.csv")["prediction"].tolist() == ["tiger", "bird"]
 
 
 def test_cells_of_new_rows_that_are_no_numbers_are_named(finished, tmp_path, caplog):
     (tmp_path / "new.csv").write_text('"weight, kg",cover,zoo\nheavy,feathers,home\n')
     output = tmp_path / "out.csv"
-    predict_table(str(finished), str(tmp_path / "new.csv"), str(output))
+    assert predict_table(str(finished), str(tmp_path / "new.csv"), str(output)) == 1
     assert "1 cell of weight, kg is no number and counts as missing" in caplog.text
     assert read_table(output)["prediction"].tolist() == ["bird"]
 
