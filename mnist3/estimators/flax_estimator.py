@@ -64,6 +64,7 @@ class FlaxEstimator(BaseEstimator):
         params_: dict of ndarray. The model's parameters.
         loss_curve_: list of float. Mean loss of each pass over the data, while it trained.
         n_features_in_: int. Number of features, or pixels.
+        SECTIONS: tuple of str. Of a config, where the arguments stand.
     """
 
     stem: Any = _CNN.model.stem
@@ -82,7 +83,7 @@ class FlaxEstimator(BaseEstimator):
     ema_decay: Any = _CNN.training.ema_decay
     random_state: Any = None
 
-    _sections: ClassVar[tuple[str, ...]] = ("model", "optimizer", "augmentation", "training")
+    SECTIONS: ClassVar[tuple[str, ...]] = ("model", "optimizer", "augmentation", "training")
 
     def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
@@ -90,7 +91,7 @@ class FlaxEstimator(BaseEstimator):
         arguments = self.get_params(deep=False)
         if arguments.get("hidden", ()) is None:
             del arguments["hidden"]
-        for section in self._sections:
+        for section in self.SECTIONS:
             for name in arguments.keys() & {*config[section]} - {"name", "epochs"}:
                 value = _plain(arguments[name], config[section][name])
                 try:

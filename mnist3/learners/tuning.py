@@ -8,14 +8,13 @@ from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 
 from mnist3 import estimators
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.estimators import flax_estimator
 from mnist3.learners.cached import Inputs
 from mnist3.learners.estimator import features_of, flat, working
 from mnist3.learners.search import search
 from mnist3.tasks import Examples, Task
 
-SECTIONS = ("model", "optimizer", "augmentation", "training")
 WITHOUT_EFFECT = ("name", "cpu_micro_batch", "log_steps")  # on what is learned
 
 
@@ -36,11 +35,17 @@ class Found(NamedTuple):
 def tune(
     config: ConfigDict, task: Task, examples: dict[str, Examples], memory: joblib.Memory
 ) -> Found:
-    """Returns a network's config with the settings that cross-validation on train found best."""
+    """Returns a network's config with the settings that cross-validation on train found best.
+
+    Raises:
+        UserError: if there is a value to try of what no field of the config says.
+    """
     if config.get("search", {}).get("method", "none") == "none":
         return Found(config, None, 0.0)
     started = time.perf_counter()
     estimator = _unfitted(config, task)  # what it lacks, such as members, trains with what is found
+    places = _places(config, task, estimator)
+    _require_places(config, places)
     train = examples["train"]
     inputs = Inputs(features_of(train.inputs, estimator))
     with working(config.learner.name, "searching settings of the network"):
@@ -53,7 +58,10 @@ def tune(
             memory,
             task.scoring,
         )
-    best = with_settings(config, found.best_params_)
+    best = ConfigDict(config.to_dict())
+    for name, value in found.best_params_.items():
+        section, field = places[name]
+        best[section][field] = value
     return Found(best, found.cv_results_, time.perf_counter() - started)
 
 
@@ -66,10 +74,10 @@ def as_estimator(config: ConfigDict, task: Task) -> BaseEstimator:
     estimator = _unfitted(config, task)
     known = estimator.get_params(deep=False)
     usual = flax_estimator.defaults(config.model.name)
-    for section in SECTIONS:
+    for section in flax_estimator.FlaxEstimator.SECTIONS:
         for name, value in config.get(section, {}).items():
-            lacks = name not in known and name not in WITHOUT_EFFECT
-            if lacks and value != usual[section][name]:
+            takes = section in estimator.SECTIONS and name in known
+            if not takes and name not in WITHOUT_EFFECT and value != usual[section][name]:
                 raise UserError(
                     f"config.{section}.{name} is {value!r}, which networks of cross-validations "
                     f"and tables do not take; leave it at {usual[section][name]!r}."
@@ -82,7 +90,7 @@ def _unfitted(config: ConfigDict, task: Task) -> BaseEstimator:
     known = estimator.get_params(deep=False)
     settings = {
         name: value
-        for section in SECTIONS
+        for section in estimator.SECTIONS
         if section in config
         for name, value in config[section].items()
         if name in known and name != "name"
@@ -98,13 +106,25 @@ def _unfitted(config: ConfigDict, task: Task) -> BaseEstimator:
     return estimator.set_params(**settings)
 
 
-def with_settings(config: ConfigDict, settings: dict[str, Any]) -> ConfigDict:
-    """Returns a config in which the settings of a network's estimator stand at their places."""
-    changed = ConfigDict(config.to_dict())
-    for name, value in settings.items():
-        if name in ("model", "optimizer"):
-            changed[name].name = value
-            continue
-        section = next(each for each in SECTIONS if each in config and name in config[each])
-        changed[section][name] = value
-    return changed
+def _places(config: ConfigDict, task: Task, estimator: BaseEstimator) -> dict[str, tuple[str, str]]:
+    """Returns the section and the field of a config that each setting of a search stands at.
+
+    What the task says of an estimator is no setting, whatever a field of the same name is.
+    """
+    searched = estimator.get_params(deep=False).keys() - task.estimator_parameters().keys()
+    places = {
+        name: (section, name)
+        for section in estimator.SECTIONS
+        for name in searched & {*config[section]}
+    }
+    return places | {name: (name, "name") for name in searched & {"model", "optimizer"}}
+
+
+def _require_places(config: ConfigDict, places: dict[str, tuple[str, str]]) -> None:
+    """Checks that whatever a search finds best can be written into the config."""
+    for name, values in config.search.grid.items():
+        if values and name not in places:
+            raise UserError(
+                f"config.search.grid.{name} is no setting of this network that a search can "
+                f"choose; did you mean {nearest(name, sorted(places))}?"
+            )
