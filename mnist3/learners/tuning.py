@@ -1,5 +1,7 @@
 """The search for a network's settings by cross-validation, behind scikit-learn's interface."""
 
+import json
+import os
 import time
 from typing import Any, NamedTuple
 
@@ -7,14 +9,16 @@ import joblib
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 
-from mnist3 import estimators
+from mnist3 import estimators, upgrade
 from mnist3.errors import UserError, nearest
 from mnist3.estimators import flax_estimator
+from mnist3.files import replacing
 from mnist3.learners.cached import Inputs
 from mnist3.learners.estimator import features_of, flat, working
-from mnist3.learners.search import search
+from mnist3.learners.search import plain_results, search
 from mnist3.tasks import Examples, Task
 
+TUNED_FILE = "tuned.json"  # what a search found, in the folder of a run
 WITHOUT_EFFECT = ("name", "cpu_micro_batch", "log_steps")  # on what is learned
 
 
@@ -23,12 +27,12 @@ class Found(NamedTuple):
 
     Attributes:
         config: with the best settings at their places.
-        results: scikit-learn's `cv_results_`; None without a search.
+        results: scikit-learn's `cv_results_`.
         seconds: that it took.
     """
 
     config: ConfigDict
-    results: dict[str, Any] | None
+    results: dict[str, Any]
     seconds: float
 
 
@@ -40,8 +44,6 @@ def tune(
     Raises:
         UserError: if there is a value to try of what no field of the config says.
     """
-    if config.get("search", {}).get("method", "none") == "none":
-        return Found(config, None, 0.0)
     started = time.perf_counter()
     estimator = _unfitted(config, task)  # what it lacks, such as members, trains with what is found
     places = _places(config, task, estimator)
@@ -63,6 +65,38 @@ def tune(
         section, field = places[name]
         best[section][field] = value
     return Found(best, found.cv_results_, time.perf_counter() - started)
+
+
+def save(folder: str, found: Found) -> None:
+    """Saves what a search found in the folder of a run, before the network is trained with it."""
+    content = {
+        "config": found.config.to_dict(),
+        "search_results": plain_results(found.results),
+        "search_seconds": found.seconds,
+    }
+    with replacing(os.path.join(folder, TUNED_FILE)) as file:
+        file.write(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def read(folder: str) -> Found | None:
+    """Returns what `save` saved, the results as plain lists; None of a run without a search.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = os.path.join(folder, TUNED_FILE)
+    if not os.path.exists(path):
+        return None
+    try:
+        with open(path) as file:
+            content = json.load(file)
+        config = upgrade.from_json(json.dumps(content["config"]), TUNED_FILE)
+        return Found(config, content["search_results"], content["search_seconds"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); put the file back, or train anew in another "
+            "--workdir."
+        ) from error
 
 
 def as_estimator(config: ConfigDict, task: Task) -> BaseEstimator:
