@@ -126,19 +126,6 @@ class Classes(Task):
         """Returns the metrics of a split, see `multiclass_metrics`."""
         return multiclass_metrics(targets, predictions.values, predictions.probabilities, seed)
 
-    def progress(self, targets: Int[np.ndarray, "n"], predictions: Predictions) -> dict[str, float]:
-        """Returns accuracy and negative log likelihood, nats."""
-        return {
-            "accuracy": float(self.outcomes(targets, predictions).mean()),
-            "nll": -float(predictions.log_likelihood.mean()),
-        }
-
-    def outcomes(
-        self, targets: Int[np.ndarray, "n"], predictions: Predictions
-    ) -> Bool[np.ndarray, "n"]:
-        """Tells which examples got the right class."""
-        return predictions.values == targets
-
     def texts(self, values: Int[np.ndarray, "n"]) -> list[str]:
         """Returns names of classes."""
         return [self.classes[value] for value in values]
@@ -147,14 +134,6 @@ class Classes(Task):
         """Returns what the examples are, for the title of a figure."""
         ten_digits = self.classes == tuple(map(str, range(10)))
         return f"{'the ten digits' if ten_digits else 'the classes'} (source {dataset.source})"
-
-    def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
-        """Yields true and predicted class and how probable it is, empty if not known."""
-        confidences = predictions.confidence
-        texts = (self.texts(each) for each in (examples.targets, predictions.values))
-        for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
-            confidence = "" if confidences is None else confidence_text(confidences[row])
-            yield [label, prediction, confidence]
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new classifier of several classes."""

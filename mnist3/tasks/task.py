@@ -191,15 +191,19 @@ class Task(abc.ABC):
                 source; those that share one do not count as independent.
         """
 
-    @abc.abstractmethod
     def progress(self, targets: Targets, predictions: Predictions) -> dict[str, float]:
         """Returns what is said of val after each epoch: the headline, and `nll` where known."""
+        return {
+            self.metrics[0]: float(self.outcomes(targets, predictions).mean()),
+            "nll": -float(predictions.log_likelihood.mean()),
+        }
 
-    @abc.abstractmethod
     def outcomes(
         self, targets: Targets, predictions: Predictions
     ) -> Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]:
         """Returns what learners are compared by: which examples are right, or their errors."""
+        right = predictions.values == targets
+        return right.all(axis=tuple(range(1, right.ndim)))
 
     @abc.abstractmethod
     def texts(self, values: np.ndarray) -> list[str]:
@@ -214,9 +218,13 @@ class Task(abc.ABC):
         """The columns of predictions_{split}.csv after `index`."""
         return ("label", "prediction", "confidence")
 
-    @abc.abstractmethod
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
-        """Yields the cells under `columns` of each example."""
+        """Yields the cells under `columns` of each example; a confidence not known is empty."""
+        confidences = predictions.confidence
+        texts = (self.texts(each) for each in (examples.targets, predictions.values))
+        for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
+            confidence = "" if confidences is None else confidence_text(confidences[row])
+            yield [label, prediction, confidence]
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:
