@@ -9,9 +9,10 @@ import joblib
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 
-from mnist3 import estimators, upgrade
+from mnist3 import upgrade
+from mnist3.config import NETWORK
 from mnist3.errors import UserError, nearest
-from mnist3.estimators import flax_estimator
+from mnist3.estimators import flax_estimator, registry
 from mnist3.files import replacing
 from mnist3.learners.cached import Inputs
 from mnist3.learners.estimator import features_of, flat, working
@@ -120,7 +121,7 @@ def as_estimator(config: ConfigDict, task: Task) -> BaseEstimator:
 
 
 def _unfitted(config: ConfigDict, task: Task) -> BaseEstimator:
-    estimator = task.network_estimator(estimators)()
+    estimator: Any = task.estimator(registry.REGISTRY[NETWORK])
     known = estimator.get_params(deep=False)
     settings = {
         name: value
