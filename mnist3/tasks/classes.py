@@ -137,7 +137,7 @@ class Classes(Task):
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new classifier of several classes."""
-        return entry.classifier() if entry.several_classes else None
+        return entry.classifier() if entry.classifier else None
 
     def of_estimator(self, fitted: Any, features: Any) -> Predictions:
         """Returns the predictions of a fitted classifier of the classes 0, 1, ..."""
@@ -215,7 +215,7 @@ class TwoClasses(Classes):
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new classifier of two classes."""
-        return entry.classifier() if entry.two_classes else None
+        return super().estimator(entry) if entry.two_classes else None
 
     def notes(self, examples: Examples, predictions: Predictions) -> dict[str, Any]:
         """Returns nothing: the metrics say which class is taken for the other."""
