@@ -23,6 +23,7 @@ from mnist3.estimators import fitting
 from mnist3.tasks.classes import Classes
 from mnist3.tasks.labels import Labels
 from mnist3.tasks.task import Task
+from mnist3.training.run import AUTOMATIC_EPOCHS
 
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
 DTYPES = (np.float64, np.float32, np.uint8)
@@ -113,7 +114,7 @@ class FlaxEstimator(BaseEstimator):
     def _plan(self, model: str, task: Task, inputs: np.ndarray) -> fitting.Problem:
         config = self._config(model, inputs.shape[1:])
         epochs = self._epochs()
-        config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
+        config.training.epochs = epochs or AUTOMATIC_EPOCHS
         try:
             limits.require_network(config, defaults(model), task)
         except UserError as error:
