@@ -9,7 +9,6 @@ be `svc`. `classifier_chain` is a chain of SVCs over labels.
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.config import NETWORK
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.estimators.flax_denoiser import FlaxDenoiser
 from mnist3.estimators.flax_estimator import FlaxClassifier
 from mnist3.tasks import Task
@@ -170,9 +169,9 @@ def parameter_name(
     found = [key for key in known if key == name or key.endswith(f"__{name}")]
     if not found:
         own = sorted({key.rpartition("__")[2] for key in known})
-        nearest = difflib.get_close_matches(name, own, n=1, cutoff=0.0)[0]
         raise UserError(
-            f"{section}.{name} is no parameter of this estimator; did you mean {nearest}?"
+            f"{section}.{name} is no parameter of this estimator; did you mean "
+            f"{nearest(name, own)}?"
         )
     return min(found, key=lambda key: key.count("__"))
 
