@@ -182,8 +182,7 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     Every estimator that draws at random gets the seed, and one that can share its work among cores
     gets all of them, unless the parameters say otherwise; None there says nothing. A text that is a
     number is taken for it, since a parameter such as gamma may be either. The 45 pairwise scores of
-    ten digits come from the `decision_function` of svc with `decision_function_shape="ovo"`, and
-    from `scores.pairwise` for svc_ovo.
+    ten digits come from the `decision_function` of svc with `decision_function_shape="ovo"`.
 
     Args:
         config: the section `learner` of a config: name, parameters and scale.

@@ -38,7 +38,7 @@ def search(
             `iterations` of them, halving tries all on few examples and the better third of them on
             three times as many, again and again. `grid`: values of each parameter, under the
             estimator's own names also where it stands behind a scaler; () leaves a parameter as it
-            is. `folds`: unshuffled and stratified.
+            is. `folds`: unshuffled, and stratified where targets are classes.
         inputs: what to fit to.
         targets: of each input.
         seed: of what is drawn.
