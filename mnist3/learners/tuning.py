@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from typing import Any, NamedTuple
 
 import joblib
@@ -15,8 +14,8 @@ from mnist3.errors import UserError, nearest
 from mnist3.estimators import flax_estimator, registry
 from mnist3.files import replacing
 from mnist3.learners.cached import Inputs
-from mnist3.learners.estimator import features_of, flat, working
-from mnist3.learners.search import plain_results, search
+from mnist3.learners.estimator import choose, features_of, flat
+from mnist3.learners.search import plain_results
 from mnist3.tasks import Examples, Task
 
 TUNED_FILE = "tuned.json"  # what a search found, in the folder of a run
@@ -45,27 +44,17 @@ def tune(
     Raises:
         UserError: if there is a value to try of what no field of the config says.
     """
-    started = time.perf_counter()
     estimator = _unfitted(config, task)  # what it lacks, such as members, trains with what is found
     places = _places(config, task, estimator)
     _require_places(config, places)
     train = examples["train"]
     inputs = Inputs(features_of(train.inputs, estimator))
-    with working(config.learner.name, "searching settings of the network"):
-        found = search(
-            estimator,
-            config.search,
-            inputs,
-            flat(train.targets),
-            config.seed,
-            memory,
-            task.scoring,
-        )
+    choice = choose(config, task, estimator, inputs, flat(train.targets), memory)
     best = ConfigDict(config.to_dict())
-    for name, value in found.best_params_.items():
+    for name, value in choice.parameters.items():
         section, field = places[name]
         best[section][field] = value
-    return Found(best, found.cv_results_, time.perf_counter() - started)
+    return Found(best, choice.results, choice.seconds)
 
 
 def save(folder: str, found: Found) -> None:

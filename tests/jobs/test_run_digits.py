@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -312,8 +313,8 @@ def test_a_network_s_run_that_goes_on_takes_what_its_search_chose(
     config_of, dataset, tmp_path, monkeypatch
 ):
     best = {"learning_rate": 0.011, "channels": (4,)}
-    found = type("Search", (), {"best_params_": best, "cv_results_": {"params": [best]}})
-    monkeypatch.setattr(tuning, "search", lambda *_: found)
+    found = mock.Mock(best_params_=best, best_score_=1.0, cv_results_={"params": [best]})
+    monkeypatch.setattr(estimator, "search", lambda *_: found)
     config = config_of("multiclass", NETWORK, "train_limit=60,search=grid")
     with config.unlocked():
         config.search.grid.update({name: (value,) for name, value in best.items()})

@@ -1,5 +1,7 @@
 """A network's settings from its config to the estimator of folds, and back from a search."""
 
+from unittest import mock
+
 import joblib
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from mnist3 import config as configs
 from mnist3.errors import UserError
 from mnist3.jobs import parts
-from mnist3.learners import tuning
+from mnist3.learners import estimator, tuning
 from mnist3.tasks import Examples
 
 DENOISER = {"task.name": "denoise", "model.name": "denoiser"}
@@ -57,23 +59,26 @@ def test_noise_that_a_classifier_of_folds_adds_is_its_own():
 def test_what_a_search_cannot_write_into_the_config_is_refused_before_it(
     changes, name, values, monkeypatch
 ):
-    monkeypatch.setattr(tuning, "search", lambda *_: pytest.fail("it searched"))
+    monkeypatch.setattr(estimator, "search", lambda *_: pytest.fail("it searched"))
     config = config_of({**changes, "search.method": "grid"})
     config.search.grid[name] = values
     with pytest.raises(UserError, match=rf"config\.search\.grid\.{name} is no setting .*did you"):
         tuned(config)
 
 
-def test_what_a_search_finds_stands_where_the_config_says_it(monkeypatch):
+def test_what_a_search_finds_is_logged_and_stands_where_the_config_says_it(monkeypatch, caplog):
     best = {"optimizer": "adam", "learning_rate": 0.02, "model": "mlp", "noise": 0.2}
 
     def found(*_):
-        return type("Search", (), {"best_params_": best, "cv_results_": {}})
+        results = {"params": [best]}
+        return mock.Mock(best_params_=best, best_score_=0.5, cv_results_=results)
 
-    monkeypatch.setattr(tuning, "search", found)
+    monkeypatch.setattr(estimator, "search", found)
     config = config_of({"search.method": "grid"})
     config.search.grid.update({name: (value,) for name, value in best.items()})
+    caplog.set_level("INFO")
     chosen = tuned(config).config
+    assert "network: accuracy 0.5000 in 3 folds with " in caplog.text
     changed = dict(configs.fields(chosen)).items() - dict(configs.fields(config)).items()
     assert dict(changed) == {
         "optimizer.name": "adam",
