@@ -8,6 +8,7 @@ import os
 import pathlib
 import sys
 import traceback
+from collections.abc import Iterable
 
 _PACKAGE = pathlib.Path(__file__).parent
 
@@ -61,6 +62,6 @@ def missing_library(error: BaseException) -> str | None:
     )
 
 
-def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> str:
+def nearest(word: str, candidates: Iterable[str]) -> str:
     """Returns the candidate that looks most like the word."""
-    return max(candidates, key=lambda other: difflib.SequenceMatcher(None, word, other).ratio())
+    return difflib.get_close_matches(word, candidates, n=1, cutoff=0)[0]

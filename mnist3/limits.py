@@ -123,10 +123,25 @@ def require_network(config: ConfigDict, reference: ConfigDict, task: Task) -> No
         if not name.startswith("model."):  # whose values the models check
             require_type(name, values[name], default)
             require_range(name, values[name])
-    size = config.data.height, config.data.width
-    models.check(config.model, *size, task.positions, task.outputs)
-    if models.output(config.model.name) != task.model_output:
+    require_model(config, task.positions, task.outputs, task.name, task.model_output)
+
+
+def require_model(config: ConfigDict, positions: int, outputs: int, task: str, output: str) -> None:
+    """Checks that a config's model takes images of their size and computes what a task needs.
+
+    Args:
+        config: with the sections model and data.
+        positions: K, digits of a number.
+        outputs: logits of each.
+        task: its name.
+        output: what a model for it computes, see `Task.model_output`.
+
+    Raises:
+        UserError: names the first field that cannot be used and what it may be.
+    """
+    models.check(config.model, config.data.height, config.data.width, positions, outputs)
+    if models.output(config.model.name) != output:
         raise UserError(
-            f"config.model.name={config.model.name} does not fit the task {task.name}, which needs "
-            f"a model of {task.model_output}; set another of both."
+            f"config.model.name={config.model.name} does not fit the task {task}, which needs "
+            f"a model of {output}; set another of both."
         )

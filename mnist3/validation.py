@@ -5,12 +5,18 @@ from collections.abc import Mapping, Sequence
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import models, tasks
+from mnist3 import tasks
 from mnist3.config import KINDS, NETWORK, OPEN, fields
 from mnist3.data import dataset, sources
 from mnist3.errors import UserError, nearest
 from mnist3.estimators import registry
-from mnist3.limits import choices_of_networks, require_known, require_range, require_type
+from mnist3.limits import (
+    choices_of_networks,
+    require_known,
+    require_model,
+    require_range,
+    require_type,
+)
 
 _WORDS = {  # fields whose values are not entries of a registry
     "data.numbers": ("shared", "disjoint"),
@@ -130,14 +136,8 @@ def _require_model(config: ConfigDict) -> None:
     if config.kind == "table":
         return
     task = tasks.REGISTRY[config.task.name]
-    data = config.data
-    classes = len(sources.REGISTRY[data.source].classes)
-    models.check(config.model, data.height, data.width, data.digits, classes)
-    if models.output(config.model.name) != task.model_output:
-        raise UserError(
-            f"config.model.name={config.model.name} does not fit the task {config.task.name}, "
-            f"which needs a model of {task.model_output}; set another of both."
-        )
+    classes = len(sources.REGISTRY[config.data.source].classes)
+    require_model(config, config.data.digits, classes, config.task.name, task.model_output)
     if config.evaluation.shift and not task.reads_views:
         raise UserError(
             f"config.evaluation.shift is {config.evaluation.shift}, but the task "

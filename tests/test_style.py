@@ -44,8 +44,7 @@ CLOCKS = {  # who reads the time, and of what
     "runtime.py": "the date of a result",
     "locking.py": "since when a workdir is locked",
     "training/loop.py": "seconds of training",
-    "learners/estimator.py": "seconds of a fit",
-    "learners/tuning.py": "seconds of a search",
+    "learners/estimator.py": "seconds of a fit and of a search",
     "learners/progress.py": "the estimate of what is left",
     "jobs/workdir.py": "the name of a fresh workdir",
 }

@@ -56,6 +56,7 @@ def test_every_base_is_valid_and_survives_json(base):
         ("digits", "learner.name", "random_forrest", "did you mean 'random_forest'"),
         ("numbers", "learner.name", "knn", "does not fit the task number"),
         ("numbers", "model.name", "denoiser", "does not fit the task number"),
+        ("digits", "search.method", "rndom", "did you mean 'random'"),
         ("numbers", "kind", "number", "did you mean 'numbers'"),
     ],
     indirect=["base"],

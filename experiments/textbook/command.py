@@ -1,6 +1,5 @@
 """From the command line to a run of the study."""
 
-import difflib
 import os
 import pathlib
 import shlex
@@ -12,7 +11,7 @@ from experiments.textbook import run as runs
 from experiments.textbook.published import BOOK_SEED
 from experiments.textbook.steps import PARTS
 from mnist3 import exit_status
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.jobs import workdir
 
 
@@ -76,9 +75,9 @@ def parse(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
         raise UserError(f"--parts is empty; give some of {', '.join(PARTS)}.")
     for part in values.parts:
         if part not in PARTS:
-            (nearest,) = difflib.get_close_matches(part, PARTS, n=1, cutoff=0.0)
             raise UserError(
-                f"--parts has {part!r}; did you mean {nearest!r}? It takes {', '.join(PARTS)}."
+                f"--parts has {part!r}; did you mean {nearest(part, PARTS)!r}? "
+                f"It takes {', '.join(PARTS)}."
             )
     return rest
 

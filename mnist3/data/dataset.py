@@ -1,14 +1,13 @@
 """The datasets, by name; how one is loaded or made from a config."""
 
 import dataclasses
-import difflib
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from mnist3.data import composed, draws, single_digit, sources, triple_mnist
 from mnist3.data.splits import Dataset, Split, fingerprint
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 
 REGISTRY = {
     "composed": composed.load,
@@ -31,10 +30,9 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
             fit the data.
     """
     if config.name not in REGISTRY:
-        nearest = difflib.get_close_matches(config.name, REGISTRY, n=1, cutoff=0.0)[0]
         raise UserError(
             f"unknown dataset {config.name!r}: set config.data.name to one of "
-            f"{', '.join(REGISTRY)} (did you mean {nearest!r}?)"
+            f"{', '.join(REGISTRY)} (did you mean {nearest(config.name, REGISTRY)!r}?)"
         )
     dataset = REGISTRY[config.name](config, data_dir, cache_dir)
     return _limited(dataset, config) if config.train_limit else dataset

@@ -5,7 +5,6 @@ files like MNIST's is an entry of `REGISTRY`, which is the only list of sources.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import os
 import string
@@ -19,7 +18,7 @@ from PIL import Image
 
 from mnist3.data import idx
 from mnist3.data.numbers import DIGITS
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,10 +92,9 @@ def load_source(name: str, data_dir: str | None = None, tfds_dir: str | None = N
             nowhere to be had.
     """
     if name not in REGISTRY:
-        nearest = difflib.get_close_matches(name, REGISTRY, n=1, cutoff=0.0)[0]
         raise UserError(
             f"unknown digit source {name!r}: use one of {', '.join(REGISTRY)} (did you mean "
-            f"{nearest!r}?)"
+            f"{nearest(name, REGISTRY)!r}?)"
         )
     spec = REGISTRY[name]
     return _make_source(name, spec.classes, *spec.read(name, data_dir, tfds_dir))

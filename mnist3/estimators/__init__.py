@@ -7,7 +7,6 @@ from mnist3.estimators.registry import (
     defaults,
     fits,
     names,
-    parameter_name,
     train_limit,
 )
 
@@ -18,6 +17,5 @@ __all__ = [
     "defaults",
     "fits",
     "names",
-    "parameter_name",
     "train_limit",
 ]

@@ -23,14 +23,13 @@ from mnist3 import config as configs
 from mnist3 import models, tasks
 from mnist3.training import program
 from mnist3.training.optimizer import create_optimizer
+from mnist3.training.run import AUTOMATIC_EPOCHS, AUTOMATIC_STEPS, keys_of
 from mnist3.training.state import TrainState, create_state
 from mnist3.training.step import StepMetrics
 
 Inputs = UInt8[np.ndarray, "n *size"] | Float32[np.ndarray, "n *size"]
 Targets = Int32[np.ndarray, "n"] | Int32[np.ndarray, "n labels"] | Inputs
 
-AUTOMATIC_EPOCHS = 3
-AUTOMATIC_STEPS = 600
 _STEPS_WORTH_A_CALL = 100  # fewer, and starting the program takes longer than running it
 _SMALLEST = 32  # rows
 _LARGEST = 1024  # rows; up to here the sizes are powers of two
@@ -114,7 +113,7 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
     """
     mesh = program.create_mesh()
     programs = _compiled(problem)
-    init_key, epochs_key = jax.random.split(jax.random.key(seed))
+    init_key, epochs_key = keys_of(seed)
     state = program.replicate(programs.initial_state(init_key), mesh)
     rows = _rows(len(inputs))
     count = np.asarray(len(inputs), np.int32)

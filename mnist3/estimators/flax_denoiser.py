@@ -39,7 +39,7 @@ class FlaxDenoiser(RegressorMixin, FlaxEstimator):
     noise: Any = 0
 
     # Its noise is of integers and not that of the config's augmentation.
-    _sections: ClassVar[tuple[str, ...]] = ("model", "optimizer", "training")
+    SECTIONS: ClassVar[tuple[str, ...]] = ("model", "optimizer", "training")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

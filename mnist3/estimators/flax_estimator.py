@@ -23,6 +23,7 @@ from mnist3.estimators import fitting
 from mnist3.tasks.classes import Classes
 from mnist3.tasks.labels import Labels
 from mnist3.tasks.task import Task
+from mnist3.training.run import AUTOMATIC_EPOCHS
 
 SMALLEST_SIDE = 8  # px, of images that model="auto" reads with a convolutional network
 DTYPES = (np.float64, np.float32, np.uint8)
@@ -64,6 +65,7 @@ class FlaxEstimator(BaseEstimator):
         params_: dict of ndarray. The model's parameters.
         loss_curve_: list of float. Mean loss of each pass over the data, while it trained.
         n_features_in_: int. Number of features, or pixels.
+        SECTIONS: tuple of str. Of a config, where the arguments stand.
     """
 
     stem: Any = _CNN.model.stem
@@ -82,7 +84,7 @@ class FlaxEstimator(BaseEstimator):
     ema_decay: Any = _CNN.training.ema_decay
     random_state: Any = None
 
-    _sections: ClassVar[tuple[str, ...]] = ("model", "optimizer", "augmentation", "training")
+    SECTIONS: ClassVar[tuple[str, ...]] = ("model", "optimizer", "augmentation", "training")
 
     def _config(self, model: str, size: tuple[int, ...]) -> ConfigDict:
         """Returns a whole config in which this estimator's arguments stand at their places."""
@@ -90,7 +92,7 @@ class FlaxEstimator(BaseEstimator):
         arguments = self.get_params(deep=False)
         if arguments.get("hidden", ()) is None:
             del arguments["hidden"]
-        for section in self._sections:
+        for section in self.SECTIONS:
             for name in arguments.keys() & {*config[section]} - {"name", "epochs"}:
                 value = _plain(arguments[name], config[section][name])
                 try:
@@ -112,7 +114,7 @@ class FlaxEstimator(BaseEstimator):
     def _plan(self, model: str, task: Task, inputs: np.ndarray) -> fitting.Problem:
         config = self._config(model, inputs.shape[1:])
         epochs = self._epochs()
-        config.training.epochs = epochs or fitting.AUTOMATIC_EPOCHS
+        config.training.epochs = epochs or AUTOMATIC_EPOCHS
         try:
             limits.require_network(config, defaults(model), task)
         except UserError as error:

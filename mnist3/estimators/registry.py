@@ -9,7 +9,7 @@ be `svc`. `classifier_chain` is a chain of SVCs over labels.
 
 import contextlib
 import dataclasses
-import difflib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.config import NETWORK
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.estimators.flax_denoiser import FlaxDenoiser
 from mnist3.estimators.flax_estimator import FlaxClassifier
 from mnist3.tasks import Task
@@ -37,83 +37,70 @@ class Entry:
         classifier: makes one of classes; None if it has none.
         label_classifier: makes one of several labels.
         pixel_regressor: makes one of pixels.
-        several_classes: whether the classifier is for more than two classes.
-        two_classes: whether it is for two.
+        two_classes: whether the classifier is for two classes as well as for more.
         train_limit: training images beyond which a fit takes minutes on two cores; 0 for none.
         pixel_train_limit: the same where there is an output a pixel.
-        of_tables: the place among the estimators of tables; 0 for those that are not.
+        of_tables: whether it is for tables too.
     """
 
     classifier: Make | None
     label_classifier: Make | None = None
     pixel_regressor: Make | None = None
-    several_classes: bool = True
     two_classes: bool = True
     train_limit: int = 0
     pixel_train_limit: int = 0
-    of_tables: int = 0
+    of_tables: bool = False
 
 
-def _one_a_label(make: Make) -> Make:
-    return lambda: multioutput.MultiOutputClassifier(make(), n_jobs=-1)
+def _native(classifier: Make, pixel_regressor: Make, **rest: Any) -> Entry:
+    """Returns an estimator that learns several labels by itself, and pixels."""
+    return Entry(classifier, classifier, pixel_regressor, **rest)
+
+
+def _single(classifier: Make, **rest: Any) -> Entry:
+    """Returns an estimator of which there is one a label, where there are several."""
+    return Entry(classifier, functools.partial(_one_a_label, classifier), **rest)
+
+
+def _one_a_label(classifier: Make) -> BaseEstimator:
+    return multioutput.MultiOutputClassifier(classifier(), n_jobs=-1)
 
 
 SLOW = 10_000  # training images of support vector machines
 
 REGISTRY: dict[str, Entry] = {
-    NETWORK: Entry(FlaxClassifier, FlaxClassifier, FlaxDenoiser, of_tables=5),
-    "dummy": Entry(dummy.DummyClassifier, dummy.DummyClassifier, dummy.DummyRegressor),
-    "sgd": Entry(linear_model.SGDClassifier, _one_a_label(linear_model.SGDClassifier)),
-    "logistic_regression": Entry(
-        linear_model.LogisticRegression,
-        _one_a_label(linear_model.LogisticRegression),
-        of_tables=1,
-    ),
-    "svc": Entry(svm.SVC, _one_a_label(svm.SVC), train_limit=SLOW),
+    NETWORK: _native(FlaxClassifier, FlaxDenoiser, of_tables=True),
+    "dummy": _native(dummy.DummyClassifier, dummy.DummyRegressor),
+    "sgd": _single(linear_model.SGDClassifier),
+    "logistic_regression": _single(linear_model.LogisticRegression, of_tables=True),
+    "svc": _single(svm.SVC, train_limit=SLOW),
     "svc_ovo": Entry(
         lambda: multiclass.OneVsOneClassifier(svm.SVC()), two_classes=False, train_limit=SLOW
     ),
     "svc_ovr": Entry(
         lambda: multiclass.OneVsRestClassifier(svm.SVC()), two_classes=False, train_limit=SLOW
     ),
-    "linear_svc": Entry(svm.LinearSVC, _one_a_label(svm.LinearSVC), train_limit=SLOW),
-    "knn": Entry(
-        neighbors.KNeighborsClassifier,
-        neighbors.KNeighborsClassifier,
-        neighbors.KNeighborsClassifier,
-    ),
-    "decision_tree": Entry(
-        tree.DecisionTreeClassifier,
+    "linear_svc": _single(svm.LinearSVC, train_limit=SLOW),
+    "knn": _native(neighbors.KNeighborsClassifier, neighbors.KNeighborsClassifier),
+    "decision_tree": _native(
         tree.DecisionTreeClassifier,
         tree.DecisionTreeRegressor,
         pixel_train_limit=5_000,
-        of_tables=2,
+        of_tables=True,
     ),
-    "random_forest": Entry(
-        ensemble.RandomForestClassifier,
+    "random_forest": _native(
         ensemble.RandomForestClassifier,
         ensemble.RandomForestRegressor,
         pixel_train_limit=500,
-        of_tables=3,
+        of_tables=True,
     ),
-    "extra_trees": Entry(
-        ensemble.ExtraTreesClassifier,
-        ensemble.ExtraTreesClassifier,
-        ensemble.ExtraTreesRegressor,
-        pixel_train_limit=2_000,
+    "extra_trees": _native(
+        ensemble.ExtraTreesClassifier, ensemble.ExtraTreesRegressor, pixel_train_limit=2_000
     ),
-    "gradient_boosting": Entry(
-        ensemble.HistGradientBoostingClassifier,
-        _one_a_label(ensemble.HistGradientBoostingClassifier),
-        of_tables=4,
-    ),
-    "mlp": Entry(networks.MLPClassifier, networks.MLPClassifier, networks.MLPRegressor),
+    "gradient_boosting": _single(ensemble.HistGradientBoostingClassifier, of_tables=True),
+    "mlp": _native(networks.MLPClassifier, networks.MLPRegressor),
     "classifier_chain": Entry(
-        None,
-        lambda: multioutput.ClassifierChain(svm.SVC()),
-        several_classes=False,
-        two_classes=False,
-        train_limit=SLOW,
+        None, lambda: multioutput.ClassifierChain(svm.SVC()), train_limit=SLOW
     ),
 }
 _WITHOUT_EFFECT = {"logistic_regression": ("n_jobs",)}  # deprecated there
@@ -126,8 +113,7 @@ def names() -> tuple[str, ...]:
 
 def names_of_tables() -> tuple[str, ...]:
     """Returns the names of the learners of tables."""
-    found = [name for name, entry in REGISTRY.items() if entry.of_tables]
-    return tuple(sorted(found, key=lambda name: REGISTRY[name].of_tables))
+    return tuple(name for name, entry in REGISTRY.items() if entry.of_tables)
 
 
 def fits(name: str, task: Task) -> bool:
@@ -183,9 +169,9 @@ def parameter_name(
     found = [key for key in known if key == name or key.endswith(f"__{name}")]
     if not found:
         own = sorted({key.rpartition("__")[2] for key in known})
-        nearest = difflib.get_close_matches(name, own, n=1, cutoff=0.0)[0]
         raise UserError(
-            f"{section}.{name} is no parameter of this estimator; did you mean {nearest}?"
+            f"{section}.{name} is no parameter of this estimator; did you mean "
+            f"{nearest(name, own)}?"
         )
     return min(found, key=lambda key: key.count("__"))
 
@@ -196,8 +182,7 @@ def create(config: ConfigDict, task: Task, seed: int) -> BaseEstimator:
     Every estimator that draws at random gets the seed, and one that can share its work among cores
     gets all of them, unless the parameters say otherwise; None there says nothing. A text that is a
     number is taken for it, since a parameter such as gamma may be either. The 45 pairwise scores of
-    ten digits come from the `decision_function` of svc with `decision_function_shape="ovo"`, and
-    from `scores.pairwise` for svc_ovo.
+    ten digits come from the `decision_function` of svc with `decision_function_shape="ovo"`.
 
     Args:
         config: the section `learner` of a config: name, parameters and scale.

@@ -4,31 +4,20 @@ A schedule whose learning rate ends at zero has a natural last checkpoint: every
 taken to arrive there. An earlier one that val finds better by a few images is better by chance
 more often than not, since it is the best of many. It is taken only if it is better beyond noise.
 
-Two checkpoints are kept, the best so far and the latest. After each epoch `is_best` says whether
-the latest becomes the best; when the training is over, or whenever images are read, `is_better`
-says whether the best is to be taken instead of the latest. The best follows the highest share
-alone, so that a slow decline, in which no epoch is beyond noise worse than the one before it, is
-still measured from its top.
+Two checkpoints are kept, the best so far and the latest. When the training is over, or whenever
+images are read, `is_better` says whether the best is to be taken instead of the latest. The best
+follows the highest share alone, so that a slow decline, in which no epoch is beyond noise worse
+than the one before it, is still measured from its top.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from mnist3.evaluation import paired
-from mnist3.evaluation.clusters import Sharing, sharing
+from mnist3.evaluation.clusters import Sharing
 from mnist3.evaluation.selection import SIGNIFICANCE
 
 Outcomes = Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]
-
-
-def is_best(best: Outcomes, latest: Outcomes) -> bool:
-    """Returns whether the latest epoch becomes the best so far, as it does where they are equal.
-
-    Args:
-        best: which images of val the best epoch so far reads right, or its error of each.
-        latest: the same of the latest epoch.
-    """
-    return bool(_goodness(latest) >= _goodness(best))
 
 
 def is_better(
@@ -59,29 +48,6 @@ def is_better(
         [difference] = paired.differences(outcomes, [("best", "latest")], shares, shared)
     p_value = difference.p_value()
     return bool(p_value * max(looked_at - 1, 1) < SIGNIFICANCE)
-
-
-def choose_epoch(
-    outcomes: Bool[np.ndarray, "epochs n"] | Float[np.ndarray, "epochs n"],
-    digit_indices: Int[np.ndarray, "n K"] | None = None,
-) -> int:
-    """Returns the epoch, from 0, to read images with once all have been trained.
-
-    It is what `is_best` after each epoch and `is_better` after the last one come to.
-
-    Args:
-        outcomes: of each epoch, which images of val it reads right, or its error of each.
-        digit_indices: of composed number images, where the digit images on them stand in their
-            source.
-    """
-    best = 0
-    for epoch in range(1, len(outcomes)):
-        if is_best(outcomes[best], outcomes[epoch]):
-            best = epoch
-    last = len(outcomes) - 1
-    shared = None if digit_indices is None else sharing(digit_indices)
-    better = is_better(outcomes[best], outcomes[last], len(outcomes), shared)
-    return best if better else last
 
 
 def _goodness(outcomes: Outcomes) -> float:

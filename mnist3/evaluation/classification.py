@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 from sklearn import metrics
 
-from mnist3.errors import UserError
 from mnist3.evaluation.curves import area_intervals, calibration
 from mnist3.evaluation.error_analysis import log_losses
 from mnist3.evaluation.intervals import (
@@ -25,39 +24,6 @@ from mnist3.evaluation.intervals import (
 )
 
 Averages = dict[str, np.ndarray | np.floating]  # of one sample, or of each resample
-
-
-def classification_metrics(
-    kind: str,
-    targets: Int[np.ndarray, "n *labels"],
-    predictions: Int[np.ndarray, "n *labels"],
-    probabilities: Float[np.ndarray, "n classes"] | None = None,
-    scores: Float[np.ndarray, "n"] | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Returns the metrics of a task of kind multiclass, binary or multilabel.
-
-    Args:
-        kind: of the task.
-        targets: class 0, 1, ... of each image; of a multilabel task 0 or 1 for each label.
-        predictions: likewise.
-        probabilities: of each class, or of each label of a multilabel task; None of an estimator
-            that gives none.
-        scores: of the positive class of a binary task; None for its probability.
-        seed: of the bootstrap.
-
-    Raises:
-        UserError: without any image, or for a task of another kind.
-    """
-    if kind == "multiclass":
-        return multiclass_metrics(targets, predictions, probabilities, seed)
-    if kind == "binary":
-        return binary_metrics(targets, predictions, probabilities, scores, seed)
-    if kind == "multilabel":
-        return multilabel_metrics(targets, predictions, probabilities, seed)
-    raise UserError(
-        f"a task of kind {kind!r} has no metrics of classes; use multiclass, binary or multilabel."
-    )
 
 
 def multiclass_metrics(

@@ -173,7 +173,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     folder, config = workdir.chosen(workdir_of_run, config)
     task = parts.task_of(config)
     images_folder = None
-    if task.predicts_images:
+    if task.model_output == "images":
         images_folder, output = output, os.path.join(output, "predictions.csv")
         _make_folder(images_folder)
     require_writable(output)

@@ -73,11 +73,11 @@ def prepare(
     run = network.create(config, task, dataset, train)
 
     def learn(folder: str, tracker: Tracker) -> Learned:
-        found = tuning.tune(config, task, examples, memory)
-        tuned = run
-        if found.results is not None:
-            network.save_search(folder, found.config, found.results, found.seconds)
-            tuned = network.create(found.config, task, dataset, train)
+        found = tuning.read(folder)
+        if found is None and config.get("search", {}).get("method", "none") != "none":
+            found = tuning.tune(config, task, examples, memory)
+            tuning.save(folder, found)
+        tuned = run if found is None else network.create(found.config, task, dataset, train)
         network.log_layers(tuned)
         return network.learn(tuned, dataset, train, examples["val"], folder, tracker)
 

@@ -59,6 +59,25 @@ class Fit(NamedTuple):
     loss_curve: tuple[float, ...]
 
 
+class Choice(NamedTuple):
+    """What a search chose.
+
+    Attributes:
+        parameters: the best, under the names that the estimator's `set_params` takes.
+        results: scikit-learn's `cv_results_`.
+        seconds: that the search took.
+    """
+
+    parameters: dict[str, Any]
+    results: dict[str, Any]
+    seconds: float
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The best parameters under their own names, whatever the estimator stands behind."""
+        return {path.rpartition("__")[2]: value for path, value in self.parameters.items()}
+
+
 @dataclasses.dataclass
 class Estimator:
     """A fitted estimator; see `mnist3.learners.learned.Learned`.
@@ -165,9 +184,12 @@ def learn(
     name, train = config.learner.name, examples["train"]
     inputs = Inputs(features_of(train.inputs, estimator))
     targets = flat(train.targets)
-    estimator, chosen, results, search_seconds = _choose(
-        config, task, estimator, inputs, targets, memory
-    )
+    chosen, results, search_seconds = changed_parameters(config, task), None, 0.0
+    if config.search.method != "none":
+        choice = choose(config, task, estimator, inputs, targets, memory)
+        estimator = clone(estimator).set_params(**choice.parameters)
+        chosen |= choice.settings
+        results, search_seconds = choice.results, choice.seconds
     parts = {
         split: features_of(each.inputs, estimator)
         for split, each in examples.items()
@@ -293,34 +315,42 @@ def _joined(parts: list[Any]) -> Any:
     return pd.concat(parts)
 
 
-def _choose(
+def choose(
     config: ConfigDict,
     task: Task,
     estimator: BaseEstimator,
     inputs: Inputs,
     targets: np.ndarray,
     memory: joblib.Memory,
-) -> tuple[BaseEstimator, dict[str, Any], dict[str, Any] | None, float]:
-    """Returns the estimator with its settings, those changed, the search's results and seconds."""
-    name, changed = config.learner.name, changed_parameters(config, task)
-    if config.search.method == "none":
-        return estimator, changed, None, 0.0
+) -> Choice:
+    """Returns what cross-validation finds best for an estimator, a network or another, and logs it.
+
+    Args:
+        config: with the sections learner and search, and a seed.
+        task: to learn.
+        estimator: not fitted.
+        inputs: of train.
+        targets: of each input.
+        memory: where predictions are kept.
+
+    Raises:
+        UserError: if there is nothing to search, or the estimator refuses its settings or the data.
+    """
+    name = config.learner.name
     started = time.perf_counter()
     with working(name, f"searching settings of {name}"), few_threads(len(inputs)):
         found = search(estimator, config.search, inputs, targets, config.seed, memory, task.scoring)
-    best = {key.rpartition("__")[2]: value for key, value in found.best_params_.items()}
-    seconds = time.perf_counter() - started
+    choice = Choice(found.best_params_, found.cv_results_, time.perf_counter() - started)
     logging.info(
         "%s: %s in %d folds with %s, the best of %d tried in %.1f s",
         name,
         f"{task.scoring.replace('_', ' ')} {found.best_score_:.4f}",
         config.search.folds,
-        settings_text(best),
-        len(found.cv_results_["params"]),
-        seconds,
+        settings_text(choice.settings),
+        len(choice.results["params"]),
+        choice.seconds,
     )
-    tuned = clone(estimator).set_params(**found.best_params_)
-    return tuned, changed | best, found.cv_results_, seconds
+    return choice
 
 
 def changed_parameters(config: ConfigDict, task: Task) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 from typing import Any
 
@@ -13,11 +12,10 @@ import optax
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import models, upgrade
+from mnist3 import models
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
-from mnist3.files import TUNED_FILE, write_json
-from mnist3.learners import search
+from mnist3.learners import tuning
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
@@ -104,38 +102,6 @@ class Network:
         return NetworkView(*models.first_member(self.run.model, self.params), ink, part)
 
 
-def save_search(folder: str, config: ConfigDict, results: dict[str, Any], seconds: float) -> None:
-    """Saves what a search of settings found, before the network is trained with them.
-
-    Args:
-        folder: workdir of the run.
-        config: with the best settings.
-        results: what was tried, as scikit-learn's `cv_results_`.
-        seconds: that it took.
-    """
-    found = {
-        "config": config.to_dict(),
-        "search_results": search.plain_results(results),
-        "search_seconds": seconds,
-    }
-    write_json(os.path.join(folder, TUNED_FILE), found, default=str)
-
-
-def _search_of(folder: str) -> dict[str, Any] | None:
-    """Returns what `save_search` saved; None of a run without a search."""
-    path = os.path.join(folder, TUNED_FILE)
-    if not os.path.exists(path):
-        return None
-    try:
-        with open(path) as file:
-            return json.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); put the file back, or train anew in another "
-            "--workdir."
-        ) from error
-
-
 def create(config: ConfigDict, task: Task, dataset: Dataset, train: Examples | None) -> Run:
     """Returns the parts of a training.
 
@@ -206,7 +172,7 @@ def learn(
                 tracker,
             )
         checkpoints.wait()
-        return _restore(run, checkpoints, folder, "best")
+        return _restore(run, checkpoints, folder, "best", tuning.read(folder))
     finally:
         checkpoints.close()
 
@@ -221,24 +187,25 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
         checkpoint: `best`, `latest` or the number of an epoch.
 
     Raises:
-        UserError: if there is no such checkpoint.
+        UserError: if there is no such checkpoint, or what a search chose cannot be read.
     """
     checkpoints = Checkpoints(folder, read_only=True)
-    if (found := _search_of(folder)) is not None:
-        config = upgrade.from_json(json.dumps(found["config"]), TUNED_FILE)
     try:
+        found = tuning.read(folder)
+        config = config if found is None else found.config
         run = assemble(config, task, config.training.batch_size)
-        return _restore(run, checkpoints, folder, checkpoint)
+        return _restore(run, checkpoints, folder, checkpoint, found)
     finally:
         checkpoints.close()
 
 
-def _restore(run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str) -> Network:
+def _restore(
+    run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str, found: tuning.Found | None
+) -> Network:
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
     params = models.rename_parameters(jax.device_get(checkpoints.read_params(epoch)))
-    found = _search_of(folder) or {}
-    results, seconds = found.get("search_results"), found.get("search_seconds", 0.0)
+    results, seconds = (None, 0.0) if found is None else (found.results, found.seconds)
     return Network(run, params, history, epoch, results, seconds)
 
 

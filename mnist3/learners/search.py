@@ -11,11 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  the import enables it
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 
-from mnist3.errors import UserError, nearest
+from mnist3.errors import UserError
 from mnist3.estimators.registry import parameter_name
 from mnist3.learners.cached import CachedEstimator, Inputs
-
-METHODS = ("grid", "random", "halving")
 
 
 def search(
@@ -38,7 +36,7 @@ def search(
             `iterations` of them, halving tries all on few examples and the better third of them on
             three times as many, again and again. `grid`: values of each parameter, under the
             estimator's own names also where it stands behind a scaler; () leaves a parameter as it
-            is. `folds`: unshuffled and stratified.
+            is. `folds`: unshuffled, and stratified where targets are classes.
         inputs: what to fit to.
         targets: of each input.
         seed: of what is drawn.
@@ -49,7 +47,7 @@ def search(
         with `best_params_`, `best_score_` and `cv_results_`.
 
     Raises:
-        UserError: for an unknown method or parameter, or without values to try.
+        UserError: for an unknown parameter, or without values to try.
     """
     grid = {
         parameter_name(estimator, name, "config.search.grid"): list(values)
@@ -68,14 +66,9 @@ def search(
     elif config.method == "random":
         draws = min(config.iterations, math.prod(map(len, grid.values())))
         found = RandomizedSearchCV(candidate, grid, n_iter=draws, random_state=seed, **options)
-    elif config.method == "halving":
+    else:
         found = HalvingGridSearchCV(
             candidate, grid, random_state=seed, min_resources="exhaust", **options
-        )
-    else:
-        raise UserError(
-            f"config.search.method is {config.method!r}; did you mean "
-            f"{nearest(str(config.method), METHODS)!r}? It is one of {', '.join(METHODS)}."
         )
     return found.fit(inputs.rows, targets)
 

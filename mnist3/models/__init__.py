@@ -13,7 +13,6 @@ images, ink from 0 to 1, and `train`; it returns logits of `[batch, digits, clas
   is `read(cut(images))`: the windows can then be moved by pixels when predictions are averaged.
 """
 
-import difflib
 import functools
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,7 +22,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from mnist3.errors import UserError
 from mnist3.models import ensemble, fields
 from mnist3.models.cnn import CNN
 from mnist3.models.denoiser import Denoiser
@@ -114,7 +112,7 @@ def check(config: ConfigDict, height: int, width: int, digits: int, classes: int
     """Checks that a config's section `model` describes a model of images of this size.
 
     Args:
-        config: the section `model` of a config.
+        config: the section `model` of a config, whose name is one of `REGISTRY`.
         height: of an image, px.
         width: of an image, px.
         digits: K, positions of a number.
@@ -123,12 +121,6 @@ def check(config: ConfigDict, height: int, width: int, digits: int, classes: int
     Raises:
         UserError: names the first field that cannot be used and what it may be.
     """
-    if config.name not in REGISTRY:
-        nearest = difflib.get_close_matches(str(config.name), REGISTRY, n=1, cutoff=0)[0]
-        raise UserError(
-            f"config.model.name is {config.name!r}; did you mean {nearest!r}? It is one of "
-            f"{', '.join(REGISTRY)}."
-        )
     cls = REGISTRY[config.name]
     for part in (cls, Trunk) if _has_trunk(cls) else (cls,):
         for name, declared in fields.of_class(part).items():

@@ -5,7 +5,6 @@ for the few that `models.create` sets itself.
 """
 
 import dataclasses
-import difflib
 import math
 import typing
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 
 SET_BY_CREATE = ("digits", "classes", "trunk", "dtype")
 _OF_LINEN = ("parent", "name")
@@ -67,10 +66,10 @@ def check(declared: dataclasses.Field, value: Any) -> None:
     low, below = limits.get("at_least", -math.inf), limits.get("below", math.inf)
     choices = limits.get("choices", ())
     if choices and value not in choices:
-        nearest = difflib.get_close_matches(str(value), map(str, choices), n=1, cutoff=0)[0]
+        words = [*map(str, choices)]
         raise UserError(
-            f"config.model.{name} is {value!r}; did you mean {nearest!r}? It is one of "
-            f"{', '.join(map(str, choices))}."
+            f"config.model.{name} is {value!r}; did you mean {nearest(str(value), words)!r}? "
+            f"It is one of {', '.join(words)}."
         )
     items = value if isinstance(default, tuple) else (value,)
     kind = _type_of_items(declared)

@@ -126,19 +126,6 @@ class Classes(Task):
         """Returns the metrics of a split, see `multiclass_metrics`."""
         return multiclass_metrics(targets, predictions.values, predictions.probabilities, seed)
 
-    def progress(self, targets: Int[np.ndarray, "n"], predictions: Predictions) -> dict[str, float]:
-        """Returns accuracy and negative log likelihood, nats."""
-        return {
-            "accuracy": float(self.outcomes(targets, predictions).mean()),
-            "nll": -float(predictions.log_likelihood.mean()),
-        }
-
-    def outcomes(
-        self, targets: Int[np.ndarray, "n"], predictions: Predictions
-    ) -> Bool[np.ndarray, "n"]:
-        """Tells which examples got the right class."""
-        return predictions.values == targets
-
     def texts(self, values: Int[np.ndarray, "n"]) -> list[str]:
         """Returns names of classes."""
         return [self.classes[value] for value in values]
@@ -148,17 +135,9 @@ class Classes(Task):
         ten_digits = self.classes == tuple(map(str, range(10)))
         return f"{'the ten digits' if ten_digits else 'the classes'} (source {dataset.source})"
 
-    def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
-        """Yields true and predicted class and how probable it is, empty if not known."""
-        confidences = predictions.confidence
-        texts = (self.texts(each) for each in (examples.targets, predictions.values))
-        for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
-            confidence = "" if confidences is None else confidence_text(confidences[row])
-            yield [label, prediction, confidence]
-
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new classifier of several classes."""
-        return entry.classifier() if entry.several_classes else None
+        return entry.classifier() if entry.classifier else None
 
     def of_estimator(self, fitted: Any, features: Any) -> Predictions:
         """Returns the predictions of a fitted classifier of the classes 0, 1, ..."""
@@ -236,7 +215,7 @@ class TwoClasses(Classes):
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new classifier of two classes."""
-        return entry.classifier() if entry.two_classes else None
+        return super().estimator(entry) if entry.two_classes else None
 
     def notes(self, examples: Examples, predictions: Predictions) -> dict[str, Any]:
         """Returns nothing: the metrics say which class is taken for the other."""

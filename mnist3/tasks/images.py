@@ -1,7 +1,7 @@
 """Images cleaned of noise."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -48,7 +48,6 @@ class Denoise(Task):
     right_name: ClassVar[str] = "cleaned"
     scoring: ClassVar[str] = "neg_root_mean_squared_error"
     reads_views: ClassVar[bool] = False
-    predicts_images: ClassVar[bool] = True
     model_output: ClassVar[str] = "images"
     higher_is_better: ClassVar[bool] = False
 
@@ -176,10 +175,6 @@ class Denoise(Task):
         side = round(features.shape[1] ** 0.5)
         values = np.clip(np.rint(np.asarray(fitted.predict(features))), 0, 255).astype(np.uint8)
         return Predictions(values.reshape(-1, side, side))
-
-    def network_estimator(self, flax: Any) -> Callable[..., Any]:
-        """Returns the denoiser among the package's scikit-learn estimators."""
-        return flax.FlaxDenoiser
 
     def headline(self, metrics: Mapping[str, Any]) -> str:
         """Returns the root of the mean squared error as text."""

@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 from mnist3.data.splits import Split
 from mnist3.data.table_dataset import AnyDataset
 from mnist3.evaluation.classification import multilabel_metrics
-from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated
 from mnist3.tasks.classes import AVERAGES, DATA_PICTURES, require_class
 from mnist3.tasks.task import Entry, Examples, Predictions, Task
@@ -101,21 +100,6 @@ class Labels(Task):
         """Returns the metrics of a split, see `multilabel_metrics`."""
         return multilabel_metrics(targets, predictions.values, predictions.probabilities, seed)
 
-    def progress(
-        self, targets: Int[np.ndarray, "n labels"], predictions: Predictions
-    ) -> dict[str, float]:
-        """Returns accuracy and negative log likelihood of all labels together, nats."""
-        return {
-            "accuracy": float(self.outcomes(targets, predictions).mean()),
-            "nll": -float(predictions.log_likelihood.mean()),
-        }
-
-    def outcomes(
-        self, targets: Int[np.ndarray, "n labels"], predictions: Predictions
-    ) -> Bool[np.ndarray, "n"]:
-        """Tells which images have every label right."""
-        return (predictions.values == targets).all(axis=1)
-
     def texts(self, values: Int[np.ndarray, "n labels"]) -> list[str]:
         """Returns the labels of each image, joined by +."""
         names = np.array(self.classes)
@@ -132,11 +116,9 @@ class Labels(Task):
 
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
         """Yields true and predicted labels, how probable they are together, and 0 or 1 of each."""
-        confidences = predictions.confidence
-        texts = (self.texts(each) for each in (examples.targets, predictions.values))
-        for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
-            confidence = "" if confidences is None else confidence_text(confidences[row])
-            yield [label, prediction, confidence, *predictions.values[row]]
+        cells = super().rows(examples, predictions)
+        for row, labels in zip(cells, predictions.values, strict=True):
+            yield [*row, *labels]
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:

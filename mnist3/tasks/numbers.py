@@ -167,21 +167,6 @@ class Number(Task):
             digit_indices,
         )
 
-    def progress(
-        self, targets: Int32[np.ndarray, "n K"], predictions: Predictions
-    ) -> dict[str, float]:
-        """Returns exact match and negative log likelihood, nats."""
-        return {
-            "exact_match": float(self.outcomes(targets, predictions).mean()),
-            "nll": -float(predictions.log_likelihood.mean()),
-        }
-
-    def outcomes(
-        self, targets: Int32[np.ndarray, "n K"], predictions: Predictions
-    ) -> Bool[np.ndarray, "n"]:
-        """Tells which numbers are read right."""
-        return (predictions.values == targets).all(axis=1)
-
     def texts(self, values: Int32[np.ndarray, "n K"]) -> list[str]:
         """Returns numbers as texts, leading zeros kept."""
         return [numbers.text(digits, self.classes) for digits in values]
@@ -192,9 +177,6 @@ class Number(Task):
 
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
         """Yields label, number, confidence and the class at each position."""
-        texts = (self.texts(each) for each in (examples.targets, predictions.values))
-        for label, number, confidence, digits in zip(
-            *texts, predictions.confidence, predictions.values, strict=True
-        ):
-            names = [self.classes[digit] for digit in digits]
-            yield [label, number, confidence_text(confidence), *names]
+        cells = super().rows(examples, predictions)
+        for row, digits in zip(cells, predictions.values, strict=True):
+            yield [*row, *(self.classes[digit] for digit in digits)]

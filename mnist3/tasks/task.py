@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -83,9 +83,9 @@ class Task(abc.ABC):
             reading order; each is drawn where there is something to show.
         outcome: what learners are compared by: `exact_match`, `accuracy` or `mse`.
         right_name: what the share of `right` examples is called in the history.
-        predicts_images: whether values are images, which predict writes as files.
         scoring: scikit-learn's name of the score that a search maximises.
-        model_output: what a model for it computes: `logits` of classes, or `images`.
+        model_output: what a model for it computes: `logits` of classes, or `images`, which
+            predict writes as files.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
     """
 
@@ -99,7 +99,6 @@ class Task(abc.ABC):
     headline_words: ClassVar[str]
     outcome: ClassVar[str] = "accuracy"
     right_name: ClassVar[str] = "accuracy"
-    predicts_images: ClassVar[bool] = False
     scoring: ClassVar[str] = "accuracy"
     reads_views: ClassVar[bool] = True
     model_output: ClassVar[str] = "logits"
@@ -191,15 +190,19 @@ class Task(abc.ABC):
                 source; those that share one do not count as independent.
         """
 
-    @abc.abstractmethod
     def progress(self, targets: Targets, predictions: Predictions) -> dict[str, float]:
         """Returns what is said of val after each epoch: the headline, and `nll` where known."""
+        return {
+            self.metrics[0]: float(self.outcomes(targets, predictions).mean()),
+            "nll": -float(predictions.log_likelihood.mean()),
+        }
 
-    @abc.abstractmethod
     def outcomes(
         self, targets: Targets, predictions: Predictions
     ) -> Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]:
         """Returns what learners are compared by: which examples are right, or their errors."""
+        right = predictions.values == targets
+        return right.all(axis=tuple(range(1, right.ndim)))
 
     @abc.abstractmethod
     def texts(self, values: np.ndarray) -> list[str]:
@@ -214,9 +217,13 @@ class Task(abc.ABC):
         """The columns of predictions_{split}.csv after `index`."""
         return ("label", "prediction", "confidence")
 
-    @abc.abstractmethod
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
-        """Yields the cells under `columns` of each example."""
+        """Yields the cells under `columns` of each example; a confidence not known is empty."""
+        confidences = predictions.confidence
+        texts = (self.texts(each) for each in (examples.targets, predictions.values))
+        for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
+            confidence = "" if confidences is None else confidence_text(confidences[row])
+            yield [label, prediction, confidence]
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:
@@ -258,14 +265,6 @@ class Task(abc.ABC):
     def of_estimator(self, fitted: Any, features: Any) -> Predictions:
         """Returns the predictions of a fitted scikit-learn estimator."""
         raise NotImplementedError(f"no estimator fits the task {self.name}")
-
-    def network_estimator(self, flax: Any) -> Callable[..., Any]:
-        """Returns which of the package's scikit-learn estimators is a network for this task.
-
-        Args:
-            flax: the module with both of them.
-        """
-        return flax.FlaxClassifier
 
     def losses(self, targets: Targets, predictions: Predictions) -> Float[np.ndarray, "n"]:
         """Returns how improbable the truth of each example is, nats, where that is a picture."""

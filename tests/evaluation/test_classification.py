@@ -8,7 +8,11 @@ from sklearn import metrics
 
 from mnist3.errors import UserError
 from mnist3.evaluation import classification
-from mnist3.evaluation.classification import classification_metrics
+from mnist3.evaluation.classification import (
+    binary_metrics,
+    multiclass_metrics,
+    multilabel_metrics,
+)
 
 
 def classified(n, classes, seed, right=0.8):
@@ -32,7 +36,7 @@ def intervals_hold(result):
 @hypothesis.given(st.integers(1, 60), st.integers(3, 6), st.integers(0, 2**32 - 1))
 def test_metrics_of_classes_are_those_of_scikit_learn(n, classes, seed):
     targets, predictions, probabilities = classified(n, classes, seed)
-    result = classification_metrics("multiclass", targets, predictions, probabilities)
+    result = multiclass_metrics(targets, predictions, probabilities)
     assert result["accuracy"] == pytest.approx(metrics.accuracy_score(targets, predictions))
     for average in ("macro", "weighted"):
         expected = metrics.precision_recall_fscore_support(
@@ -59,7 +63,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn(n, classes, seed):
 @hypothesis.given(st.integers(1, 60), st.integers(0, 2**32 - 1))
 def test_metrics_of_a_detector_are_those_of_scikit_learn(n, seed):
     targets, predictions, probabilities = classified(n, 2, seed)
-    result = classification_metrics("binary", targets, predictions, probabilities)
+    result = binary_metrics(targets, predictions, probabilities)
     expected = metrics.precision_recall_fscore_support(
         targets, predictions, average="binary", zero_division=0
     )
@@ -82,7 +86,7 @@ def test_metrics_of_labels_are_those_of_scikit_learn(n, seed):
     targets = random.integers(0, 2, (n, 3), dtype=np.int32)
     predictions = np.where(random.random((n, 3)) < 0.8, targets, 1 - targets)
     probabilities = random.uniform(0.01, 0.99, (n, 3))
-    result = classification_metrics("multilabel", targets, predictions, probabilities)
+    result = multilabel_metrics(targets, predictions, probabilities)
     assert result["accuracy"] == pytest.approx(metrics.accuracy_score(targets, predictions))
     assert result["log_loss"] == pytest.approx(
         metrics.log_loss(targets.ravel(), probabilities.ravel(), labels=[0, 1])
@@ -101,14 +105,14 @@ def test_metrics_of_labels_are_those_of_scikit_learn(n, seed):
 def test_a_detector_is_ranked_by_its_scores_where_it_has_no_probabilities():
     targets, predictions, probabilities = classified(200, 2, 0)
     scores = 10 * probabilities[:, 1] - 5
-    result = classification_metrics("binary", targets, predictions, scores=scores)
+    result = binary_metrics(targets, predictions, scores=scores)
     assert result["roc_auc"] == pytest.approx(metrics.roc_auc_score(targets, scores))
     assert "log_loss" not in result
 
 
 def test_the_bootstrap_of_macro_f1_is_that_of_drawing_images():
     targets, predictions, _ = classified(400, 4, 0, right=0.5)
-    result = classification_metrics("multiclass", targets, predictions)
+    result = multiclass_metrics(targets, predictions)
     random = np.random.default_rng(0)
     draws = (random.integers(0, 400, 400) for _ in range(400))
     values = [metrics.f1_score(targets[i], predictions[i], average="macro") for i in draws]
@@ -138,6 +142,4 @@ def test_confusion_by_row_and_of_errors_alone():
 def test_errors_say_what_to_do():
     none = np.zeros(0, np.int32)
     with pytest.raises(UserError, match="no image to evaluate"):
-        classification_metrics("multiclass", none, none)
-    with pytest.raises(UserError, match="'denoise' has no metrics of classes"):
-        classification_metrics("denoise", none, none)
+        multiclass_metrics(none, none)

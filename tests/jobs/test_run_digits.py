@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from mnist3.estimators import registry
 from mnist3.jobs import parts
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.learners import estimator
+from mnist3.learners import estimator, tuning
 from mnist3.reporting import pictures
 from mnist3.tracking import Tracker
 
@@ -305,6 +306,32 @@ def test_a_run_takes_what_its_search_chose_in_the_end(
     assert learned.fit().get_params() == wanted.get_params()
     assert (tmp_path / "run/figures/search.png").exists()
     assert 'alt="search"' in (tmp_path / "run/report.html").read_text()
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_network_s_run_that_goes_on_takes_what_its_search_chose(
+    config_of, dataset, tmp_path, monkeypatch
+):
+    best = {"learning_rate": 0.011, "channels": (4,)}
+    found = mock.Mock(best_params_=best, best_score_=1.0, cv_results_={"params": [best]})
+    monkeypatch.setattr(estimator, "search", lambda *_: found)
+    config = config_of("multiclass", NETWORK, "train_limit=60,search=grid")
+    with config.unlocked():
+        config.search.grid.update({name: (value,) for name, value in best.items()})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(learners.network, "learn", lambda *_: stop())
+        learn(config, dataset, tmp_path)
+    monkeypatch.setattr(tuning, "tune", lambda *_: pytest.fail("it searched again"))
+    learned = learn(config, dataset, tmp_path).learned
+    loaded = learners.load(config, learned.task, str(tmp_path))
+    for each in (learned, loaded):
+        assert each.run.config.optimizer.learning_rate == 0.011
+        assert each.run.config.model.channels == (4,)
+        assert each.search_results["params"][0]["learning_rate"] == 0.011
+
+
+def stop():
+    raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("shared_cache")

@@ -66,7 +66,6 @@ def test_random_draws_no_more_than_there_are():
         ("grid", {}, "has no values to try"),
         ("grid", {"n_neighbors": ()}, "has no values to try"),
         ("grid", {"n_neighbor": (1,)}, "did you mean n_neighbors"),
-        ("rndom", GRID, "did you mean 'random'"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(method, grid, sentence):

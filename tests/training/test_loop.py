@@ -1,5 +1,6 @@
 """The training loop: when it ends, what it says of steps, and which checkpoint is the best."""
 
+import dataclasses
 from unittest import mock
 
 import jax
@@ -10,7 +11,9 @@ import pytest
 from mnist3 import tasks
 from mnist3.config import one_digit
 from mnist3.errors import UserError
+from mnist3.evaluation.checkpoint_choice import is_better
 from mnist3.tasks import Examples
+from mnist3.tasks.images import Denoise
 from mnist3.tracking import Tracker
 from mnist3.training import loop, program
 from mnist3.training.checkpoints import Checkpoints
@@ -25,10 +28,9 @@ def run_of(images=128, **training):
     return assemble(config, tasks.create(config.task), images)
 
 
-def history(*scores):
+def history(*scores, headline="exact_match"):
     return [
-        {"epoch": epoch, "val": {"exact_match": score}}
-        for epoch, score in enumerate(scores, start=1)
+        {"epoch": epoch, "val": {headline: score}} for epoch, score in enumerate(scores, start=1)
     ]
 
 
@@ -77,6 +79,57 @@ def test_an_earlier_checkpoint_replaces_the_last_one_beyond_noise_alone(
     run.config.optimizer.schedule = schedule
     read = {1: outcomes(*range(wrong_then)), 2: outcomes(*range(100, 100 + wrong_now))}
     assert loop.best_epoch(run, 2, 1, read, None) == best
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """Of what each epoch reads of val, the epoch, from 0, that the whole training predicts with."""
+    of_shares = run_of()  # whose learning rate ends at zero
+    of_errors = dataclasses.replace(of_shares, task=Denoise("denoise", ("ink",), 9))
+
+    def choose(read, digit_indices=None):
+        shares = read.dtype == bool
+        run = dataclasses.replace(of_shares if shares else of_errors, epochs=len(read))
+        scores = read.mean(axis=1) ** (1 if shares else 0.5)
+        highest = loop.highest_epoch(run, history(*scores, headline=run.task.metrics[0]))
+        epochs = dict(enumerate(read, start=1))
+        return loop.best_epoch(run, len(read), highest, epochs, digit_indices) - 1
+
+    return choose
+
+
+def right(n, wrong):
+    """n images of which the first ones are read wrong."""
+    return np.arange(n) >= wrong
+
+
+def test_one_image_does_not_make_an_earlier_epoch_better(chosen):
+    assert chosen(np.stack([right(2_000, 74), right(2_000, 75)])) == 1
+    digit_indices = np.random.default_rng(0).integers(0, 144, (2_000, 3))
+    assert chosen(np.stack([right(2_000, 74), right(2_000, 75)]), digit_indices) == 1
+
+
+def test_an_earlier_epoch_that_is_better_beyond_noise_is_chosen(chosen):
+    digit_indices = np.random.default_rng(0).integers(0, 144, (2_000, 3))
+    outcomes = np.stack([right(2_000, 300), right(2_000, 40), right(2_000, 140)])
+    assert chosen(outcomes) == chosen(outcomes, digit_indices) == 1
+    errors = np.random.default_rng(0).exponential(size=(3, 500)) + np.array([[5], [1], [2]])
+    assert chosen(errors) == 1
+
+
+def test_a_slow_decline_is_measured_from_its_top(chosen):
+    outcomes = np.stack([right(2_000, 10 + 3 * epoch) for epoch in range(30)])
+    assert not is_better(outcomes[0], outcomes[1], 2)
+    assert chosen(outcomes) == 0
+
+
+def test_the_last_of_equal_epochs_is_kept_in_at_least_19_of_20_trainings(chosen):
+    random, kept = np.random.default_rng(0), 0
+    for _ in range(200):
+        hard = random.random(1_000) < 0.05
+        outcomes = ~(hard & (random.random((10, 1_000)) < 0.6))
+        kept += chosen(outcomes) == 9
+    assert kept >= 190
 
 
 def test_of_equal_epochs_the_later_one_counts():
