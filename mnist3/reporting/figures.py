@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from mnist3.evaluation import error_analysis
+from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
 from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting.classification_figures import draw_confusion, matrix_side
@@ -369,39 +370,39 @@ def position_confusion(
 
 
 def position_accuracy(
-    accuracies: Mapping[str, Sequence[float]],
-    sizes: Mapping[str, int],
+    right: Mapping[str, Bool[np.ndarray, "_ K"]],
     description: str,
-    intervals: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    digit_images: Mapping[str, Int[np.ndarray, "_ K"] | None] | None = None,
 ) -> Figure:
     """Draws the share of digits misread at each position, with 95 % intervals.
 
     Args:
-        accuracies: by split, the accuracy of each of the K positions.
-        sizes: by split, its number of images.
+        right: by split, whether each digit of each image is read right.
         description: what the images are, for the title.
-        intervals: by split, [low, high] of the accuracy of each position; if not given, Wilson's,
-            which take the images for independent.
+        digit_images: by split, which digit image stands at each position, where that is known. The
+            intervals are then of new digit images: at a position the reader meets the same one
+            again on many images. Where they stand at other positions makes no difference to it.
     """
-    positions = len(next(iter(accuracies.values())))
+    positions = next(iter(right.values())).shape[1]
     figure = new_figure(min(max(7, 1.5 * positions + 2), PAGE_WIDTH), 4)
     axes = figure.subplots()
-    width = 0.8 / len(accuracies)
-    for number, (split, values) in enumerate(accuracies.items()):
-        places = np.arange(positions) + (number - (len(accuracies) - 1) / 2) * width
-        errors = 1 - np.asarray(values, np.float64)
-        if intervals is None:
-            wrong = np.round(errors * sizes[split]).astype(int)
-            low, high = np.transpose([wilson_interval(int(each), sizes[split]) for each in wrong])
-        else:
-            high, low = 1 - np.transpose(np.asarray(intervals[split], np.float64))
+    width = 0.8 / len(right)
+    for number, (split, each) in enumerate(right.items()):
+        places = np.arange(positions) + (number - (len(right) - 1) / 2) * width
+        errors = 1 - each.mean(axis=0)
+        known = (digit_images or {}).get(split)
+        ends = [
+            _interval(each[:, place], None if known is None else known[:, [place]])
+            for place in range(positions)
+        ]
+        high, low = 1 - np.transpose(ends)
         axes.bar(
             places,
             errors,
             0.92 * width,
             yerr=np.maximum([errors - low, high - errors], 0),
             color=SPLIT_COLOURS[split],
-            label=f"{split} ({sizes[split]:,} images)",
+            label=f"{split} ({len(each):,} images)",
             ecolor=GREY,
             capsize=3,
         )
@@ -421,11 +422,21 @@ def position_accuracy(
     return figure
 
 
+def _interval(
+    right: Bool[np.ndarray, "n"], digit_images: Int[np.ndarray, "n _"] | None
+) -> tuple[float, float]:
+    """Returns the 95 % interval of a share, of new digit images where they are known."""
+    if digit_images is None:
+        return wilson_interval(int(right.sum()), len(right))
+    return cluster_interval(right, digit_images)
+
+
 def reliability(
     confidences: Float[np.ndarray, "n"],
     labels: Int[np.ndarray, "n K"],
     predictions: Int[np.ndarray, "n K"],
     description: str,
+    digit_images: Int[np.ndarray, "n digits"] | None = None,
 ) -> Figure:
     """Draws how often images read with a confidence are read right, against that confidence.
 
@@ -434,14 +445,16 @@ def reliability(
         labels: the labels.
         predictions: what was read.
         description: what the images are, for the title.
+        digit_images: which digit images stand on each image, if that is known; the intervals are
+            then of new digit images.
     """
     right = (labels == predictions).all(axis=1)
     binned = calibration(confidences, right)
     used = binned.counts > 0
     share = binned.right[used]
-    counts = binned.counts[used].tolist()
-    hits = [round(each * count) for each, count in zip(share, counts, strict=True)]
-    low, high = np.transpose(list(map(wilson_interval, hits, counts)))
+    bins = np.split(np.argsort(confidences), np.cumsum(binned.counts)[:-1])
+    ends = [_interval(right[rows], _rows(digit_images, rows)) for rows in bins if len(rows)]
+    low, high = np.transpose(ends)
 
     figure = new_figure(5.5, 6.9)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

@@ -96,14 +96,20 @@ def learning_curve(result: Result) -> Figure | None:
     return study_figures.loss_curve(result.learned.loss_curve, about)
 
 
+def _digit_images(result: Result, split: str) -> np.ndarray | None:
+    """Returns which digit images the images of a split are composed of, None where of none."""
+    return (result.dataset.digit_indices or {}).get(split)
+
+
 def position_accuracy(result: Result) -> Figure:
     """Draws the share of right digits at each position."""
-    measured = result.measured
-    return figures.position_accuracy(
-        {split: each["position_accuracy"] for split, each in measured.items()},
-        {split: each["n"] for split, each in measured.items()},
-        f"{result.learned.name} on {result.data}",
-    )
+    right = {
+        split: each.values == result.examples[split].targets
+        for split, each in result.predictions.items()
+    }
+    about = f"{result.learned.name} on {result.data}"
+    digit_images = {split: _digit_images(result, split) for split in right}
+    return figures.position_accuracy(right, about, digit_images)
 
 
 def misread(result: Result) -> Figure:
@@ -116,7 +122,7 @@ def misread(result: Result) -> Figure:
         predictions.confidence,
         result.task.classes,
         result.about,
-        digit_images=(result.dataset.digit_indices or {}).get(result.split),
+        digit_images=_digit_images(result, result.split),
     )
 
 
@@ -149,6 +155,7 @@ def reliability(result: Result) -> Figure | None:
         examples.targets.reshape(n, -1),
         predictions.values.reshape(n, -1),
         result.about,
+        _digit_images(result, result.split),
     )
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import calibration
-from mnist3.evaluation.intervals import wilson_interval
+from mnist3.evaluation.intervals import effective_share_interval, wilson_interval
 from mnist3.reporting import drawing, figures
 
 WORDS = "val split, digits"
@@ -261,10 +262,14 @@ def test_labels_of_any_length_are_drawn(drawn_whole):
     assert counted == ((labels >= 0) & (predictions >= 0))[:, 2].sum()
 
 
+def right_but(n, *wrong):
+    """Which digits of n images are right, of each position all but the first few."""
+    return np.arange(n)[:, None] >= np.array(wrong)
+
+
 def test_errors_by_position_have_a_bar_a_split_and_an_interval(texts, drawn_whole):
-    figure = figures.position_accuracy(
-        {"val": [0.9, 1.0], "test": [0.7, 0.6]}, {"val": 100, "test": 50}, WORDS
-    )
+    right = {"val": right_but(100, 10, 0), "test": right_but(50, 15, 20)}
+    figure = figures.position_accuracy(right, WORDS)
     [axes] = figure.axes
     np.testing.assert_allclose(
         [bar.get_height() for bar in axes.patches], [0.1, 0, 0.3, 0.4], atol=1e-9
@@ -277,12 +282,20 @@ def test_errors_by_position_have_a_bar_a_split_and_an_interval(texts, drawn_whol
     drawn_whole(figure, WORDS)
 
 
-def test_intervals_that_were_measured_otherwise_are_drawn():
-    figure = figures.position_accuracy(
-        {"val": [0.9]}, {"val": 100}, WORDS, intervals={"val": [[0.8, 0.95]]}
-    )
-    [segment] = figure.axes[0].collections[0].get_segments()
-    assert segment[:, 1] == pytest.approx([0.05, 0.2])
+def test_of_known_digit_images_the_intervals_by_position_are_of_new_ones():
+    right = {"val": right_but(100, 10, 30), "test": right_but(50, 5, 5)}
+    few, all_others = np.arange(100) // 10, 100 + np.arange(100)
+    digit_images = {"val": np.stack([few, all_others], axis=1)}
+    [axes] = figures.position_accuracy(right, WORDS, digit_images).axes
+    val, test = ([each[:, 1] for each in bars.get_segments()] for bars in axes.collections)
+    for position, images in enumerate((few, all_others)):
+        low, high = cluster_interval(right["val"][:, position], images[:, None])
+        assert val[position] == pytest.approx([1 - high, 1 - low])
+    # one digit image of ten is misread on all its ten images, which say no more than ten images
+    low, high = effective_share_interval(0.9, 10.0, 9.0)
+    assert val[0] == pytest.approx([1 - high, 1 - low], abs=0.03)
+    assert val[1] == pytest.approx(wilson_interval(30, 100), abs=0.02)
+    assert test[0] == pytest.approx(wilson_interval(5, 50))
 
 
 def test_reliability_draws_each_bin_and_the_metric_of_the_table(drawn_whole):
@@ -302,6 +315,17 @@ def test_reliability_draws_each_bin_and_the_metric_of_the_table(drawn_whole):
     error = calibration(confidences, right).error
     assert f"expected calibration error {error:.4f}, 500 images" in figure.get_suptitle()
     drawn_whole(figure, WORDS)
+
+
+def test_reliability_of_known_digit_images_has_intervals_of_new_ones():
+    _, labels, predictions, _ = fake(300, 2, wrong_share=0.4)
+    confidences = np.repeat([0.3, 0.9, 0.31], 100).astype(np.float32)
+    digit_images = np.random.default_rng(1).integers(0, 20, (300, 2))
+    figure = figures.reliability(confidences, labels, predictions, WORDS, digit_images)
+    right = (labels == predictions).all(axis=1)
+    drawn = [each[:, 1] for each in figure.axes[0].collections[0].get_segments()]
+    for ends, rows in zip(drawn, (confidences < 0.5, confidences > 0.5), strict=True):
+        assert ends == pytest.approx(cluster_interval(right[rows], digit_images[rows]))
 
 
 def test_class_balance_shares_add_up():
@@ -328,13 +352,12 @@ def test_class_balance_of_rows_names_its_classes(texts, drawn_whole):
 def test_every_figure_is_drawn_of_any_classes_and_positions(drawn_whole, texts, digits, names):
     classes = CLASSES[names]
     pixels, labels, predictions, confidences = fake(40, digits, classes=len(classes))
-    accuracy = (labels == predictions).mean(axis=0).tolist()
     for figure in (
         figures.learning_curves(history(1), WORDS),
         figures.examples(pixels, labels, classes, WORDS),
         figures.misread(pixels, labels, predictions, confidences, classes, WORDS),
         figures.position_confusion(labels, predictions, classes, WORDS),
-        figures.position_accuracy({"val": accuracy}, {"val": 40}, WORDS),
+        figures.position_accuracy({"val": labels == predictions}, WORDS),
         figures.reliability(confidences, labels, predictions, WORDS),
         figures.class_balance({"val": labels}, classes, WORDS),
     ):
