@@ -51,7 +51,7 @@ def learning_curves(
     *,
     metric: str = "exact_match",
     higher_is_better: bool = True,
-    loss_unit: str = "nats an image",
+    loss_unit: str = "nats",
     kept: int | None = None,
 ) -> Figure:
     """Draws the loss and a metric by epoch, and below them what was logged by step.

@@ -84,6 +84,7 @@ def learning_curves(result: Result) -> Figure | None:
         about,
         metric=result.task.metrics[0],
         higher_is_better=result.task.higher_is_better,
+        loss_unit=result.task.loss_unit,
         kept=result.learned.training.get("checkpoint_epoch"),
     )
 

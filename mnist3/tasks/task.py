@@ -86,6 +86,7 @@ class Task(abc.ABC):
         predicts_images: whether values are images, which predict writes as files.
         scoring: scikit-learn's name of the score that a search maximises.
         model_output: what a model for it computes: `logits` of classes, or `images`.
+        loss_unit: of `loss`, for the axis of a figure.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
     """
 
@@ -101,6 +102,7 @@ class Task(abc.ABC):
     right_name: ClassVar[str] = "accuracy"
     predicts_images: ClassVar[bool] = False
     scoring: ClassVar[str] = "accuracy"
+    loss_unit: ClassVar[str] = "nats"
     reads_views: ClassVar[bool] = True
     model_output: ClassVar[str] = "logits"
     higher_is_better: ClassVar[bool] = True

@@ -1,3 +1,4 @@
+import dataclasses
 import types
 import unittest.mock
 
@@ -12,6 +13,7 @@ from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting import pictures
 from mnist3.results import Result
 from mnist3.tasks import Examples, Predictions
+from mnist3.tasks.images import Denoise
 from mnist3.tasks.numbers import Number
 
 N = 60
@@ -71,3 +73,17 @@ def test_intervals_of_composed_images_are_of_new_digit_images(composed):
     right = composed.outcomes()
     expected = cluster_interval(right, composed.dataset.digit_indices["val"])
     np.testing.assert_allclose(lines(reliability), [expected])
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "unit"),
+    [
+        (Number("number", tasks.DIGITS, 2), "exact_match", "nats"),
+        (Denoise("denoise", ("ink",), 99), "rmse", "mean squared error, ink from 0 to 1"),
+    ],
+)
+def test_a_loss_has_the_unit_of_its_task(composed, task, metric, unit):
+    line = {"epoch": 1, "step": 9, "train": {"loss": 0.02}, "val": {metric: 0.5}}
+    result = dataclasses.replace(composed, task=task, learned=learned(task, (line,)))
+    loss = pictures.learning_curves(result).axes[0]
+    assert loss.get_ylabel() == f"{unit} (logarithmic)"
