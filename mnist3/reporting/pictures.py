@@ -23,6 +23,7 @@ from mnist3.reporting import (
     drawing,
     figures,
     image_figures,
+    learning_figures,
     study_figures,
 )
 from mnist3.results import Result
@@ -79,7 +80,7 @@ def learning_curves(result: Result) -> Figure | None:
     if not result.learned.history:
         return None
     about = f"{result.learned.name} on {result.data}"
-    return figures.learning_curves(
+    return learning_figures.learning_curves(
         result.learned.history,
         about,
         metric=result.task.metrics[0],
@@ -94,7 +95,7 @@ def learning_curve(result: Result) -> Figure | None:
     if not result.learned.loss_curve:
         return None
     about = f"{result.learned.name} on {result.data}, train"
-    return study_figures.loss_curve(result.learned.loss_curve, about)
+    return learning_figures.loss_curve(result.learned.loss_curve, about)
 
 
 def _digit_images(result: Result, split: str) -> np.ndarray | None:
