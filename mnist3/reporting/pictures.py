@@ -1,11 +1,11 @@
 """The pictures of a result: which there are, and what goes into each.
 
 A picture is a function from a result to a figure, or to None where there is nothing to show, and a
-line in `PICTURES`. All but class balance are of val where there is a val: who looks for mistakes in
-order to mend them must not look at test.
+line in `PICTURES`. Mistakes are shown of val where there is a val: who looks for them in order to
+mend them must not look at test. Errors by position and class balance are of all splits at hand;
+what augmentation does, and the digits as they are, of train.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,13 +14,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mnist3.data import augmentation, numbers
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.evaluation import curves, error_analysis, inspection
 from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting import (
     classification_figures,
-    drawing,
     figures,
     image_figures,
     learning_figures,
@@ -40,10 +39,16 @@ def draw(name: str, result: Result) -> Figure:
     Raises:
         UserError: if there is none of this name, or it has nothing to show.
     """
-    drawers = {
-        file: functools.partial(PICTURES[key], result) for file, key in names(result).items()
-    }
-    return drawing.draw(name, drawers)
+    keys = names(result)
+    if name not in keys:
+        raise UserError(
+            f"there is no figure {name!r}; did you mean {nearest(name, list(keys))!r}? "
+            f"There are {', '.join(keys)}."
+        )
+    figure = PICTURES[keys[name]](result)
+    if figure is None:
+        raise UserError(f"the figure {name} does not go with this task and estimator.")
+    return figure
 
 
 def names(result: Result) -> dict[str, str]:
@@ -203,13 +208,14 @@ def detectors(result: Result) -> dict[str, tuple]:
 
 def thresholds(result: Result) -> Figure | None:
     """Draws precision and recall of a detector by its threshold."""
-    for targets, scores in detectors(result).values():
-        curve = curves.precision_recall(targets, scores)
-        chosen = _chosen(curve)
-        wish = "wanted" if chosen else "is out of reach"
-        about = f"{result.about}; a precision of 90 % {wish}"
-        return classification_figures.thresholds(curve, chosen, about)
-    return None
+    found = list(detectors(result).values())
+    if not found:
+        return None
+    curve = curves.precision_recall(*found[0])
+    chosen = _chosen(curve)
+    wish = "wanted" if chosen else "is out of reach"
+    about = f"{result.about}; a precision of 90 % {wish}"
+    return classification_figures.thresholds(curve, chosen, about)
 
 
 def precision_recall(result: Result) -> Figure | None:
