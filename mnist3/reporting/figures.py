@@ -175,8 +175,9 @@ def position_confusion(
         np.add.at(counts, tuple(pairs[:, (pairs >= 0).all(axis=0)]), 1)
         draw_confusion(axes, counts, classes)
         wrong = int((pairs[0] != pairs[1]).sum())
+        name = _position(position, positions)
         axes.set(
-            title=f"{_position(position, positions)}{wrong:,} of {len(labels):,} wrong",
+            title=f"{name}{': ' * bool(name)}{wrong:,} of {len(labels):,} wrong",
             xlabel="read",
             ylabel="label",
         )
@@ -232,7 +233,7 @@ def position_accuracy(
     plain_axes(axes, grid="y")
     axes.set_xticks(
         range(positions),
-        [_position(place, positions).removesuffix(": ") for place in range(positions)],
+        [_position(place, positions) for place in range(positions)],
     )
     axes.set(ylabel="share of the digits misread")
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
@@ -351,7 +352,7 @@ def class_balance(
             axes.bar(places + shift, share, width, color=SPLIT_COLOURS[split])
         axes.axhline(1 / len(classes), color=GREY, linestyle=":")
         plain_axes(axes, grid="y")
-        axes.set(title=_position(position, positions).removesuffix(": "), xlabel="class")
+        axes.set(title=_position(position, positions), xlabel="class")
         style = {"rotation": 45, "ha": "right"} if wide else {}
         axes.set_xticks(places, classes, **style)
         percent_axis(axes.yaxis)
@@ -370,5 +371,5 @@ def class_balance(
 
 
 def _position(position: int, positions: int) -> str:
-    """Returns what a panel of a position is called, in front of what else its title says."""
-    return f"position {position + 1}: " if positions > 1 else ""
+    """Returns what a panel of a position is called: nothing if it is the only one."""
+    return f"position {position + 1}" if positions > 1 else ""
