@@ -132,8 +132,8 @@ study_figures.comparison(tried, f"multihead by learning rate, {about}, val")
 
 # %% [markdown]
 # With the best of them, and three epochs instead of one: to look at, since in the comparison below
-# each model has one. The curve of val is the one to watch: where it turns down while that of train
-# still rises, a model learns by heart.
+# each model has one. The curve of val is the one to watch: where it turns up while that of train
+# still falls, a model learns by heart.
 
 # %%
 best = notebook.run(f"{three},learning_rate={tried.winner},epochs=3", data)
@@ -157,9 +157,9 @@ notebook.draw(best, "filters")
 notebook.draw(best, "feature_maps")
 
 # %% [markdown]
-# And backwards: which pixels would change the answer? Orange and purple show where more ink would
-# speak against or for what was read. A model that looks at the strokes is easier to trust than one
-# that looks at the margin.
+# And backwards: which pixels would change the answer? The more orange the ink, the more would the
+# score of what was read change without it. A model that looks at the strokes is easier to trust
+# than one that looks at the margin.
 
 # %%
 notebook.draw(best, "saliency")

@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib
@@ -115,27 +115,6 @@ def require_formats(formats: Collection[str]) -> None:
                 f"figures cannot be written as {name!r}; use {', '.join(FORMATS)} "
                 f"(did you mean {nearest(name, list(FORMATS))!r}?)."
             )
-
-
-def draw(name: str, drawers: Mapping[str, Callable[[], Figure | None]]) -> Figure:
-    """Returns one of several figures.
-
-    Args:
-        name: of the figure.
-        drawers: what draws each, by name.
-
-    Raises:
-        UserError: if there is none of the name, or it has nothing to show.
-    """
-    if name not in drawers:
-        raise UserError(
-            f"there is no figure {name!r}; did you mean {nearest(name, list(drawers))!r}? "
-            f"There are {', '.join(drawers)}."
-        )
-    figure = drawers[name]()
-    if figure is None:
-        raise UserError(f"the figure {name} does not go with this task and estimator.")
-    return figure
 
 
 def save_all(

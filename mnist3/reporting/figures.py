@@ -1,31 +1,26 @@
-"""The pictures of a run that reads numbers. Arrays go in, figures come out."""
+"""Pictures of numbers and how they were read. Arrays go in, figures come out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from mnist3.evaluation import error_analysis
+from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
 from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting.classification_figures import draw_confusion, matrix_side
 from mnist3.reporting.drawing import (
     BLUE,
     GREY,
-    ORANGE,
     PAGE_WIDTH,
-    PURPLE,
     SPLIT_COLOURS,
-    VERMILLION,
     grid_shape,
     image_grid,
     label_text,
-    logarithmic_axis,
     new_figure,
     percent_axis,
     percent_text,
@@ -34,181 +29,7 @@ from mnist3.reporting.drawing import (
     write_title,
 )
 
-SMALLEST = 1e-12  # what is below is drawn as 0
 ALIKE = 3  # misread images shown of the same confusion of two classes
-NORMS = {  # those of the lines of a step, with their styles
-    "gradient_norm": ("gradient", BLUE, "-"),
-    "update_norm": ("update", VERMILLION, "--"),
-    "parameter_norm": ("parameters", PURPLE, "-."),
-}
-_TRAIN, _VAL = "train, mean over the epoch's steps", "val, at the end of the epoch"
-
-
-def learning_curves(
-    history: Sequence[Mapping[str, Any]],
-    description: str,
-    *,
-    metric: str = "exact_match",
-    higher_is_better: bool = True,
-    loss_unit: str = "nats an image",
-    kept: int | None = None,
-) -> Figure:
-    """Draws the loss and a metric by epoch, and below them what was logged by step.
-
-    Of a share the errors are drawn, 1 - share, so that 0.99 and 0.999 are told apart; both are on a
-    logarithmic axis, at whose lower end stands what is 0.
-
-    Args:
-        history: the lines of `history.jsonl`, in their order, at least one. A line of an epoch has
-            `step` and `epoch`; its `train` may have `loss` and the metric, its `val`, where there
-            is one, the metric and perhaps `nll`. A line of a step has `step`, `loss` and, where
-            they are known, `learning_rate`, `gradient_norm`, `parameter_norm` and `update_norm`.
-        description: what was trained on what, for the title.
-        metric: name of the metric.
-        higher_is_better: whether the best epoch has the highest value of it, else the lowest.
-        loss_unit: of the loss.
-        kept: the epoch whose parameters were kept, to be marked; if not given, the best one on val.
-    """
-    epochs = [line for line in history if "epoch" in line]
-    steps = [line for line in history if "epoch" not in line]
-    rates = [line for line in steps if "learning_rate" in line]
-    norms = [name for name in NORMS if any(name in line for line in steps)]
-    shown = (True, bool(epochs), bool(rates), bool(norms))
-    rows = -(-sum(shown) // 2)
-    figure = new_figure(PAGE_WIDTH, 3.6 * rows + 0.9)
-    panels = iter(figure.subplots(rows, 2, squeeze=False).flat)
-    _draw_loss(next(panels), epochs, steps, loss_unit)
-    if epochs:
-        _draw_metric(next(panels), epochs, metric, higher_is_better, kept)
-    if rates:
-        axes = next(panels)
-        axes.plot(*_series(rates, "step", "learning_rate"), color=BLUE)
-        axes.set(title="Learning rate", xlabel="step", ylabel="learning rate")
-        axes.set_ylim(bottom=0)
-    if norms:
-        axes = next(panels)
-        for name in norms:
-            words, colour, style = NORMS[name]
-            axes.plot(*_series(steps, "step", name), style, color=colour, label=f"norm: {words}")
-        axes.set(title="Norms", xlabel="step", ylabel="Euclidean norm")
-        _logarithmic(axes)
-    for axes in panels:
-        axes.remove()
-    for axes in figure.axes:
-        plain_axes(axes, grid="both")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    handles = {
-        label: handle
-        for axes in figure.axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
-    write_title(figure, f"Learning curves: {description}")
-    return figure
-
-
-def _draw_loss(axes: Axes, epochs: list, steps: list, unit: str) -> None:
-    """Draws the loss by epoch, and by step behind it, where there are lines of them."""
-    a_step = epochs[-1]["epoch"] / epochs[-1]["step"] if epochs and steps else 1
-    at, losses = _series(steps, "step", "loss")
-    if len(losses):
-        axes.plot(at * a_step, losses, color=ORANGE, alpha=0.5, lw=0.8, label="train, by step")
-    _draw_split(axes, epochs, "train", "loss")
-    found = _draw_split(axes, epochs, "val", "nll")
-    title = "Loss that is minimised" + "; of val negative log likelihood" * bool(len(found))
-    axes.set(title=title, xlabel="epoch" if epochs else "step", ylabel=unit)
-    axes.title.set_fontsize(11)
-    _logarithmic(axes)
-
-
-def _draw_metric(
-    axes: Axes, epochs: list, metric: str, higher_is_better: bool, kept: int | None
-) -> None:
-    """Draws a metric, or of a share its errors, and marks one epoch."""
-    found = [line.get(split, {}).get(metric) for line in epochs for split in ("train", "val")]
-    values = np.array([value for value in found if value is not None], np.float64)
-    words = metric.replace("_", " ")
-    errors = bool(higher_is_better and len(values) and (values >= 0).all() and (values <= 1).all())
-
-    def cost(value: np.ndarray) -> np.ndarray:
-        return 1 - value if errors else value
-
-    _draw_split(axes, epochs, "train", metric, cost)
-    scores = _draw_split(axes, epochs, "val", metric, cost)
-    axes.set(
-        title=f"Errors: 1 - {words}" if errors else f"Metric: {words}",
-        xlabel="epoch",
-        ylabel="share of errors" if errors else words,
-    )
-    axes.title.set_fontsize(11)
-    lowest = _logarithmic(axes) if errors or not higher_is_better else None
-    if errors:
-        percent_axis(axes.yaxis)
-    if not len(scores):
-        return
-    numbers = [line["epoch"] for line in epochs if metric in line.get("val", {})]
-    best = int(np.nanargmin(scores) if errors or not higher_is_better else np.nanargmax(scores))
-    if kept is not None:
-        best = numbers.index(kept)
-    value = percent_text(scores[best], 2) if errors else f"{scores[best]:.4g}"
-    label = f"{'kept' if kept is not None else 'best on val'}: {value} after epoch {numbers[best]}"
-    height = max(scores[best], lowest) if lowest else scores[best]
-    style: Any = {"color": VERMILLION, "ms": 13, "zorder": 4, "clip_on": False}
-    axes.plot(numbers[best], height, "*", label=label, **style)
-
-
-def _draw_split(
-    axes: Axes, epochs: list, split: str, metric: str, cost: Any = np.asarray
-) -> Float[np.ndarray, "drawn"]:
-    """Draws a metric of a split, if it has it, as `cost` makes it; returns what is drawn."""
-    lines = [line for line in epochs if line.get(split, {}).get(metric) is not None]
-    values = cost(np.array([line[split][metric] for line in lines], np.float64))
-    if len(lines):
-        axes.plot(
-            [line["epoch"] for line in lines],
-            values,
-            "--" if split == "train" else "-",
-            color=SPLIT_COLOURS[split],
-            marker="o" if len(lines) <= 40 else None,
-            ms=5,
-            label=_TRAIN if split == "train" else _VAL,
-        )
-        axes.set_xlim(lines[0]["epoch"] - 0.5, lines[-1]["epoch"] + 0.5)
-    return values
-
-
-def _series(lines: list, across: str, up: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns two entries of the lines that have the second one."""
-    pairs = [(line[across], line[up]) for line in lines if line.get(up) is not None]
-    xs, ys = np.array(pairs, np.float64).reshape(-1, 2).T
-    return xs, ys
-
-
-def _logarithmic(axes: Axes) -> float | None:
-    """Makes the y axis logarithmic where nothing is below 0, and lifts what is 0 to its lower end.
-
-    Returns:
-        the lower end where something was lifted, else None.
-    """
-    drawn = np.concatenate(
-        [np.asarray(line.get_ydata(), np.float64) for line in axes.lines] or [np.empty(0)]
-    )
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn) or drawn.min() < 0:
-        return None
-    positive = drawn[drawn > SMALLEST]
-    lowest = None
-    if len(positive) < len(drawn):
-        lowest = float(positive.min() / 2) if len(positive) else 1e-4
-        for line in axes.lines:
-            line.set_ydata(np.maximum(line.get_ydata(), lowest))
-            line.set_clip_on(False)
-        axes.relim()
-    logarithmic_axis(axes, lowest or positive.min(), drawn.max())
-    axes.set_ylabel(f"{axes.get_ylabel()} (logarithmic{'; lower end: 0' * bool(lowest)})")
-    if lowest:
-        axes.set_ylim(lowest, max(1.2 * drawn.max(), 10 * lowest))
-    return lowest
 
 
 def examples(
@@ -354,8 +175,9 @@ def position_confusion(
         np.add.at(counts, tuple(pairs[:, (pairs >= 0).all(axis=0)]), 1)
         draw_confusion(axes, counts, classes)
         wrong = int((pairs[0] != pairs[1]).sum())
+        name = _position(position, positions)
         axes.set(
-            title=f"{_position(position, positions)}{wrong:,} of {len(labels):,} wrong",
+            title=f"{name}{': ' * bool(name)}{wrong:,} of {len(labels):,} wrong",
             xlabel="read",
             ylabel="label",
         )
@@ -369,39 +191,39 @@ def position_confusion(
 
 
 def position_accuracy(
-    accuracies: Mapping[str, Sequence[float]],
-    sizes: Mapping[str, int],
+    right: Mapping[str, Bool[np.ndarray, "_ K"]],
     description: str,
-    intervals: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    digit_images: Mapping[str, Int[np.ndarray, "_ K"] | None] | None = None,
 ) -> Figure:
     """Draws the share of digits misread at each position, with 95 % intervals.
 
     Args:
-        accuracies: by split, the accuracy of each of the K positions.
-        sizes: by split, its number of images.
+        right: by split, whether each digit of each image is read right.
         description: what the images are, for the title.
-        intervals: by split, [low, high] of the accuracy of each position; if not given, Wilson's,
-            which take the images for independent.
+        digit_images: by split, which digit image stands at each position, where that is known. The
+            intervals are then of new digit images: at a position the reader meets the same one
+            again on many images. Where they stand at other positions makes no difference to it.
     """
-    positions = len(next(iter(accuracies.values())))
+    positions = next(iter(right.values())).shape[1]
     figure = new_figure(min(max(7, 1.5 * positions + 2), PAGE_WIDTH), 4)
     axes = figure.subplots()
-    width = 0.8 / len(accuracies)
-    for number, (split, values) in enumerate(accuracies.items()):
-        places = np.arange(positions) + (number - (len(accuracies) - 1) / 2) * width
-        errors = 1 - np.asarray(values, np.float64)
-        if intervals is None:
-            wrong = np.round(errors * sizes[split]).astype(int)
-            low, high = np.transpose([wilson_interval(int(each), sizes[split]) for each in wrong])
-        else:
-            high, low = 1 - np.transpose(np.asarray(intervals[split], np.float64))
+    width = 0.8 / len(right)
+    for number, (split, each) in enumerate(right.items()):
+        places = np.arange(positions) + (number - (len(right) - 1) / 2) * width
+        errors = 1 - each.mean(axis=0)
+        known = (digit_images or {}).get(split)
+        ends = [
+            _interval(each[:, place], None if known is None else known[:, [place]])
+            for place in range(positions)
+        ]
+        high, low = 1 - np.transpose(ends)
         axes.bar(
             places,
             errors,
             0.92 * width,
             yerr=np.maximum([errors - low, high - errors], 0),
             color=SPLIT_COLOURS[split],
-            label=f"{split} ({sizes[split]:,} images)",
+            label=f"{split} ({len(each):,} images)",
             ecolor=GREY,
             capsize=3,
         )
@@ -411,7 +233,7 @@ def position_accuracy(
     plain_axes(axes, grid="y")
     axes.set_xticks(
         range(positions),
-        [_position(place, positions).removesuffix(": ") for place in range(positions)],
+        [_position(place, positions) for place in range(positions)],
     )
     axes.set(ylabel="share of the digits misread")
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
@@ -421,11 +243,21 @@ def position_accuracy(
     return figure
 
 
+def _interval(
+    right: Bool[np.ndarray, "n"], digit_images: Int[np.ndarray, "n _"] | None
+) -> tuple[float, float]:
+    """Returns the 95 % interval of a share, of new digit images where they are known."""
+    if digit_images is None:
+        return wilson_interval(int(right.sum()), len(right))
+    return cluster_interval(right, digit_images)
+
+
 def reliability(
     confidences: Float[np.ndarray, "n"],
     labels: Int[np.ndarray, "n K"],
     predictions: Int[np.ndarray, "n K"],
     description: str,
+    digit_images: Int[np.ndarray, "n digits"] | None = None,
 ) -> Figure:
     """Draws how often images read with a confidence are read right, against that confidence.
 
@@ -434,14 +266,16 @@ def reliability(
         labels: the labels.
         predictions: what was read.
         description: what the images are, for the title.
+        digit_images: which digit images stand on each image, if that is known; the intervals are
+            then of new digit images.
     """
     right = (labels == predictions).all(axis=1)
     binned = calibration(confidences, right)
     used = binned.counts > 0
     share = binned.right[used]
-    counts = binned.counts[used].tolist()
-    hits = [round(each * count) for each, count in zip(share, counts, strict=True)]
-    low, high = np.transpose(list(map(wilson_interval, hits, counts)))
+    bins = np.split(np.argsort(confidences), np.cumsum(binned.counts)[:-1])
+    ends = [_interval(right[rows], _rows(digit_images, rows)) for rows in bins if len(rows)]
+    low, high = np.transpose(ends)
 
     figure = new_figure(5.5, 6.9)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -518,7 +352,7 @@ def class_balance(
             axes.bar(places + shift, share, width, color=SPLIT_COLOURS[split])
         axes.axhline(1 / len(classes), color=GREY, linestyle=":")
         plain_axes(axes, grid="y")
-        axes.set(title=_position(position, positions).removesuffix(": "), xlabel="class")
+        axes.set(title=_position(position, positions), xlabel="class")
         style = {"rotation": 45, "ha": "right"} if wide else {}
         axes.set_xticks(places, classes, **style)
         percent_axis(axes.yaxis)
@@ -537,5 +371,5 @@ def class_balance(
 
 
 def _position(position: int, positions: int) -> str:
-    """Returns what a panel of a position is called, in front of what else its title says."""
-    return f"position {position + 1}: " if positions > 1 else ""
+    """Returns what a panel of a position is called: nothing if it is the only one."""
+    return f"position {position + 1}" if positions > 1 else ""

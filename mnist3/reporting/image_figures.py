@@ -20,6 +20,8 @@ from mnist3.reporting.drawing import (
     write_title,
 )
 
+CHANNELS = 16  # of a layer, most that are drawn
+CLEANED = 8  # images, most that are drawn with and without noise
 LONG_NAME = 4  # letters, above which two names do not stand side by side over an image
 SMOOTHING = 1.0  # px, standard deviation of the Gaussian over a saliency map
 SIGNED = "PuOr"  # orange below zero, purple above; told apart with every kind of colour vision
@@ -145,7 +147,6 @@ def denoising(
     cleaned: Num[np.ndarray, "n height width"],
     clean: UInt8[np.ndarray, "n height width"],
     description: str,
-    limit: int = 8,
 ) -> Figure:
     """Draws noisy, cleaned and clean images below each other, with their distance to the clean one.
 
@@ -154,9 +155,8 @@ def denoising(
         cleaned: what was made of them.
         clean: the images before the noise.
         description: what cleaned which images, for the title.
-        limit: most images drawn.
     """
-    rows = [each[:limit].astype(np.float32) for each in (noisy, cleaned, clean)]
+    rows = [each[:CLEANED].astype(np.float32) for each in (noisy, cleaned, clean)]
 
     def distance(images: np.ndarray) -> list[str]:
         errors = np.sqrt(((images - rows[2]) ** 2).mean(axis=(1, 2)))
@@ -238,7 +238,6 @@ def feature_maps(
     image: Num[np.ndarray, "height width"],
     maps: Mapping[str, Float[np.ndarray, "_ _ _"]],
     description: str,
-    limit: int = 16,
 ) -> Figure:
     """Draws what each layer makes of one image, a block a layer.
 
@@ -246,12 +245,11 @@ def feature_maps(
         image: ink bright on dark.
         maps: by the layer's name its output, [rows, columns, channels].
         description: of which model and image, for the title.
-        limit: most channels drawn of a layer.
     """
     columns = 8
     heights = [
         1.6,
-        *(1.05 * -(-min(each.shape[-1], limit) // columns) + 0.3 for each in maps.values()),
+        *(1.05 * -(-min(each.shape[-1], CHANNELS) // columns) + 0.3 for each in maps.values()),
     ]
     figure = new_figure(9.4, sum(heights) + 0.6)
     panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -259,8 +257,8 @@ def feature_maps(
     panels[0].set_title("the image", fontsize=10)
     for axes, (name, each) in zip(panels[1:], maps.items(), strict=True):
         rows, width, channels = each.shape
-        shown = np.moveaxis(each[..., :limit], -1, 0)
-        few = f"{len(shown)} of {channels}" if channels > limit else f"{channels}"
+        shown = np.moveaxis(each[..., :CHANNELS], -1, 0)
+        few = f"{len(shown)} of {channels}" if channels > CHANNELS else f"{channels}"
         picture = axes.imshow(_montage(shown, columns), "cividis", vmin=0, interpolation="nearest")
         axes.set_title(f"{name}: {few} channels of {rows} x {width}", fontsize=10)
         figure.colorbar(picture, ax=axes, label="activation")
@@ -275,7 +273,6 @@ def saliency(
     gradients: Float[np.ndarray, "n height width"],
     names: Sequence[str],
     description: str,
-    limit: int = 6,
 ) -> Figure:
     """Draws images, and over them in colour where the ink is that what was read hangs on.
 
@@ -287,13 +284,12 @@ def saliency(
         gradients: of the logit of what was read, by the ink of each pixel.
         names: what was read.
         description: of which model, for the title.
-        limit: most images drawn.
 
     Source: A. Shrikumar et al., Not just a black box: learning important features through
     propagating activation differences, arXiv:1605.01713, 2016, for gradient times input; smoothed
     over space, with a Gaussian of one pixel.
     """
-    count = min(len(images), limit)
+    count = len(images)
     height, width = images.shape[1:]
     cell = min(1.75 * max(width / height, 1), (PAGE_WIDTH - 1.2) / count)  # inches
     figure = new_figure(max(cell * count + 1.2, 6.5), 2 * cell * height / width + 1.5)

@@ -57,10 +57,7 @@ def confusions(result: Result) -> list[pd.DataFrame]:
 def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns what a report says of the data: the entry `dataset` of metrics.json."""
     facts = [("dataset", dataset["name"]), ("source", source_words(dataset["source"]))]
-    protocol = ", ".join(
-        f"{what.replace('_', ' ')} {how}" for what, how in dataset["protocol"].items()
-    )
-    facts.append(("protocol", f"{protocol} between the splits"))
+    facts.append(("protocol", f"{_protocol_text(dataset)} between the splits"))
     if "rows" in dataset:
         facts += [
             (
@@ -75,10 +72,11 @@ def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def data_text(dataset: Mapping[str, Any]) -> str:
     """Returns in a line what the data are and what their splits share."""
-    protocol = ", ".join(
-        f"{what.replace('_', ' ')} {how}" for what, how in dataset["protocol"].items()
-    )
-    return f"{dataset['name']}, source {dataset['source']}, {protocol}"
+    return f"{dataset['name']}, source {dataset['source']}, {_protocol_text(dataset)}"
+
+
+def _protocol_text(dataset: Mapping[str, Any]) -> str:
+    return ", ".join(f"{what.replace('_', ' ')} {how}" for what, how in dataset["protocol"].items())
 
 
 def source_words(source: str) -> str:

@@ -1,11 +1,11 @@
 """The pictures of a result: which there are, and what goes into each.
 
 A picture is a function from a result to a figure, or to None where there is nothing to show, and a
-line in `PICTURES`. All but class balance are of val where there is a val: who looks for mistakes in
-order to mend them must not look at test.
+line in `PICTURES`. Mistakes are shown of val where there is a val: who looks for them in order to
+mend them must not look at test. Errors by position and class balance are of all splits at hand;
+what augmentation does, and the digits as they are, of train.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,15 +14,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mnist3.data import augmentation, numbers
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.evaluation import curves, error_analysis, inspection
 from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting import (
     classification_figures,
-    drawing,
     figures,
     image_figures,
+    learning_figures,
     study_figures,
 )
 from mnist3.results import Result
@@ -39,10 +39,16 @@ def draw(name: str, result: Result) -> Figure:
     Raises:
         UserError: if there is none of this name, or it has nothing to show.
     """
-    drawers = {
-        file: functools.partial(PICTURES[key], result) for file, key in names(result).items()
-    }
-    return drawing.draw(name, drawers)
+    keys = names(result)
+    if name not in keys:
+        raise UserError(
+            f"there is no figure {name!r}; did you mean {nearest(name, list(keys))!r}? "
+            f"There are {', '.join(keys)}."
+        )
+    figure = PICTURES[keys[name]](result)
+    if figure is None:
+        raise UserError(f"the figure {name} does not go with this task and estimator.")
+    return figure
 
 
 def names(result: Result) -> dict[str, str]:
@@ -79,11 +85,12 @@ def learning_curves(result: Result) -> Figure | None:
     if not result.learned.history:
         return None
     about = f"{result.learned.name} on {result.data}"
-    return figures.learning_curves(
+    return learning_figures.learning_curves(
         result.learned.history,
         about,
         metric=result.task.metrics[0],
         higher_is_better=result.task.higher_is_better,
+        loss_unit=result.task.loss_unit,
         kept=result.learned.training.get("checkpoint_epoch"),
     )
 
@@ -93,17 +100,18 @@ def learning_curve(result: Result) -> Figure | None:
     if not result.learned.loss_curve:
         return None
     about = f"{result.learned.name} on {result.data}, train"
-    return study_figures.loss_curve(result.learned.loss_curve, about)
+    return learning_figures.loss_curve(result.learned.loss_curve, about)
 
 
 def position_accuracy(result: Result) -> Figure:
     """Draws the share of right digits at each position."""
-    measured = result.measured
-    return figures.position_accuracy(
-        {split: each["position_accuracy"] for split, each in measured.items()},
-        {split: each["n"] for split, each in measured.items()},
-        f"{result.learned.name} on {result.data}",
-    )
+    right = {
+        split: each.values == result.examples[split].targets
+        for split, each in result.predictions.items()
+    }
+    about = f"{result.learned.name} on {result.data}"
+    digit_images = {split: result.dataset.digit_indices_of(split) for split in right}
+    return figures.position_accuracy(right, about, digit_images)
 
 
 def misread(result: Result) -> Figure:
@@ -116,7 +124,7 @@ def misread(result: Result) -> Figure:
         predictions.confidence,
         result.task.classes,
         result.about,
-        digit_images=(result.dataset.digit_indices or {}).get(result.split),
+        digit_images=result.dataset.digit_indices_of(result.split),
     )
 
 
@@ -149,6 +157,7 @@ def reliability(result: Result) -> Figure | None:
         examples.targets.reshape(n, -1),
         predictions.values.reshape(n, -1),
         result.about,
+        result.dataset.digit_indices_of(result.split),
     )
 
 
@@ -194,13 +203,14 @@ def detectors(result: Result) -> dict[str, tuple]:
 
 def thresholds(result: Result) -> Figure | None:
     """Draws precision and recall of a detector by its threshold."""
-    for targets, scores in detectors(result).values():
-        curve = curves.precision_recall(targets, scores)
-        chosen = _chosen(curve)
-        wish = "wanted" if chosen else "is out of reach"
-        about = f"{result.about}; a precision of 90 % {wish}"
-        return classification_figures.thresholds(curve, chosen, about)
-    return None
+    found = list(detectors(result).values())
+    if not found:
+        return None
+    curve = curves.precision_recall(*found[0])
+    chosen = _chosen(curve)
+    wish = "wanted" if chosen else "is out of reach"
+    about = f"{result.about}; a precision of 90 % {wish}"
+    return classification_figures.thresholds(curve, chosen, about)
 
 
 def precision_recall(result: Result) -> Figure | None:

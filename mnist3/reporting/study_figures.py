@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from mnist3.evaluation.selection import Comparison
 from mnist3.reporting.drawing import (
@@ -16,7 +15,6 @@ from mnist3.reporting.drawing import (
     ORANGE,
     PAGE_WIDTH,
     VERMILLION,
-    logarithmic_axis,
     new_figure,
     percent_axis,
     plain_axes,
@@ -135,27 +133,6 @@ def _search_line(
     plain_axes(axes, grid="y")
     figure.legend(loc="outside lower center", frameon=False)
     write_title(figure, f"Search: {description}\n(line: one standard deviation of the folds)")
-    return figure
-
-
-def loss_curve(losses: Sequence[float], description: str) -> Figure:
-    """Draws the loss that a fit minimised, by pass over the training data.
-
-    Args:
-        losses: the mean of each pass, at least one.
-        description: of which estimator on what, for the title.
-    """
-    figure = new_figure(7, 4)
-    axes = figure.subplots()
-    passes = np.arange(1, len(losses) + 1)
-    axes.plot(passes, losses, "-", color=BLUE, marker="o" if len(losses) <= 40 else None, ms=5)
-    axes.set(xlabel="pass over the training data (epoch)", ylabel="mean training loss")
-    if min(losses) > 0:
-        logarithmic_axis(axes, min(losses), max(losses))
-        axes.set_ylabel("mean training loss (logarithmic)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    plain_axes(axes, grid="both")
-    write_title(figure, f"Learning curve: {description}\n(last pass: {losses[-1]:.4f})")
     return figure
 
 

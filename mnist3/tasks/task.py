@@ -86,6 +86,7 @@ class Task(abc.ABC):
         scoring: scikit-learn's name of the score that a search maximises.
         model_output: what a model for it computes: `logits` of classes, or `images`, which
             predict writes as files.
+        loss_unit: of `loss`, for the axis of a figure.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
     """
 
@@ -100,6 +101,7 @@ class Task(abc.ABC):
     outcome: ClassVar[str] = "accuracy"
     right_name: ClassVar[str] = "accuracy"
     scoring: ClassVar[str] = "accuracy"
+    loss_unit: ClassVar[str] = "nats"
     reads_views: ClassVar[bool] = True
     model_output: ClassVar[str] = "logits"
     higher_is_better: ClassVar[bool] = True

@@ -1,11 +1,10 @@
 import matplotlib._pylab_helpers
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import calibration
-from mnist3.evaluation.intervals import wilson_interval
+from mnist3.evaluation.intervals import effective_share_interval, wilson_interval
 from mnist3.reporting import drawing, figures
 
 WORDS = "val split, digits"
@@ -21,137 +20,6 @@ def fake(images, digits, wrong_share=0.1, classes=10):
     wrong = random.random(labels.shape) < wrong_share
     predictions = np.where(wrong, (labels + 1) % classes, labels).astype(np.int32)
     return pixels, labels, predictions, random.random(images).astype(np.float32)
-
-
-def history(epochs, metric="exact_match"):
-    return [
-        {
-            "epoch": epoch,
-            "step": 100 * epoch,
-            "train": {"loss": 2.0 / epoch, metric: 1 - 0.5 / epoch},
-            "val": {"nll": 3.0 / epoch, metric: 0.9 - 0.1 * abs(epoch - 2)},
-        }
-        for epoch in range(1, epochs + 1)
-    ]
-
-
-def steps(count):
-    return [
-        {
-            "step": 10 * step,
-            "loss": 2.0 / step,
-            "learning_rate": 0.01,
-            "gradient_norm": 1.0 / step,
-            "parameter_norm": 10.0,
-            "update_norm": 0.0,
-        }
-        for step in range(1, count + 1)
-    ]
-
-
-def drawn_lines(axes):
-    return {line.get_label(): line.get_xydata() for line in axes.lines}
-
-
-TRAIN, VAL = "train, mean over the epoch's steps", "val, at the end of the epoch"
-
-
-def test_learning_curves_draw_errors_on_a_logarithmic_axis_and_mark_the_best_epoch(drawn_whole):
-    figure = figures.learning_curves(history(3), WORDS)
-    loss, errors = figure.axes
-    np.testing.assert_allclose(drawn_lines(loss)[TRAIN], [[1, 2], [2, 1], [3, 2 / 3]])
-    np.testing.assert_allclose(drawn_lines(loss)[VAL][:, 1], [3, 1.5, 1])
-    np.testing.assert_allclose(drawn_lines(errors)[VAL][:, 1], [0.2, 0.1, 0.2])
-    assert errors.get_yscale() == "log" and errors.get_title() == "Errors: 1 - exact match"
-    np.testing.assert_allclose(
-        drawn_lines(errors)["best on val: 10.00 % after epoch 2"], [[2, 0.1]]
-    )
-    drawn_whole(figure, WORDS)
-
-
-def test_the_epoch_that_was_kept_is_marked_where_it_is_not_the_best_one():
-    figure = figures.learning_curves(history(3), WORDS, kept=3)
-    np.testing.assert_allclose(
-        drawn_lines(figure.axes[1])["kept: 20.00 % after epoch 3"], [[3, 0.2]]
-    )
-
-
-def test_a_metric_that_is_no_share_is_drawn_itself_and_its_lowest_value_is_best(drawn_whole):
-    lines = [
-        {"epoch": epoch, "step": epoch, "train": {"loss": 9.0 / epoch}, "val": {"rmse": error}}
-        for epoch, error in enumerate((60.0, 20.0, 30.0), start=1)
-    ]
-    figure = figures.learning_curves(
-        lines, WORDS, metric="rmse", higher_is_better=False, loss_unit="squared grey levels"
-    )
-    loss, metric = figure.axes
-    assert list(drawn_lines(loss)) == [TRAIN]
-    assert loss.get_ylabel().startswith("squared grey levels")
-    assert [*drawn_lines(metric)] == [VAL, "best on val: 20 after epoch 2"]
-    drawn_whole(figure, WORDS)
-    higher = figures.learning_curves(lines, WORDS, metric="rmse")  # as decibels would be
-    assert "best on val: 60 after epoch 1" in drawn_lines(higher.axes[1])
-    assert higher.axes[1].get_yscale() == "linear"
-
-
-def test_an_epoch_without_an_error_lies_on_the_lower_end_of_the_axis(drawn_whole):
-    lines = history(3)
-    lines[1]["val"]["exact_match"] = 1.0
-    figure = figures.learning_curves(lines, WORDS)
-    errors = figure.axes[1]
-    lowest = errors.get_ylim()[0]
-    np.testing.assert_allclose(drawn_lines(errors)[VAL][:, 1], [0.2, lowest, 0.2])
-    assert "best on val: 0.00 % after epoch 2" in drawn_lines(errors)
-    assert "lower end: 0" in errors.get_ylabel()
-    drawn_whole(figure, WORDS)
-
-
-def test_what_was_logged_by_step_is_drawn_by_step(drawn_whole):
-    figure = figures.learning_curves([*steps(10), *history(1), *steps(12)[10:]], WORDS)
-    loss, _, rate, norms = figure.axes
-    by_step = drawn_lines(loss)["train, by step"]
-    np.testing.assert_allclose(by_step[9], [1, 0.2])  # step 100 is the end of epoch 1
-    assert len(by_step) == 12
-    np.testing.assert_allclose(rate.lines[0].get_xdata(), 10 * np.arange(1, 13))
-    np.testing.assert_allclose(drawn_lines(norms)["norm: gradient"][:, 1], 1 / np.arange(1, 13))
-    assert rate.get_xlabel() == norms.get_xlabel() == "step"
-    drawn_whole(figure, WORDS)
-
-
-def test_before_the_first_epoch_ends_its_steps_are_drawn(drawn_whole):
-    figure = figures.learning_curves(steps(3), WORDS)
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [10, 20, 30])
-    assert figure.axes[0].get_xlabel() == "step"
-    drawn_whole(figure, WORDS)
-
-
-share = st.floats(0, 1)
-loss = st.floats(0, 1e6)
-
-
-@given(
-    lines=st.lists(
-        st.fixed_dictionaries(
-            {"train": st.fixed_dictionaries({"loss": loss}, optional={"accuracy": share})},
-            optional={
-                "val": st.fixed_dictionaries(
-                    {"accuracy": share}, optional={"nll": loss, "other": share}
-                )
-            },
-        ),
-        min_size=1,
-        max_size=5,
-    )
-)
-@settings(deadline=None, max_examples=8)
-def test_learning_curves_are_drawn_of_any_task(lines):
-    lines = [line | {"epoch": n, "step": 7 * n} for n, line in enumerate(lines, start=1)]
-    figure = figures.learning_curves(lines, WORDS, metric="accuracy")
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-        low, high = axes.get_ylim()
-        for line in axes.lines:
-            assert ((low <= line.get_ydata()) & (line.get_ydata() <= high)).all()
 
 
 def test_misread_shows_the_most_confident_mistakes_first_and_marks_the_wrong_digits(texts, marked):
@@ -261,10 +129,14 @@ def test_labels_of_any_length_are_drawn(drawn_whole):
     assert counted == ((labels >= 0) & (predictions >= 0))[:, 2].sum()
 
 
+def right_but(n, *wrong):
+    """Which digits of n images are right, of each position all but the first few."""
+    return np.arange(n)[:, None] >= np.array(wrong)
+
+
 def test_errors_by_position_have_a_bar_a_split_and_an_interval(texts, drawn_whole):
-    figure = figures.position_accuracy(
-        {"val": [0.9, 1.0], "test": [0.7, 0.6]}, {"val": 100, "test": 50}, WORDS
-    )
+    right = {"val": right_but(100, 10, 0), "test": right_but(50, 15, 20)}
+    figure = figures.position_accuracy(right, WORDS)
     [axes] = figure.axes
     np.testing.assert_allclose(
         [bar.get_height() for bar in axes.patches], [0.1, 0, 0.3, 0.4], atol=1e-9
@@ -277,12 +149,20 @@ def test_errors_by_position_have_a_bar_a_split_and_an_interval(texts, drawn_whol
     drawn_whole(figure, WORDS)
 
 
-def test_intervals_that_were_measured_otherwise_are_drawn():
-    figure = figures.position_accuracy(
-        {"val": [0.9]}, {"val": 100}, WORDS, intervals={"val": [[0.8, 0.95]]}
-    )
-    [segment] = figure.axes[0].collections[0].get_segments()
-    assert segment[:, 1] == pytest.approx([0.05, 0.2])
+def test_of_known_digit_images_the_intervals_by_position_are_of_new_ones():
+    right = {"val": right_but(100, 10, 30), "test": right_but(50, 5, 5)}
+    few, all_others = np.arange(100) // 10, 100 + np.arange(100)
+    digit_images = {"val": np.stack([few, all_others], axis=1)}
+    [axes] = figures.position_accuracy(right, WORDS, digit_images).axes
+    val, test = ([each[:, 1] for each in bars.get_segments()] for bars in axes.collections)
+    for position, images in enumerate((few, all_others)):
+        low, high = cluster_interval(right["val"][:, position], images[:, None])
+        assert val[position] == pytest.approx([1 - high, 1 - low])
+    # one digit image of ten is misread on all its ten images, which say no more than ten images
+    low, high = effective_share_interval(0.9, 10.0, 9.0)
+    assert val[0] == pytest.approx([1 - high, 1 - low], abs=0.03)
+    assert val[1] == pytest.approx(wilson_interval(30, 100), abs=0.02)
+    assert test[0] == pytest.approx(wilson_interval(5, 50))
 
 
 def test_reliability_draws_each_bin_and_the_metric_of_the_table(drawn_whole):
@@ -302,6 +182,17 @@ def test_reliability_draws_each_bin_and_the_metric_of_the_table(drawn_whole):
     error = calibration(confidences, right).error
     assert f"expected calibration error {error:.4f}, 500 images" in figure.get_suptitle()
     drawn_whole(figure, WORDS)
+
+
+def test_reliability_of_known_digit_images_has_intervals_of_new_ones():
+    _, labels, predictions, _ = fake(300, 2, wrong_share=0.4)
+    confidences = np.repeat([0.3, 0.9, 0.31], 100).astype(np.float32)
+    digit_images = np.random.default_rng(1).integers(0, 20, (300, 2))
+    figure = figures.reliability(confidences, labels, predictions, WORDS, digit_images)
+    right = (labels == predictions).all(axis=1)
+    drawn = [each[:, 1] for each in figure.axes[0].collections[0].get_segments()]
+    for ends, rows in zip(drawn, (confidences < 0.5, confidences > 0.5), strict=True):
+        assert ends == pytest.approx(cluster_interval(right[rows], digit_images[rows]))
 
 
 def test_class_balance_shares_add_up():
@@ -328,13 +219,11 @@ def test_class_balance_of_rows_names_its_classes(texts, drawn_whole):
 def test_every_figure_is_drawn_of_any_classes_and_positions(drawn_whole, texts, digits, names):
     classes = CLASSES[names]
     pixels, labels, predictions, confidences = fake(40, digits, classes=len(classes))
-    accuracy = (labels == predictions).mean(axis=0).tolist()
     for figure in (
-        figures.learning_curves(history(1), WORDS),
         figures.examples(pixels, labels, classes, WORDS),
         figures.misread(pixels, labels, predictions, confidences, classes, WORDS),
         figures.position_confusion(labels, predictions, classes, WORDS),
-        figures.position_accuracy({"val": accuracy}, {"val": 40}, WORDS),
+        figures.position_accuracy({"val": labels == predictions}, WORDS),
         figures.reliability(confidences, labels, predictions, WORDS),
         figures.class_balance({"val": labels}, classes, WORDS),
     ):
@@ -343,5 +232,6 @@ def test_every_figure_is_drawn_of_any_classes_and_positions(drawn_whole, texts, 
 
 
 def test_figures_leave_no_global_state(tmp_path):
-    drawing.save(figures.learning_curves(history(3), WORDS), tmp_path / "one.png")
+    accuracy = figures.position_accuracy({"val": right_but(9, 1)}, WORDS)
+    drawing.save(accuracy, tmp_path / "one.png")
     assert matplotlib._pylab_helpers.Gcf.figs == {}

@@ -91,15 +91,6 @@ def test_a_search_over_one_parameter_is_a_line(values, texts, drawn_whole):
     drawn_whole(figure, WORDS)
 
 
-@pytest.mark.parametrize("losses", [[0.5], [2.0, 0.4, 0.01], list(np.linspace(1, 0, 60))])
-def test_the_loss_of_each_pass_is_a_line(losses, drawn_whole):
-    figure = study_figures.loss_curve(losses, WORDS)
-    [line] = figure.axes[0].lines
-    assert line.get_xdata().tolist() == list(range(1, len(losses) + 1))
-    assert line.get_ydata().tolist() == losses
-    drawn_whole(figure, WORDS)
-
-
 def test_the_most_important_features_come_first(drawn_whole):
     importances = np.array([[0.1, 0.2, 0.3], [0.5, 0.5, 0.5], [-0.1, 0.0, 0.1]])
     figure = study_figures.feature_importance(
