@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int, Int32
 
 DIGITS = tuple("0123456789")  # the classes of the sources of digits
+NO_DIGIT = -1  # fills up the labels of strings that are shorter than others
 
 
 def indices(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 from ml_collections import ConfigDict
 
-from mnist3.data.augmentation import cutout, geometry, noise
+from mnist3.data.augmentation import cutout, geometry, noise, stroke
 from mnist3.data.augmentation.fields import Augmentation, Field, Size
 from mnist3.errors import UserError
 
@@ -22,6 +22,7 @@ REGISTRY: dict[str, Augmentation] = {  # in the order in which they act; a new o
     "geometry": geometry.AUGMENTATION,
     "noise": noise.AUGMENTATION,
     "cutout": cutout.AUGMENTATION,
+    "stroke": stroke.AUGMENTATION,
 }
 
 

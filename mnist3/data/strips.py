@@ -1,0 +1,31 @@
+"""Strips: images of one line of writing, of one height and of a few widths."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+HEIGHT = 32  # px
+DIGIT_HEIGHT = 20  # px, of most digits
+MARGIN = 8  # px, at least, left and right of the ink
+WIDTHS = (64, 128, 256, 512)  # px; a program is compiled for each of them, and for no other
+
+
+def bucket(width: int) -> int:
+    """Returns the width that a strip is filled up to, px; the largest of a strip that is wider."""
+    return next((each for each in WIDTHS if width <= each), WIDTHS[-1])
+
+
+def stack(
+    strips: Sequence[UInt8[np.ndarray, "32 _"]], width: int
+) -> UInt8[np.ndarray, "n 32 {width}"]:
+    """Returns strips as one array, filled up on the right with 0.
+
+    Args:
+        strips: none wider than `width`.
+        width: of all of them, px.
+    """
+    stacked = np.zeros((len(strips), HEIGHT, width), np.uint8)
+    for row, strip in zip(stacked, strips, strict=True):
+        row[:, : strip.shape[1]] = strip
+    return stacked
