@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
 from mnist3.data.numbers import NO_DIGIT
@@ -39,11 +38,22 @@ class Decoded(NamedTuple):
 
 
 class _States(NamedTuple):
-    """The states of strings: class at each, and which may be entered from two before."""
+    """The states of strings.
 
-    classes: Int32[Array, "batch states"]
-    skips: Bool[Array, "batch states"]
-    lengths: Int32[Array, "batch"]
+    The batch is the last axis here and in the recursions over columns: moving along states is
+    then a slice of rows, which makes them two to three times as fast on CPUs.
+
+    Attributes:
+        classes: at each state; the blank beyond the last state of a string.
+        skips: which may be entered from two states before.
+        start: logarithm of 1 where a path may start, of 0 elsewhere: the first two states.
+        end: the same of where it may end: the last digit and the blank after it.
+    """
+
+    classes: Int32[Array, "states batch"]
+    skips: Bool[Array, "states batch"]
+    start: Float[Array, "states batch"]
+    end: Float[Array, "states batch"]
 
 
 def lengths(labels: Labels) -> Int32[Array, "batch"]:
@@ -52,36 +62,31 @@ def lengths(labels: Labels) -> Int32[Array, "batch"]:
 
 
 def _states(labels: Labels, blank: int) -> _States:
-    digits = jnp.where(labels == NO_DIGIT, blank, labels)
+    digits = jnp.where(labels == NO_DIGIT, blank, labels).T
     between = jnp.full_like(digits, blank)
-    classes = jnp.stack([between, digits], axis=-1).reshape(len(labels), -1)
-    classes = jnp.pad(classes, ((0, 0), (0, 1)), constant_values=blank)
-    two_before = jnp.pad(classes, ((0, 0), (2, 0)), constant_values=blank)[:, :-2]
-    return _States(classes, (classes != blank) & (classes != two_before), lengths(labels))
+    classes = jnp.stack([between, digits], axis=1).reshape(-1, len(labels))
+    classes = jnp.pad(classes, ((0, 1), (0, 0)), constant_values=blank)
+    two_before = jnp.pad(classes, ((2, 0), (0, 0)), constant_values=blank)[:-2]
+    skips = (classes != blank) & (classes != two_before)
+    place, last = jnp.arange(len(classes))[:, None], 2 * lengths(labels)
+    start = jnp.broadcast_to(place < 2, classes.shape)
+    end = (place == last) | (place == last - 1)
+    return _States(classes, skips, *(jnp.where(each, 0.0, UNREACHABLE) for each in (start, end)))
 
 
-def _ends(states: _States) -> Bool[Array, "batch states"]:
-    """Tells in which states a path may end: the last digit, and the blank after it."""
-    place = jnp.arange(states.classes.shape[1])
-    last = 2 * states.lengths[:, None]
-    return (place == last) | (place == last - 1)
-
-
-def _log(allowed: Array) -> Array:
-    return jnp.where(allowed, 0.0, UNREACHABLE)
-
-
-def _shifted(scores: Array, by: int) -> Array:
-    return jnp.pad(scores[..., :-by], ((0, 0), (by, 0)), constant_values=UNREACHABLE)
+def _fits(log_likelihood: Array) -> Array:
+    return log_likelihood > UNREACHABLE / 2
 
 
 def _entered(scores: Array, skips: Array) -> tuple[Array, Array, Array]:
     """Returns the scores that enter each state: from itself, one before and two before."""
-    return scores, _shifted(scores, 1), jnp.where(skips, _shifted(scores, 2), UNREACHABLE)
+    outside = jnp.full_like(scores[:2], UNREACHABLE)
+    one, two = (jnp.concatenate([outside[:by], scores[:-by]]) for by in (1, 2))
+    return scores, one, jnp.where(skips, two, UNREACHABLE)
 
 
 def _sums(emitted: Array, start: Array, skips: Array) -> Array:
-    """Returns log sums over all paths to each state at each column, [columns, batch, states]."""
+    """Returns log sums over all paths to each state at each column, [columns, states, batch]."""
 
     def column(before, now):
         stay, step, skip = _entered(before, skips)
@@ -95,22 +100,16 @@ def _sums(emitted: Array, start: Array, skips: Array) -> Array:
     return jnp.concatenate([first[None], rest])
 
 
-def _emitted(logs: Array, classes: Array) -> Array:
-    """Returns log-probabilities of each state's class at each column, [columns, batch, states]."""
-    return jnp.take_along_axis(logs, classes[:, None, :], axis=-1).swapaxes(0, 1)
-
-
-def _forward(logs: Array, states: _States) -> tuple[Array, Array, Array]:
-    emitted = _emitted(logs, states.classes)
-    start = _log(jnp.arange(states.classes.shape[1]) < 2)
-    sums = _sums(emitted, jnp.broadcast_to(start, states.classes.shape), states.skips)
-    return emitted, sums, jax.nn.logsumexp(sums[-1] + _log(_ends(states)), axis=-1)
+def _emitted(logs: Array, states: _States) -> Array:
+    """Returns log-probabilities of each state's class at each column, [columns, states, batch]."""
+    return jnp.take_along_axis(logs.transpose(1, 2, 0), states.classes[None], axis=1)
 
 
 @jax.custom_vjp
 def _log_likelihood(logits: Array, labels: Array) -> Array:
-    logs = jax.nn.log_softmax(logits)
-    return _forward(logs, _states(labels, logits.shape[-1] - 1))[2]
+    states = _states(labels, logits.shape[-1] - 1)
+    sums = _sums(_emitted(jax.nn.log_softmax(logits), states), states.start, states.skips)
+    return jax.nn.logsumexp(sums[-1] + states.end, axis=0)
 
 
 def _log_likelihood_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -122,27 +121,21 @@ def _log_likelihood_forward(logits: Array, labels: Array) -> tuple[Array, Array]
     batch, outputs = len(logits), logits.shape[-1]
     logs = jax.nn.log_softmax(logits)
     states = _states(labels, outputs - 1)
-    emitted = _emitted(logs, states.classes)
-    start = jnp.broadcast_to(
-        _log(jnp.arange(states.classes.shape[1]) < 2), states.classes.shape
+    emitted = _emitted(logs, states)
+    skipped_to = jnp.pad(states.skips, ((0, 2), (0, 0)))[2:]
+    both = (
+        (emitted, emitted[::-1, ::-1]),
+        (states.start, states.end[::-1]),
+        (states.skips, skipped_to[::-1]),
     )
-    ends = _log(_ends(states))
-    left = jnp.pad(states.skips, ((0, 0), (0, 2)))[:, 2:]  # may be left to two after
-    sums = _sums(
-        jnp.concatenate([emitted, emitted[::-1, :, ::-1]], axis=1),
-        jnp.concatenate([start, ends[:, ::-1]]),
-        jnp.concatenate([states.skips, left[:, ::-1]]),
-    )
-    to, back = sums[:, :batch], sums[::-1, batch:, ::-1]
-    likelihood = jax.nn.logsumexp(to[-1] + ends, axis=-1)
-    fits = likelihood > UNREACHABLE / 2
-    posterior = jnp.exp(jnp.minimum(to + back - emitted - likelihood[:, None], 0.0))
-    posterior = jnp.where(fits[:, None], posterior, 0.0)
-    of_classes = jnp.einsum(
-        "tbs,bsc->btc", posterior, jax.nn.one_hot(states.classes, outputs, dtype=logs.dtype)
-    )
-    gradient = jnp.where(fits[:, None, None], of_classes - jnp.exp(logs), 0.0)
-    return likelihood, gradient
+    sums = _sums(*(jnp.concatenate(each, axis=-1) for each in both))
+    here, onwards = sums[..., :batch], sums[::-1, ::-1, batch:]
+    likelihood = jax.nn.logsumexp(here[-1] + states.end, axis=0)
+    # Both sums hold what this column emits.
+    posterior = jnp.exp(jnp.minimum(here + onwards - emitted - likelihood, 0.0))
+    one_hot = jax.nn.one_hot(states.classes, outputs, dtype=logs.dtype)
+    gradient = jnp.einsum("csb,sbo->bco", posterior, one_hot) - jnp.exp(logs)
+    return likelihood, jnp.where(_fits(likelihood)[:, None, None], gradient, 0.0)
 
 
 def _log_likelihood_backward(gradient: Array, cotangent: Array) -> tuple[Array, None]:
@@ -164,7 +157,7 @@ def ctc_loss(logits: Logits, labels: Labels) -> Float[Array, "batch"]:
         labels: the strings, whose length may be 0.
     """
     likelihood = _log_likelihood(logits.astype(jnp.float32), labels)
-    return jnp.where(likelihood > UNREACHABLE / 2, -likelihood, UNFIT_LOSS)
+    return jnp.where(_fits(likelihood), -likelihood, UNFIT_LOSS)
 
 
 def _spans_of(places: Int32[Array, "batch columns"], longest: int) -> Spans:
@@ -231,9 +224,7 @@ def _next_beams(beams: _Beams, logs: Array) -> tuple[_Beams, None]:
     enters = (parents[None] == beams.prefixes[:, None]).all(axis=-1) & (size > 0)
     of_last = jnp.where(last >= 0, of_digits[last], UNREACHABLE)
     entering = jnp.where(enters, longer[:, last], UNREACHABLE).max(axis=0)
-    same = _Beams(
-        beams.prefixes, either + of_blank, jnp.logaddexp(beams.digit + of_last, entering)
-    )
+    same = _Beams(beams.prefixes, either + of_blank, jnp.logaddexp(beams.digit + of_last, entering))
     known = (enters[:, :, None] & repeats[None]).any(axis=1)
     longer = jnp.where(known, UNREACHABLE, longer)
 
@@ -288,28 +279,26 @@ def spans(logits: Logits, labels: Labels) -> tuple[Spans, Float[Array, "batch lo
         first and one-past-last column of each digit, -1 where none is or the string has no path;
         and the largest probability that the digit has at one of these columns, 0 where none is.
     """
-    blank = logits.shape[-1] - 1
     logs = jax.nn.log_softmax(logits.astype(jnp.float32))
-    states = _states(labels, blank)
-    emitted = _emitted(logs, states.classes)
-    first = emitted[0] + _log(jnp.arange(states.classes.shape[1]) < 2)
+    states = _states(labels, logits.shape[-1] - 1)
+    emitted = _emitted(logs, states)
 
     def forward(before, now):
         entered = jnp.stack(_entered(before, states.skips))
         return entered.max(axis=0) + now, entered.argmax(axis=0)
 
-    scores, steps = jax.lax.scan(forward, first, emitted[1:])
-    scores = scores + _log(_ends(states))
-    end = scores.argmax(axis=1)
+    scores, steps = jax.lax.scan(forward, states.start + emitted[0], emitted[1:])
+    scores = scores + states.end
+    end = scores.argmax(axis=0)
 
     def backward(state, step):
-        before = state - jnp.take_along_axis(step, state[:, None], axis=1)[:, 0]
+        before = state - jnp.take_along_axis(step, state[None], axis=0)[0]
         return before, before
 
     path = jax.lax.scan(backward, end, steps, reverse=True)[1]
     path = jnp.concatenate([path, end[None]]).T
-    fits = scores.max(axis=1) > UNREACHABLE / 2
-    places = jnp.where(fits[:, None] & (path % 2 == 1), path // 2, -1)
+    stands = _fits(scores.max(axis=0))[:, None] & (path % 2 == 1)
+    places = jnp.where(stands, path // 2, -1)
     found = _spans_of(places, labels.shape[1])
     here = places[:, :, None] == jnp.arange(labels.shape[1])
     of_digits = jnp.take_along_axis(logs, jnp.maximum(labels, 0)[:, None, :], axis=2)
