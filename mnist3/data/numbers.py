@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int, Int32
 
 DIGITS = tuple("0123456789")  # the classes of the sources of digits
-NO_DIGIT = -1  # fills up the labels of strings that are shorter than others
+NO_DIGIT = -1  # fills the labels of strings after their last digit
 
 
 def indices(
@@ -35,9 +35,12 @@ def labels(
 
 
 def text(label: Sequence[SupportsIndex] | Int[np.ndarray, "K"], classes: Sequence[str]) -> str:
-    """Returns a number as text: names of one letter side by side, longer ones with spaces."""
+    """Returns a number as text: names of one letter side by side, longer ones with spaces.
+
+    What is NO_DIGIT is left out.
+    """
     separator = "" if all(len(name) == 1 for name in classes) else " "
-    return separator.join(classes[int(digit)] for digit in label)
+    return separator.join(classes[int(digit)] for digit in label if int(digit) != NO_DIGIT)
 
 
 def _powers(classes: int, digits: int) -> Int32[np.ndarray, "K"]:
