@@ -13,6 +13,7 @@ values for one run. A config has the sections that its kind reads and no others:
 - `comparison`, other experiments side by side: compare.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +56,35 @@ def numbers() -> ConfigDict:
     config.task = _tasks("numbers", "number")
     config.learner = ConfigDict({"name": NETWORK})
     return with_network(config)
+
+
+def strings(source: str) -> ConfigDict:
+    """Returns the config of a network that reads numbers of any length on strips of writing.
+
+    Args:
+        source: of the digit images that the strips are composed from.
+    """
+    from mnist3.data.strips import HEIGHT
+    from mnist3.data.writing import Writing
+
+    config = numbers()
+    config.data.name = "strings"
+    config.data.source = source
+    del config.data["digits"]
+    config.data.digits = (1, 10)  # the shortest and the longest string
+    config.data.height = HEIGHT
+    config.data.width = 256  # px
+    set_here = ("shortest", "longest", "height", "width", "side")
+    config.data.composition = ConfigDict(
+        {
+            each.name: each.default
+            for each in dataclasses.fields(Writing)  # what they mean stands there
+            if each.name not in set_here
+        }
+    )
+    config.task.name = "string"
+    config.model.name = "sequence"
+    return config
 
 
 def one_digit(source: str) -> ConfigDict:
@@ -253,7 +283,8 @@ OPEN = ("learner.parameters.", "search.grid.")  # take any field, checked by wha
 def reference(config: ConfigDict) -> ConfigDict:
     """Returns the config that a config of its kind and learner starts from."""
     if config.kind == "numbers":
-        return numbers()
+        strip = config.get("data", {}).get("name") == "strings"
+        return strings(config.data.source) if strip else numbers()
     if config.kind == "digits":
         return digits(config.data.source, config.learner.name)
     return table() if config.kind == "table" else comparison()

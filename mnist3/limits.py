@@ -68,10 +68,11 @@ def require_type(name: str, value: Any, default: Any) -> None:
         UserError: if not.
     """
     if isinstance(default, tuple):
-        kind = str if name.endswith(("learners", "experiments", "tags", "init_skip")) else int
+        texts = name.endswith(("learners", "experiments", "tags", "init_skip"))
+        kind = str if texts else type(default[0]) if default else int
         right = isinstance(value, tuple) and all(type(item) is kind for item in value)
         lowest = 0 if name.startswith("task.") else 1
-        example = "(32, 64)" if kind is int else "('a', 'b')"
+        example = {int: "(32, 64)", float: "(0.5, 1.5)"}.get(kind, "('a', 'b')")
         if not right or (kind is int and not all(item >= lowest for item in value)):
             raise UserError(
                 f'config.{name} is {value!r}; give a tuple, as in --config.{name}="{example}".'
@@ -89,7 +90,7 @@ def require_range(name: str, value: Any) -> None:
     Raises:
         UserError: says what it may be.
     """
-    if name in POSITIVE and not value > 0:
+    if name in POSITIVE and not isinstance(value, tuple) and not value > 0:
         raise UserError(f"config.{name} is {value}; give a value above 0.")
     if name in SHARES and not 0 <= value < 1:
         raise UserError(f"config.{name} is {value}; give a value from 0 to below 1.")

@@ -96,11 +96,36 @@ class Composition:
                 f"standard deviation from 0 to {255 * LOUDEST:.0f}, where ink has 255."
             )
 
+    def describe(self) -> dict[str, float]:
+        """Returns which share of a digit's box its right neighbour's covers, without jitter."""
+        covered = max(0, self.side - self.spacing) if self.digits > 1 else 0
+        return {"overlap": covered / self.side}
 
-def overlap(composition: Composition) -> float:
-    """Returns the share of a digit's box that its right neighbour's covers, without jitter."""
-    side = composition.side
-    return max(0, side - composition.spacing) / side if composition.digits > 1 else 0.0
+    def listed(
+        self, allowed: Int32[Array | np.ndarray, "m"], classes: int
+    ) -> Int32[np.ndarray, "m K"]:
+        """Returns numbers that may be drawn, whose indices are given, digit by digit."""
+        return np.asarray(numbers.labels(np.asarray(allowed), classes, self.digits))
+
+    def sample(
+        self,
+        key: Key[Array, ""],
+        pool: "DigitPool",
+        allowed: Int32[Array | np.ndarray, "m"] | None,
+        batch_size: int,
+    ) -> tuple[UInt8[Array, "batch height width"], Int32[Array, "batch K"]]:
+        """Draws numbers uniformly from those allowed and composes an image of each.
+
+        Args:
+            key: of all that is random.
+            pool: of digit images.
+            allowed: indices of numbers that may be drawn, or None for every number of K digits.
+            batch_size: how many.
+
+        Returns:
+            The images and their labels.
+        """
+        return _sample(key, pool, allowed, self, batch_size)[:2]
 
 
 class DigitPool(NamedTuple):
@@ -165,29 +190,6 @@ def compose(
         composition: the layout.
     """
     return _compose(key, pool, jnp.asarray(labels), composition)[0]
-
-
-def sample(
-    key: Key[Array, ""],
-    pool: DigitPool,
-    allowed: Int32[Array | np.ndarray, "m"] | None,
-    composition: Composition,
-    batch_size: int,
-) -> tuple[UInt8[Array, "batch height width"], Int32[Array, "batch K"]]:
-    """Draws numbers uniformly from those allowed and composes an image of each.
-
-    Args:
-        key: of all that is random.
-        pool: of digit images.
-        allowed: indices of numbers that may be drawn, or None for every number of K digits.
-        composition: the layout.
-        batch_size: how many.
-
-    Returns:
-        The images and their labels.
-    """
-    images, labels, _ = _sample(key, pool, allowed, composition, batch_size)
-    return images, labels
 
 
 @functools.partial(jax.jit, static_argnames=("composition", "n", "batch"))

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
-from mnist3.data import composed, draws, single_digit, sources, triple_mnist
+from mnist3.data import composed, draws, single_digit, sources, strings, triple_mnist
 from mnist3.data.splits import Dataset, Split, fingerprint
 from mnist3.errors import UserError, nearest
 
 REGISTRY = {
     "composed": composed.load,
+    "strings": strings.load,
     "triple_mnist": triple_mnist.load,
     "single_digit": single_digit.load,
 }

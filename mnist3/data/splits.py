@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
-from mnist3.data import numbers
-from mnist3.data.composition import Composition, DigitPool, overlap
+from mnist3.data.composition import Composition, DigitPool
+from mnist3.data.writing import Writing
 
 HELD_OUT = ("val", "test")  # the splits that nothing is trained on
 
@@ -35,11 +35,11 @@ class Stream(NamedTuple):
 
     Attributes:
         pool: of the digit images.
-        numbers: indices of those that may be drawn; None for every number.
+        numbers: those that may be drawn, as the composition takes them; None for every number.
     """
 
     pool: DigitPool
-    numbers: Int32[Array | np.ndarray, "m"] | None
+    numbers: Array | np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Dataset:
         protocol: what the splits share: {"numbers": ..., "digit_images": ...}.
         splits: the fixed splits that exist, of train, val and test.
         stream: what training images are composed from, where train is not fixed.
-        composition: how a composed image is laid out, for composed datasets.
+        composition: how a composed image is laid out or written, for composed datasets.
         digit_indices: by split, the source's digit images of every number image, int32 [n, K];
             for composed datasets. Train holds those that may be drawn, int32 [m, 1].
     """
@@ -66,7 +66,7 @@ class Dataset:
     protocol: dict[str, str]
     splits: dict[str, Split]
     stream: Stream | None = None
-    composition: Composition | None = None
+    composition: Composition | Writing | None = None
     digit_indices: dict[str, np.ndarray] | None = None
 
     example_word = "images"
@@ -97,15 +97,14 @@ class Dataset:
         """By split, the numbers that its images show or, where composed, may show: int32 [m, K]."""
         found: dict[str, np.ndarray] = {}
         if self.stream and self.composition and self.stream.numbers is not None:
-            allowed = np.asarray(self.stream.numbers)
-            drawn = numbers.labels(allowed, len(self.classes), self.composition.digits)
-            found["train"] = np.asarray(drawn)
+            drawn = self.composition.listed(self.stream.numbers, len(self.classes))
+            found |= {} if drawn is None else {"train": drawn}
         return found | {name: split.labels for name, split in self.splits.items()}
 
     def describe(self) -> dict[str, Any]:
         """Returns the entry `dataset` of metrics.json.
 
-        For composed images it says too which share of a digit's box its neighbour covers.
+        For composed images it says more, see `Composition.describe`.
         """
         described: dict[str, Any] = {
             "name": self.name,
@@ -114,7 +113,7 @@ class Dataset:
             "protocol": self.protocol,
         }
         if self.composition is not None:
-            described["overlap"] = overlap(self.composition)
+            described |= self.composition.describe()
         return described
 
 

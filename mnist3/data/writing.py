@@ -123,9 +123,12 @@ class Writing:
                 f"they are {self.size}, {self.growth} and {self.stretch}."
             )
 
-    def describe(self) -> dict[str, float]:
-        """Returns what metrics.json says of the layout."""
-        return {}
+    def describe(self) -> dict[str, Any]:
+        """Returns what metrics.json says of the strings."""
+        return {"lengths": [self.shortest, self.longest]}
+
+    def listed(self, allowed: Array | np.ndarray, classes: int) -> None:
+        """Returns nothing: strings are too many to be listed."""
 
     def sample(
         self,

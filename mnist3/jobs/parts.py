@@ -8,7 +8,6 @@ from ml_collections import ConfigDict
 from mnist3 import learners, runtime, tasks
 from mnist3.data import augmentation, sources
 from mnist3.data import dataset as datasets
-from mnist3.data.composition import overlap
 from mnist3.data.splits import Dataset
 from mnist3.learners.cached import fits_cache
 from mnist3.results import Result, read
@@ -92,10 +91,8 @@ def log_dataset(dataset: Dataset) -> None:
         dataset.fingerprint[:12],
     )
     if dataset.composition is not None:
-        logging.info(
-            "  a digit's right neighbour covers %.0f %% of its box",
-            100 * overlap(dataset.composition),
-        )
+        for name, value in dataset.composition.describe().items():
+            logging.info("  %s: %s", name, value)
     for name in ("train", "val", "test"):
         if name in dataset.splits:
             logging.info("  %s: %d images", name, len(dataset.splits[name]))

@@ -30,6 +30,7 @@ from mnist3.models.logistic import Logistic
 from mnist3.models.mlp import MLP
 from mnist3.models.multihead import MultiHead
 from mnist3.models.renaming import RENAMED_PARAMETERS, rename_parameters
+from mnist3.models.sequence import Sequence
 from mnist3.models.trunk import Trunk
 
 __all__ = [
@@ -51,6 +52,7 @@ REGISTRY = {
     "mlp": MLP,
     "logistic": Logistic,
     "denoiser": Denoiser,
+    "sequence": Sequence,
 }
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mnist3.data.composition import Composition
 from mnist3.data.splits import Stream
+from mnist3.data.writing import Writing
 from mnist3.errors import UserError
 from mnist3.evaluation import checkpoint_choice
 from mnist3.evaluation.checkpoint_choice import Outcomes
@@ -43,7 +44,7 @@ def train(
     run: Run,
     data: Stream | Examples,
     val: Examples,
-    layout: Composition | None,
+    layout: Composition | Writing | None,
     digit_indices: Int[np.ndarray, "n K"] | None,
     state: TrainState,
     history: list[dict],

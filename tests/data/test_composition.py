@@ -198,7 +198,7 @@ def test_the_key_decides_inside_a_compiled_scan_without_copies():
     @jax.jit
     def compose_batches(key, pool, allowed):
         def step(carry, key):
-            return carry, sample(key, pool, allowed, composition, 4)
+            return carry, composition.sample(key, pool, allowed, 4)
 
         return jax.lax.scan(step, None, jax.random.split(key, 3))[1]
 
@@ -222,7 +222,7 @@ def test_a_batch_over_devices_is_the_same_batch():
     over_devices = NamedSharding(mesh, PartitionSpec("data"))
     batch = 4 * mesh.size
     sharded = jax.jit(
-        lambda key: sample(key, POOL, None, ONE_ROW, batch), out_shardings=over_devices
+        lambda key: ONE_ROW.sample(key, POOL, None, batch), out_shardings=over_devices
     )(jax.random.key(0))
     for part, whole in zip(
         sharded, SAMPLE(jax.random.key(0), POOL, None, ONE_ROW, batch), strict=True

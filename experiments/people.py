@@ -1,0 +1,50 @@
+"""Numbers of any length as people write them: photographed, scanned or drawn.
+
+Trained on strips that are composed on the device from MNIST's digits alone:
+
+    python launch.py --config=experiments/people.py
+
+`experiments/people.py:source=digits` needs no files and takes a minute or two.
+"""
+
+from ml_collections import ConfigDict
+
+from mnist3.config import parse_variants, strings
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Variants: `source` (mnist, digits)."""
+    variants = parse_variants(argument, source="mnist")
+    config = strings(variants.source)
+    config.data.digits = (1, 12)
+    config.data.val_fraction = 1 / 12
+    config.data.train_examples = 32_000  # digit images are augmented anew after so many
+    config.data.val_examples = 5_000
+    config.data.test_examples = 10_000
+    written = config.data.composition
+    written.gap = (-0.3, 0.8)
+    written.gap_jitter = 0.15
+    written.size = (0.65, 1.25)
+    written.growth = 0.25
+    written.stretch = 0.25
+    written.slant = 20.0
+    written.slope = 4.0
+    written.drift = 2.0
+    written.faint = 0.4
+    written.uneven = 0.5
+    written.separators = 0.3
+    written.rules = 0.25
+    written.boxes = 0.3
+    written.neighbours = 0.15
+    written.specks = 0.25
+    written.shade = 0.3
+    written.texture = 0.5
+    written.blur = 0.4
+    written.blocks = 0.2
+    written.nothing = 0.05
+    config.augmentation.rotation = 10.0
+    config.augmentation.scale = 0.15
+    config.augmentation.shear = 10.0
+    config.augmentation.stroke = 1.5
+    config.training.epochs = 15
+    return config
