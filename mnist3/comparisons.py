@@ -111,19 +111,27 @@ def pooled(measured: Sequence[Mapping[str, Any]], headline: str) -> dict[str, An
     """
     if len(measured) == 1:
         return dict(measured[0])
+    found = _means(measured)
+    each = [one[headline] for one in measured]
+    return found | {
+        f"{headline}_std": float(np.std(each, ddof=1)),
+        f"{headline}_replicates": each,
+    }
+
+
+def _means(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the means of numbers, also in lists and by name; of what differs else, the first."""
     found: dict[str, Any] = {}
     for name, value in measured[0].items():
         values: list[Any] = [each.get(name) for each in measured]
         numbers = all(
             isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
         )
-        if numbers and all(np.shape(each) == np.shape(value) for each in values):
+        if all(isinstance(each, Mapping) for each in values):
+            found[name] = _means(values)
+        elif numbers and all(np.shape(each) == np.shape(value) for each in values):
             with np.errstate(invalid="ignore"):
                 found[name] = np.mean(np.array(values, float), axis=0).tolist()
         else:
             found[name] = value
-    each = [one[headline] for one in measured]
-    return found | {
-        f"{headline}_std": float(np.std(each, ddof=1)),
-        f"{headline}_replicates": each,
-    }
+    return found

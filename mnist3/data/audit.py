@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 from tqdm import tqdm
 
+from mnist3.data.numbers import NO_DIGIT
 from mnist3.data.sources import DigitSource
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
@@ -103,10 +104,11 @@ def report(
 
     Args:
         indices: by split, the source's digit images of each number image, -1 for one that the
-            source has not. For a train split without fixed images: all that may be drawn, [m, 1].
+            source has not, and where a string has no digit. For a train split without fixed images:
+            all that may be drawn, [m, 1].
         source: where the digit images come from; equal images in it count as one.
-        labels: by split, the numbers of the images, or those that may be drawn. Without them the
-            report says nothing on numbers.
+        labels: by split, the numbers of the images, or those that may be drawn; strings end with
+            NO_DIGIT. Without them the report says nothing on numbers.
     """
     canonical = match_columns(source.images, source)[:, 0]
     canonical = np.append(canonical, np.int32(-1))  # so that -1 stays -1
@@ -122,11 +124,16 @@ def _audit_split(
 ) -> SplitAudit:
     rows = indices[name]
     found = rows >= 0
-    shares = dict.fromkeys(_COLUMNS) | {"found": _share(found)}
+    none = np.zeros_like(found)
+    if name in numbers and numbers[name].shape == rows.shape:
+        none = numbers[name] == NO_DIGIT
+    shares = dict.fromkeys(_COLUMNS) | {"found": _share(found[~none])}
     if name != "train" and "train" in indices:
         seen = np.isin(rows, indices["train"])
         shares["digit_images_in_train"] = _share(seen[found])
-        shares["images_in_train"] = _share(np.all(seen, axis=1)[np.all(found, axis=1)])
+        shares["images_in_train"] = _share(
+            np.all(seen | none, axis=1)[np.all(found | none, axis=1)]
+        )
         if "train" in numbers and name in numbers:
             known = set(map(tuple, numbers["train"].tolist()))
             in_train = [tuple(number) in known for number in numbers[name].tolist()]

@@ -12,9 +12,10 @@ C. Samii and V. A. Assenova, Cluster-robust variance estimation for dyadic data,
 23, 2015. The pigeonhole bootstrap (A. B. Owen, Annals of Applied Statistics 1, 2007), which draws
 digit images and weights a number image by the product of their counts, estimates the same where
 digit images decide, but counts what is left to chance 2^K - 1 times; the sum needs no draws.
+
+Number images may hold different numbers of digit images: fewer than K, or none.
 """
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -23,19 +24,21 @@ from scipy.sparse import csr_array
 
 from mnist3.evaluation.intervals import effective_share_interval, require_images
 
+_PAIRS = 2**21  # of number images that share digit images, held in memory at once
+
 
 class Sharing(NamedTuple):
     """Which number images share digit images.
 
     Attributes:
-        groups: of s = 1, ..., K digit images the sums over the number images that share them: a
-            matrix [sets of s digit images, n] of 0 and 1.
-        clusters: distinct digit images.
-        largest_effect: n / (clusters / K): number images for each that could be composed if no
-            digit image were used twice; the design effect if digit images alone decided.
+        holders: 1 where a number image holds a digit image [clusters, n], else 0. A number image of
+            which no digit image is known is alone in a cluster.
+        clusters: distinct digit images, and number images of which none is known.
+        largest_effect: how often a digit image is used: number images for each that could be
+            composed if none were used twice; the design effect if digit images alone decided.
     """
 
-    groups: tuple[csr_array, ...]
+    holders: csr_array
     clusters: int
     largest_effect: float
 
@@ -44,31 +47,20 @@ def sharing(digit_indices: Int[np.ndarray, "n K"]) -> Sharing:
     """Returns which number images share digit images.
 
     Args:
-        digit_indices: where the digit images of each number image stand in their source; -1 for one
-            that is not known, which is then shared with no other image.
+        digit_indices: where the digit images of each number image stand in their source; -1 where
+            there is none, or one that is not known and shared with no other image.
     """
-    n, digits = digit_indices.shape
-    require_images(n)
-    members = np.sort(np.unique(digit_indices, return_inverse=True)[1].reshape(n, digits), axis=1)
-    members = members.astype(np.int64)
-    alone = np.sort(digit_indices, axis=1) < 0
-    clusters = len(np.unique(digit_indices[digit_indices >= 0])) + int(alone.sum())
-    # An image shares itself with itself once, also where it holds a digit image twice.
-    alone[:, 1:] |= members[:, 1:] == members[:, :-1]
-    members[alone] = members.max() + 1 + np.arange(alone.sum())
-    members = np.sort(members, axis=1)
-    groups = []
-    for size in range(1, digits + 1):
-        chosen = np.array(list(itertools.combinations(range(digits), size)))
-        codes = members[:, chosen[:, 0]]
-        for place in range(1, size):  # renumbered at each step, so that no code overflows
-            codes = np.unique(codes, return_inverse=True)[1].reshape(codes.shape)
-            codes = codes * (members.max() + 1) + members[:, chosen[:, place]]
-        found, rows = np.unique(codes, return_inverse=True)
-        images = np.repeat(np.arange(n), codes.shape[1])
-        ones = np.ones(len(images))
-        groups.append(csr_array((ones, (rows.ravel(), images)), shape=(len(found), n)))
-    return Sharing(tuple(groups), clusters, max(n * digits / clusters, 1.0))
+    n = require_images(len(digit_indices))
+    known = digit_indices >= 0
+    alone = np.flatnonzero(~known.any(axis=1))
+    found, clusters = np.unique(digit_indices[known], return_inverse=True)
+    rows = np.concatenate([clusters, len(found) + np.arange(len(alone))])
+    images = np.concatenate([np.nonzero(known)[0], alone])
+    count = len(found) + len(alone)
+    holders = csr_array((np.ones(len(rows)), (rows, images)), shape=(count, n))
+    holders.sum_duplicates()
+    holders.data[:] = 1  # an image that holds a digit image twice shares itself with itself once
+    return Sharing(holders, count, max(len(rows) / count, 1.0))
 
 
 def variance_of_means(
@@ -76,16 +68,21 @@ def variance_of_means(
 ) -> Float[np.ndarray, "metrics"]:
     """Returns the variance of the mean over the images of each of several metrics.
 
-    A pair counts once, however many digit images it shares, which inclusion and exclusion over
-    the sets of shared ones sees to. It is never below the variance of independent images.
+    A pair counts once, however many digit images it shares. It is never below the variance of
+    independent images.
     """
     n = len(values)
     deviations = values - values.mean(axis=0)
     independent = (deviations**2).sum(axis=0)
-    total = sum(
-        (-1) ** size * ((group @ deviations) ** 2).sum(axis=0)
-        for size, group in enumerate(shared.groups)
-    )
+    total = np.zeros_like(independent)
+    held = shared.holders.T.tocsr()
+    pairs = (shared.holders.sum(axis=1) ** 2).sum()
+    chunk = max(int(_PAIRS * n / pairs), 1)
+    for start in range(0, n, chunk):
+        rows = slice(start, start + chunk)
+        shares = held[rows] @ shared.holders
+        shares.data[:] = 1
+        total += (deviations[rows] * (shares @ deviations)).sum(axis=0)
     few = shared.clusters / max(shared.clusters - 1, 1)
     return np.maximum(few * total, independent * n / max(n - 1, 1)) / n**2
 
@@ -101,7 +98,7 @@ def effective_clusters(
     Source: M. P. Fay and B. I. Graubard, Small-sample adjustments for Wald-type tests using
     sandwich estimators, Biometrics 57, 2001.
     """
-    squares = (shared.groups[0] @ (values - values.mean(axis=0))) ** 2
+    squares = (shared.holders @ (values - values.mean(axis=0))) ** 2
     fourth = (squares**2).sum(axis=0)
     alike = float(max(shared.clusters - 1, 1))
     found = squares.sum(axis=0) ** 2 / np.where(fourth > 0, fourth, 1)

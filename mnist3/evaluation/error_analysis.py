@@ -45,6 +45,47 @@ def misread(
     return wrong[np.argsort(-confidences[wrong], kind="stable")]
 
 
+def paired_digits(
+    label: Int32[np.ndarray, "K"], prediction: Int32[np.ndarray, "K"]
+) -> list[tuple[int | None, int | None]]:
+    """Returns which digit was read as which: pairs of positions from left to right.
+
+    Of as many digits each is read as the one at its position. Else some are left out (None in the
+    second place) or put in (None in the first), so that as few as possible are read wrong.
+
+    Args:
+        label: the true digits, NO_DIGIT after the last.
+        prediction: what was read, likewise.
+    """
+    true, read = ((digits >= 0).sum() for digits in (label, prediction))
+    if true == read:
+        return [(place, place) for place in range(true)]
+    costs = np.zeros((true + 1, read + 1), np.int64)  # of what is left from each pair on
+    costs[:, read] = true - np.arange(true + 1)
+    costs[true] = read - np.arange(read + 1)
+    for row in reversed(range(true)):
+        for column in reversed(range(read)):
+            both = costs[row + 1, column + 1] + (label[row] != prediction[column])
+            one = min(costs[row + 1, column], costs[row, column + 1]) + 1
+            costs[row, column] = min(both, one)
+    pairs: list[tuple[int | None, int | None]] = []
+    row = column = 0
+    while row < true or column < read:
+        if row < true and column < read:
+            wrong = label[row] != prediction[column]
+            if costs[row, column] == costs[row + 1, column + 1] + wrong:
+                pairs.append((row, column))
+                row, column = row + 1, column + 1
+                continue
+        if row < true and costs[row, column] == costs[row + 1, column] + 1:
+            pairs.append((row, None))
+            row += 1
+        else:
+            pairs.append((None, column))
+            column += 1
+    return pairs
+
+
 def most_confused(counts: Int[np.ndarray, "classes classes"], limit: int = 10) -> list[Confused]:
     """Returns the most frequent confusions, most images first.
 

@@ -49,11 +49,16 @@ def settings_text(parameters: Mapping[str, Any]) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """Returns a value of metrics.json as text: numbers to four places, lists joined by commas."""
+    """Returns a value of metrics.json as text: numbers to four places, lists joined by commas.
+
+    Of values by name it says each with its name: `1: 0.9900, 2: 0.9800`.
+    """
     if value is None:
         return "-"
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {plain_text(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(plain_text, value))
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

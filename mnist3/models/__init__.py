@@ -4,8 +4,9 @@ A new model is a file with a Flax Linen module and a line in `REGISTRY`. The mod
 with a default are fields of the config's section `model` (see `mnist3.models.fields`); it is given
 `digits`, `classes`, `dtype` and a `trunk` if it has attributes of these names. It takes a batch of
 images, ink from 0 to 1, and `train`; it returns logits of `[batch, digits, classes]`, or of
-`[batch, classes^digits]` for whole numbers, or cleaned images where its class has
-`output = "images"`. A model may have more:
+`[batch, classes^digits]` for whole numbers; where its class has `output = "columns"`, logits of
+`[batch, columns, classes]`, the last class being the blank; where it has `output = "images"`,
+cleaned images. A model may have more:
 
 - `check(height, width)` raises a UserError for images that it cannot take; a model that has it
   takes images alone, and no feature vectors;
@@ -133,7 +134,7 @@ def check(config: ConfigDict, height: int, width: int, digits: int, classes: int
 
 
 def output(name: str) -> str:
-    """Returns what the model of this name computes: `logits` of classes, or `images`."""
+    """Returns what the model of this name computes: `logits` of classes, `columns`, or `images`."""
     return getattr(REGISTRY[name], "output", "logits")
 
 

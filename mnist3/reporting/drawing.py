@@ -320,4 +320,4 @@ def separator(classes: Sequence[str]) -> str:
 
 def label_text(label: Num[np.ndarray, "K"], classes: Sequence[str]) -> str:
     """Returns a label as text; entries below 0, which fill a short one up, are left out."""
-    return separator(classes).join(classes[index] for index in label if index >= 0)
+    return separator(classes).join(classes[index] for index in label if index >= 0) or "nothing"

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int, Int32, UInt8
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from mnist3.data.numbers import NO_DIGIT
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
@@ -30,6 +31,7 @@ from mnist3.reporting.drawing import (
 )
 
 ALIKE = 3  # misread images shown of the same confusion of two classes
+MOST_FLAT = 12  # bars whose shares are written side by side
 
 
 def examples(
@@ -115,12 +117,12 @@ def _unlike(
     count: dict[tuple, int] = {}
     chosen = np.zeros(len(labels), bool)
     for row, (label, prediction) in enumerate(zip(labels, predictions, strict=True)):
-        places = np.flatnonzero(label != prediction).tolist()
         mistakes = {
-            (int(label[place]), int(prediction[place]))
-            if digit_images is None
-            else (int(digit_images[row, place]),)
-            for place in places
+            (_class(label, true), _class(prediction, read))
+            if digit_images is None or true is None
+            else (int(digit_images[row, true]),)
+            for true, read in error_analysis.paired_digits(label, prediction)
+            if _class(label, true) != _class(prediction, read)
         }
         chosen[row] = any(count.get(mistake, 0) < most for mistake in mistakes)
         if chosen[row]:
@@ -137,14 +139,20 @@ def _marked_reading(
 ) -> tuple[str, set[int]]:
     """Returns what was read as text, and which of its letters are wrong, counted from `start`."""
     text, places = "", set()
-    for true, read in zip(label, prediction, strict=True):
-        if read < 0:  # fills a short reading up
+    for true, read in error_analysis.paired_digits(label, prediction):
+        if read is None:
             continue
         text += separator(classes) * bool(text)
-        if true != read:
-            places |= set(range(start + len(text), start + len(text) + len(classes[read])))
-        text += classes[read]
-    return text, places
+        name = classes[prediction[read]]
+        if _class(label, true) != prediction[read]:
+            places |= set(range(start + len(text), start + len(text) + len(name)))
+        text += name
+    return text or "nothing", places
+
+
+def _class(digits: Int32[np.ndarray, "K"], place: int | None) -> int:
+    """Returns the class at a position, NO_DIGIT for none."""
+    return NO_DIGIT if place is None else int(digits[place])
 
 
 def position_confusion(
@@ -205,41 +213,98 @@ def position_accuracy(
             again on many images. Where they stand at other positions makes no difference to it.
     """
     positions = next(iter(right.values())).shape[1]
-    figure = new_figure(min(max(7, 1.5 * positions + 2), PAGE_WIDTH), 4)
-    axes = figure.subplots()
-    width = 0.8 / len(right)
-    for number, (split, each) in enumerate(right.items()):
-        places = np.arange(positions) + (number - (len(right) - 1) / 2) * width
-        errors = 1 - each.mean(axis=0)
+    bars = {}
+    for split, each in right.items():
         known = (digit_images or {}).get(split)
-        ends = [
-            _interval(each[:, place], None if known is None else known[:, [place]])
+        bars[split] = [
+            _bar(each[:, place], None if known is None else known[:, [place]])
             for place in range(positions)
         ]
-        high, low = 1 - np.transpose(ends)
+    names = [_position(place, positions) for place in range(positions)]
+    figure = _error_bars(bars, names, {split: len(each) for split, each in right.items()})
+    figure.axes[0].set(ylabel="share of the digits misread")
+    write_title(figure, f"Errors by position: {description}\n(line: 95 % interval)")
+    return figure
+
+
+def accuracy_by_length(
+    right: Mapping[str, Bool[np.ndarray, "_"]],
+    lengths: Mapping[str, Int[np.ndarray, "_"]],
+    description: str,
+    digit_images: Mapping[str, Int[np.ndarray, "_ longest"] | None] | None = None,
+) -> Figure:
+    """Draws the share of images misread by how many digits they show, with 95 % intervals.
+
+    Args:
+        right: by split, whether each image is read right.
+        lengths: by split, how many digits each shows.
+        description: what the images are, for the title.
+        digit_images: by split, which digit images stand on each image, -1 where there is none,
+            where that is known. The intervals are then of new digit images.
+    """
+    drawn = np.unique(np.concatenate(list(lengths.values()))).tolist()
+    bars = {}
+    for split, each in right.items():
+        rows = [lengths[split] == length for length in drawn]
+        known = (digit_images or {}).get(split)
+        bars[split] = [_bar(each[chosen], _rows(known, chosen)) for chosen in rows]
+    names = [str(length) for length in drawn]
+    figure = _error_bars(bars, names, {split: len(each) for split, each in right.items()})
+    figure.axes[0].set(xlabel="digits on the image", ylabel="share of the images misread")
+    write_title(figure, f"Errors by length: {description}\n(line: 95 % interval)")
+    return figure
+
+
+def _bar(
+    right: Bool[np.ndarray, "n"], digit_images: Int[np.ndarray, "n _"] | None
+) -> tuple[float, float, float]:
+    """Returns the share that is misread and the ends of its interval; no numbers where n is 0."""
+    if not len(right):
+        return np.nan, np.nan, np.nan
+    low, high = _interval(right, digit_images)
+    return 1 - float(right.mean()), 1 - high, 1 - low
+
+
+def _error_bars(
+    bars: Mapping[str, Sequence[tuple[float, float, float]]],
+    names: Sequence[str],
+    counts: Mapping[str, int],
+) -> Figure:
+    """Draws a group of bars for each name, a bar a split, with its interval and share in percent.
+
+    Args:
+        bars: by split, share and ends of its interval for each name.
+        names: of the groups.
+        counts: images of each split.
+    """
+    figure = new_figure(min(max(7, 1.5 * len(names) + 2), PAGE_WIDTH), 4)
+    axes = figure.subplots()
+    width = 0.8 / len(bars)
+    crowded = len(names) * len(bars) > MOST_FLAT
+    for number, (split, each) in enumerate(bars.items()):
+        places = np.arange(len(names)) + (number - (len(bars) - 1) / 2) * width
+        errors, low, high = np.transpose(each)
         axes.bar(
             places,
             errors,
             0.92 * width,
             yerr=np.maximum([errors - low, high - errors], 0),
             color=SPLIT_COLOURS[split],
-            label=f"{split} ({len(each):,} images)",
+            label=f"{split} ({counts[split]:,} images)",
             ecolor=GREY,
             capsize=3,
         )
         for place, error, top in zip(places, errors, high, strict=True):
+            if np.isnan(error):
+                continue
             style: Any = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+            style |= {"rotation": 90} if crowded else {}
             axes.annotate(percent_text(error, 2), (place, max(top, error)), fontsize=9, **style)
     plain_axes(axes, grid="y")
-    axes.set_xticks(
-        range(positions),
-        [_position(place, positions) for place in range(positions)],
-    )
-    axes.set(ylabel="share of the digits misread")
-    axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(0, (1.25 if crowded else 1.08) * axes.get_ylim()[1])
     percent_axis(axes.yaxis)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    write_title(figure, f"Errors by position: {description}\n(line: 95 % interval)")
     return figure
 
 

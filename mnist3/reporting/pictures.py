@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from mnist3.data import augmentation, numbers
 from mnist3.errors import UserError, nearest
-from mnist3.evaluation import curves, error_analysis, inspection
+from mnist3.evaluation import curves, error_analysis, inspection, strings
 from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting import (
@@ -112,6 +112,20 @@ def position_accuracy(result: Result) -> Figure:
     about = f"{result.learned.name} on {result.data}"
     digit_images = {split: result.dataset.digit_indices_of(split) for split in right}
     return figures.position_accuracy(right, about, digit_images)
+
+
+def accuracy_by_length(result: Result) -> Figure:
+    """Draws the share of images read right by how many digits they show."""
+    right = {
+        split: result.task.outcomes(result.examples[split].targets, each)
+        for split, each in result.predictions.items()
+    }
+    return figures.accuracy_by_length(
+        right,
+        {split: strings.lengths(result.examples[split].targets) for split in right},
+        f"{result.learned.name} on {result.data}",
+        {split: result.dataset.digit_indices_of(split) for split in right},
+    )
 
 
 def misread(result: Result) -> Figure:
@@ -406,6 +420,7 @@ PICTURES: Mapping[str, Callable[[Result], Figure | None]] = {
         learning_curves,
         learning_curve,
         position_accuracy,
+        accuracy_by_length,
         misread,
         position_confusion,
         confusion,

@@ -11,12 +11,14 @@ from mnist3.tasks.classes import Binary, Classes, Pair, of_column
 from mnist3.tasks.images import Denoise
 from mnist3.tasks.labels import Labels
 from mnist3.tasks.numbers import Number
+from mnist3.tasks.strings import String
 from mnist3.tasks.task import Examples, Predictions, Task
 
 __all__ = ["DIGITS", "REGISTRY", "Examples", "Predictions", "Task", "create", "of_column"]
 
 REGISTRY: dict[str, type[Task]] = {
     "number": Number,
+    "string": String,
     "multiclass": Classes,
     "binary": Binary,
     "pair": Pair,
@@ -25,15 +27,20 @@ REGISTRY: dict[str, type[Task]] = {
 }
 
 
-def create(config: ConfigDict, classes: tuple[str, ...] = DIGITS, positions: int = 1) -> Task:
+def create(
+    config: ConfigDict,
+    classes: tuple[str, ...] = DIGITS,
+    positions: int | tuple[int, int] = 1,
+) -> Task:
     """Returns the task that a config's section `task` describes.
 
     Args:
         config: the section, whose `name` is one of `REGISTRY`.
         classes: names of the classes of the source.
-        positions: K, digits an image.
+        positions: K, digits an image; of strings the fewest and the most.
 
     Raises:
         UserError: if a field of the section cannot be used.
     """
-    return REGISTRY[config.name].create(config, classes, positions)
+    most = positions if isinstance(positions, int) else max(positions)
+    return REGISTRY[config.name].create(config, classes, most)

@@ -85,8 +85,11 @@ def _entered(scores: Array, skips: Array) -> tuple[Array, Array, Array]:
     return scores, one, jnp.where(skips, two, UNREACHABLE)
 
 
-def _sums(emitted: Array, start: Array, skips: Array) -> Array:
-    """Returns log sums over all paths to each state at each column, [columns, states, batch]."""
+def _sums(emitted: Array, start: Array, skips: Array) -> tuple[Array, Array]:
+    """Returns log sums over all paths to each state, at the last and at every column.
+
+    They are [states, batch] and [columns, states, batch].
+    """
 
     def column(before, now):
         stay, step, skip = _entered(before, skips)
@@ -96,8 +99,8 @@ def _sums(emitted: Array, start: Array, skips: Array) -> Array:
         return after, after
 
     first = start + emitted[0]
-    rest = jax.lax.scan(column, first, emitted[1:])[1]
-    return jnp.concatenate([first[None], rest])
+    last, rest = jax.lax.scan(column, first, emitted[1:])
+    return last, jnp.concatenate([first[None], rest])
 
 
 def _emitted(logs: Array, states: _States) -> Array:
@@ -108,8 +111,8 @@ def _emitted(logs: Array, states: _States) -> Array:
 @jax.custom_vjp
 def _log_likelihood(logits: Array, labels: Array) -> Array:
     states = _states(labels, logits.shape[-1] - 1)
-    sums = _sums(_emitted(jax.nn.log_softmax(logits), states), states.start, states.skips)
-    return jax.nn.logsumexp(sums[-1] + states.end, axis=0)
+    last, _ = _sums(_emitted(jax.nn.log_softmax(logits), states), states.start, states.skips)
+    return jax.nn.logsumexp(last + states.end, axis=0)
 
 
 def _log_likelihood_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -128,7 +131,7 @@ def _log_likelihood_forward(logits: Array, labels: Array) -> tuple[Array, Array]
         (states.start, states.end[::-1]),
         (states.skips, skipped_to[::-1]),
     )
-    sums = _sums(*(jnp.concatenate(each, axis=-1) for each in both))
+    _, sums = _sums(*(jnp.concatenate(each, axis=-1) for each in both))
     here, onwards = sums[..., :batch], sums[::-1, ::-1, batch:]
     likelihood = jax.nn.logsumexp(here[-1] + states.end, axis=0)
     # Both sums hold what this column emits.

@@ -22,16 +22,19 @@ class Predictions(NamedTuple):
     """What a learner gives for n examples; a leading axis of replicates may stand before n.
 
     Attributes:
-        values: what is predicted: int32 [n, K] digits of a number, int32 [n] classes, int32
-            [n, labels] of 0 or 1, or uint8 [n, height, width] images.
+        values: what is predicted: int32 [n, K] digits of a number, int32 [n, longest] digits of a
+            string and then NO_DIGIT, int32 [n] classes, int32 [n, labels] of 0 or 1, or uint8
+            [n, height, width] images.
         confidence: probability that the whole prediction is right, [n]; None without
             probabilities.
-        probabilities: of each predicted digit, [n, K]; of each class, or of a 1 for each label,
-            [n, outputs]; None of an estimator that gives none.
+        probabilities: of each predicted digit, [n, K], of a string 0 where there is none; of each
+            class, or of a 1 for each label, [n, outputs]; None of an estimator that gives none.
         scores: higher where the class or label is more likely: [n] for the second of two classes,
             else [n, outputs]; None without.
         log_likelihood: natural logarithm of the probability of the true target, [n]; None where
             targets were not given or probabilities are not.
+        spans: of strings, int32 [n, longest, 2], first and one-past-last column of the image at
+            which each digit stands, px; -1 where there is none.
     """
 
     values: Any
@@ -39,6 +42,7 @@ class Predictions(NamedTuple):
     probabilities: Any = None
     scores: Any = None
     log_likelihood: Any = None
+    spans: Any = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -84,8 +88,8 @@ class Task(abc.ABC):
         outcome: what learners are compared by: `exact_match`, `accuracy` or `mse`.
         right_name: what the share of `right` examples is called in the history.
         scoring: scikit-learn's name of the score that a search maximises.
-        model_output: what a model for it computes: `logits` of classes, or `images`, which
-            predict writes as files.
+        model_output: what a model for it computes: `logits` of classes, `columns` of logits with a
+            blank, or `images`, which predict writes as files.
         loss_unit: of `loss`, for the axis of a figure.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
     """

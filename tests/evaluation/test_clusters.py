@@ -49,6 +49,14 @@ def test_images_that_share_nothing_have_about_wilsons_interval():
     assert (low, high) == pytest.approx(wilson_interval(1_900, 2_000), abs=1.5e-3)
 
 
+def test_images_without_digit_images_count_as_independent():
+    right = np.arange(2_000) % 20 > 0
+    indices = np.full((2_000, 3), -1)
+    low, high = clusters.cluster_interval(right, indices)
+    assert (low, high) == pytest.approx(wilson_interval(1_900, 2_000), abs=1.5e-3)
+    assert clusters.sharing(indices).largest_effect == 1
+
+
 def composed(random, source, n, hardness):
     """Number images of a reader that misreads a digit image by how hard that one is for it."""
     indices = random.integers(0, source, (n, 3))

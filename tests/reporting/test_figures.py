@@ -97,6 +97,31 @@ def test_examples_show_images_with_their_labels():
     assert [text.get_text() for text in figure.axes[0].texts] == captions
 
 
+def test_a_digit_left_out_or_put_in_is_no_mistake_of_those_after_it(texts, marked):
+    pixels = np.zeros((3, 32, 64), np.uint8)
+    labels = np.array([[1, 2, 3, -1], [1, 2, 3, -1], [-1, -1, -1, -1]], np.int32)
+    predictions = np.array([[2, 3, -1, -1], [1, 7, 2, 3], [4, -1, -1, -1]], np.int32)
+    confidences = np.array([0.9, 0.8, 0.7], np.float32)
+    figure = figures.misread(pixels, labels, predictions, confidences, DIGITS, WORDS)
+    written = "".join(text.get_text() for text in figure.axes[0].texts)
+    assert "123 read as23 (90 %)" in written
+    assert "nothing read as4 (70 %)" in written
+    assert marked(figure) == ["7", "4"]
+
+
+def test_errors_by_length_have_a_bar_for_each_length_of_each_split(texts, drawn_whole):
+    right = {"val": np.arange(100) >= 10, "test": np.arange(50) >= 5}
+    lengths = {"val": np.arange(100) % 2, "test": 1 + np.arange(50) % 10}
+    digit_images = {"val": np.where(lengths["val"][:, None] > np.arange(3), 7, -1), "test": None}
+    figure = figures.accuracy_by_length(right, lengths, WORDS, digit_images)
+    [axes] = figure.axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(map(str, range(11)))
+    heights = [bar.get_height() for bar in axes.patches]
+    np.testing.assert_allclose(heights[:2], [0.1, 0.1])
+    assert np.isnan(heights[2:11]).all() and np.isnan(heights[11])
+    drawn_whole(figure, WORDS)
+
+
 def test_position_confusion_counts_every_image_once():
     _, labels, predictions, _ = fake(200, 2)
     figure = figures.position_confusion(labels, predictions, DIGITS, WORDS)

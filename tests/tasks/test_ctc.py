@@ -14,7 +14,7 @@ from mnist3.tasks import ctc
 
 LONGEST = 3
 CASES = st.tuples(  # columns and classes, and a seed
-    st.sampled_from([(1, 2), (4, 3), (5, 2)]), st.integers(0, 2**31 - 1)
+    st.sampled_from([(1, 2), (4, 3)]), st.integers(0, 2**31 - 1)
 ).map(lambda drawn: (*drawn[0], drawn[1]))
 
 # Compiled once a shape; a scan that is not compiled is traced anew at every call.
