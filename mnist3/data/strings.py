@@ -1,4 +1,4 @@
-"""The dataset `strings`: strips of numbers of any length, made from the digit images of a source."""
+"""The dataset `strings`: strips of numbers of any length, made from digit images."""
 
 import numpy as np
 from ml_collections import ConfigDict

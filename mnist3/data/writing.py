@@ -281,7 +281,7 @@ def _compose(
     key: Key[Array, ""], pool: DigitPool, strings: Int32[Array, "batch longest"], writing: Writing
 ) -> tuple[UInt8[Array, "batch height width"], Array, Array]:
     keys = iter(jax.random.split(key, 16))
-    batch, longest = strings.shape
+    batch = len(strings)
     draws = _Draws(next(keys), batch)
     present = strings >= 0
     count, start = jnp.asarray(pool.count), jnp.asarray(pool.start)
