@@ -62,6 +62,7 @@ class Compared:
             "model": {"name": self.selection.winner, "parameters": best["parameters"]},
             "environment": runtime.environment(),
             "train": {"n": best["train_examples"], "seconds": best["fit_seconds"]},
+            **self.winner.calibration,
             **{split: best[split] for split in HELD_OUT if split in best},
             "chosen_by": self.by,
             "metric": self.selection.metric,
@@ -111,7 +112,7 @@ def pooled(measured: Sequence[Mapping[str, Any]], headline: str) -> dict[str, An
     """
     if len(measured) == 1:
         return dict(measured[0])
-    found = _means(measured)
+    found = {name: _mean([each.get(name) for each in measured]) for name in measured[0]}
     each = [one[headline] for one in measured]
     return found | {
         f"{headline}_std": float(np.std(each, ddof=1)),
@@ -119,19 +120,15 @@ def pooled(measured: Sequence[Mapping[str, Any]], headline: str) -> dict[str, An
     }
 
 
-def _means(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the means of numbers, also in lists and by name; of what differs else, the first."""
-    found: dict[str, Any] = {}
-    for name, value in measured[0].items():
-        values: list[Any] = [each.get(name) for each in measured]
-        numbers = all(
-            isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
-        )
-        if all(isinstance(each, Mapping) for each in values):
-            found[name] = _means(values)
-        elif numbers and all(np.shape(each) == np.shape(value) for each in values):
-            with np.errstate(invalid="ignore"):
-                found[name] = np.mean(np.array(values, float), axis=0).tolist()
-        else:
-            found[name] = value
-    return found
+def _mean(values: Sequence[Any]) -> Any:
+    """Returns the mean of a metric over replicates; the first one's where it is no number."""
+    first = values[0]
+    if all(isinstance(each, dict) for each in values):
+        return {name: _mean([each[name] for each in values]) for name in first}
+    numbers = all(
+        isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
+    )
+    if not numbers or any(np.shape(each) != np.shape(first) for each in values):
+        return first
+    with np.errstate(invalid="ignore"):
+        return np.mean(np.array(values, float), axis=0).tolist()

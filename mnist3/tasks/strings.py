@@ -18,10 +18,11 @@ from mnist3.data import numbers
 from mnist3.data.splits import Split
 from mnist3.data.table_dataset import AnyDataset
 from mnist3.errors import UserError
+from mnist3.evaluation.calibration import CONFIDENCE_METRICS
 from mnist3.evaluation.strings import lengths, string_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import ctc
-from mnist3.tasks.task import Examples, Predictions, Task
+from mnist3.tasks.task import Examples, Predictions, Task, confidence_cells
 
 COLUMN = 4  # px of an image that one column of the logits stands for
 
@@ -45,13 +46,14 @@ class String(Task):
         "digit_error_rate",
         "length_accuracy",
         "nll",
-        "ece",
+        *CONFIDENCE_METRICS,
     )
     pictures: ClassVar[Mapping[str, str]] = {
         "learning_curves": "learning_curves",
         "accuracy_by_length": "accuracy_by_length",
         "misread": "misread",
         "reliability": "reliability",
+        "risk_coverage": "risk_coverage",
         "examples": "examples",
     }
     headline_words: ClassVar[str] = (
@@ -156,21 +158,21 @@ class String(Task):
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:
-        """Number and confidence, how many digits, and the confidence of each, after spaces."""
-        return ("number", "confidence", "length", "confidences")
+        """Number, confidence, whether it is sure, how many digits, and the confidence of each."""
+        return ("number", "confidence", "sure", "length", "confidences")
 
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
         """Returns the cells under `predicted_columns` of each image."""
         return [
             [
                 text,
-                confidence_text(confidence),
+                *confidence,
                 str(length),
                 " ".join(map(confidence_text, probabilities[:length])),
             ]
             for text, confidence, length, probabilities in zip(
                 self.texts(predictions.values),
-                predictions.confidence,
+                confidence_cells(predictions),
                 lengths(predictions.values).tolist(),
                 predictions.probabilities,
                 strict=True,
