@@ -59,6 +59,7 @@ class Writing:
         separators: share with dots, commas or dashes between digits.
         rules: share with ruled lines, or pieces of some.
         boxes: share with a box around the string or around each digit, or pieces of some.
+        cuts: share whose strokes have gaps along straight lines, as where ruled lines were removed.
         neighbours: share with strokes of the lines above or below.
         specks: share with specks.
         shade: share with a shade of the paper.
@@ -90,6 +91,7 @@ class Writing:
     separators: float = 0.0
     rules: float = 0.0
     boxes: float = 0.0
+    cuts: float = 0.0
     neighbours: float = 0.0
     specks: float = 0.0
     shade: float = 0.0
@@ -296,6 +298,7 @@ def _compose(
         rows = jnp.where(nothing[..., 0], -1, rows)
     level, edges = _write(next(keys), digits, present, draws, writing)
     level = level.astype(jnp.float32) / 255
+    level = _cut(next(keys), level, draws, writing)
     level = _add_marks(next(keys), level, edges, present, draws, writing)
     # Without the barrier XLA warps anew for every use of a pixel.
     images, inside = jax.lax.optimization_barrier(_bend(level, edges, present, draws, writing))
@@ -384,6 +387,28 @@ def _bounds(edges: Array, present: Array) -> tuple[Array, Array]:
     low = jnp.where(present, edges[..., 0], jnp.inf).min(axis=1)
     high = jnp.where(present, edges[..., 1], -jnp.inf).max(axis=1)
     return low[:, None, None], high[:, None, None]
+
+
+def _cut(
+    key: Key[Array, ""],
+    level: Float[Array, "batch rows columns"],
+    draws: _Draws,
+    writing: Writing,
+) -> Float[Array, "batch rows columns"]:
+    """Takes away what a level line and upright ones cover, each in pieces."""
+    if not writing.cuts:
+        return level
+    batch, rows, columns = level.shape
+    row = jnp.arange(rows, dtype=jnp.float32)[:, None] + 0.5
+    piece_key, place_key = jax.random.split(key)
+    place = rows / 2 + draws.either(0.6 * strips.DIGIT_HEIGHT)
+    gone = _near(row - place, draws.uniform(0.0, 1.2))
+    gone *= _pieces(piece_key, (batch, columns), draws.uniform(0.3, 1.0), 6)
+    upright = jax.random.uniform(place_key, (batch, 1, columns)) < 0.02
+    # Two columns each, so that thin strokes are cut through.
+    upright = upright | jnp.pad(upright, ((0, 0), (0, 0), (1, 0)))[..., :-1]
+    gone = jnp.where(draws.happens(0.3), upright, gone)
+    return level * (1 - gone * draws.happens(writing.cuts))
 
 
 def _add_marks(
