@@ -6,8 +6,8 @@ values for one run. A config has the sections that its kind reads and no others:
 
 - `numbers`, a network that reads K digits of an image: data, task, learner, model, optimizer,
   training, augmentation, evaluation.
-- `digits`, one task of images of one digit each, with one learner: data, task, learner, search, and
-  where the learner is a network its sections as above.
+- `digits`, one task of images of one digit each, with one learner: data, task, learner, search,
+  evaluation, and where the learner is a network its sections as above.
 - `table`, one column of a table, with several learners: data, learner, compare, search, model,
   optimizer, training.
 - `comparison`, other experiments side by side: compare.
@@ -54,6 +54,7 @@ def numbers() -> ConfigDict:
 
     config.task = _tasks("numbers", "number")
     config.learner = ConfigDict({"name": NETWORK})
+    config.evaluation = _evaluation()
     return with_network(config)
 
 
@@ -93,6 +94,7 @@ def digits(source: str, learner: str = NETWORK) -> ConfigDict:
     config.task = _tasks("digits", "multiclass")
     config.learner = ConfigDict({"name": learner})
     config.search = _search()
+    config.evaluation = _evaluation()
     if learner == NETWORK:
         return with_network(config)
     config.learner.parameters = ConfigDict()  # the estimator's own names; any may be added
@@ -151,7 +153,6 @@ def with_network(config: ConfigDict) -> ConfigDict:
     config.model.members = 1  # networks that share each batch evenly and answer together
     config.optimizer = _optimizer()
     config.training = _training()
-    config.evaluation = ConfigDict()
     config.evaluation.shift = 0  # px; the final reading is the mean over images moved so far
     return config
 
@@ -204,6 +205,12 @@ def _tasks(kind: str, name: str) -> ConfigDict:
         if task.kind == kind:
             section.update(task.fields)
     return section
+
+
+def _evaluation() -> ConfigDict:
+    evaluation = ConfigDict()
+    evaluation.wanted_error = 0.001  # largest share of errors among the sure predictions
+    return evaluation
 
 
 def _search() -> ConfigDict:

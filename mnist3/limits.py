@@ -30,6 +30,7 @@ SHARES = (
     "optimizer.warmup",
     "training.label_smoothing",
     "training.ema_decay",
+    "evaluation.wanted_error",
 )
 SEEDS = ("seed", "data.seed")
 LEAST_FOLDS = ("search.folds", "compare.folds")

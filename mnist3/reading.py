@@ -28,6 +28,8 @@ class Reading(NamedTuple):
             learner without them.
         image: the predicted image, where the task predicts images.
         error: why the file cannot be read; "" where it can.
+        sure: whether to rely on it, see `config.evaluation.wanted_error`; None where the run does
+            not know.
     """
 
     text: str = ""
@@ -35,6 +37,7 @@ class Reading(NamedTuple):
     probabilities: tuple[float, ...] = ()
     image: UInt8[np.ndarray, "height width"] | None = None
     error: str = ""
+    sure: bool | None = None
 
 
 class Reader:
@@ -110,6 +113,7 @@ def _readings(task: Task, predictions: Predictions) -> list[Reading]:
             text,
             None if confidences is None else float(confidences[row]),
             () if probabilities is None else tuple(map(float, probabilities[row])),
+            sure=None if predictions.sure is None else bool(predictions.sure[row]),
         )
         for row, text in enumerate(texts)
     ]

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from mnist3 import runtime
 from mnist3.data.splits import HELD_OUT
 from mnist3.data.table_dataset import AnyDataset
+from mnist3.evaluation.calibration import Calibrator, confidence_metrics
 from mnist3.files import replacing
 from mnist3.learners import Learned
 from mnist3.tasks import Examples, Predictions, Task
@@ -56,6 +57,7 @@ class Result:
             "environment": self.trained_in or runtime.environment(),
             **({"evaluated_in": runtime.environment()} if self.trained_in else {}),
             "train": self.learned.training,
+            **({"calibration": self.calibrator.describe()} if self.calibrator.n else {}),
             **self.measured,
         }
 
@@ -69,8 +71,27 @@ class Result:
             found[split] = self.task.measure(
                 examples.targets, predictions, self.config.seed, shared
             )
+            if predictions.confidence is not None:
+                found[split] |= self.reliance(split)
             if split == "val":  # who looks for mistakes must not look at test
                 found[split] |= self.task.notes(examples, predictions)
+        return found
+
+    @property
+    def calibrator(self) -> Calibrator:
+        """Of the confidence of what was learned."""
+        return self.learned.calibrator
+
+    def reliance(self, split: str) -> dict[str, Any]:
+        """Returns how far the confidence of a split can be relied on.
+
+        The examples that fitted the temperature have the calibration error of the cross-fit.
+        """
+        predictions = self.predictions[split]
+        confidences = np.clip(predictions.confidence, 0, 1)
+        found = confidence_metrics(confidences, self.outcomes(split), predictions.sure)
+        if split == "val" and self.calibrator.fingerprint == self.dataset.fingerprint:
+            found["ece"] = self.calibrator.ece
         return found
 
     @functools.cached_property

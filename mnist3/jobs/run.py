@@ -8,8 +8,10 @@ from ml_collections import ConfigDict
 from mnist3 import learners
 from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
+from mnist3.evaluation.calibration import UNCALIBRATED
 from mnist3.jobs import output, parts, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.learners import calibrated
 from mnist3.locking import locked
 from mnist3.reporting import console
 
@@ -53,6 +55,10 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
         )
     with locked(folder):
         learned = learners.load(config, made.task, folder, arguments.checkpoint)
+        if learned.calibrator == UNCALIBRATED:  # of an older run, or not the best checkpoint
+            learners.calibrate(config, made.dataset, made.examples, learned)
+            if arguments.checkpoint == "best":
+                calibrated.save(folder, learned.calibrator)
         trained_in = workdir.environment_of(folder)
         result = dataclasses.replace(made.result(learned, HELD_OUT), trained_in=trained_in)
         output.write_result(result, folder, arguments.command, arguments.figures)

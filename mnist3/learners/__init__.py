@@ -10,12 +10,20 @@ from mnist3.data import variants
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.learners import estimator, network, tuning
+from mnist3.learners import calibrated, estimator, network, tuning
 from mnist3.learners.learned import Learned, NetworkView
 from mnist3.tasks import Examples, Task
 from mnist3.tracking import Tracker
 
-__all__ = ["Learned", "NetworkView", "examples_of", "load", "prepare", "require_initial"]
+__all__ = [
+    "Learned",
+    "NetworkView",
+    "calibrate",
+    "examples_of",
+    "load",
+    "prepare",
+    "require_initial",
+]
 
 Learn = Callable[[str, Tracker], Learned]
 
@@ -68,7 +76,12 @@ def prepare(
                     f"{dataset.name} has no {name} images here, which the task {task.name} needs; "
                     "set config.data.val_fraction above 0."
                 )
-        return lambda folder, tracker: estimator.learn(config, task, made, examples, memory)
+
+        def fit(folder: str, tracker: Tracker) -> Learned:
+            learned = estimator.learn(config, task, made, examples, memory)
+            return calibrate(config, dataset, examples, learned)
+
+        return fit
     train = examples.get("train")
     run = network.create(config, task, dataset, train)
 
@@ -79,9 +92,27 @@ def prepare(
             tuning.save(folder, found)
         tuned = run if found is None else network.create(found.config, task, dataset, train)
         network.log_layers(tuned)
-        return network.learn(tuned, dataset, train, examples["val"], folder, tracker)
+        learned = network.learn(tuned, dataset, train, examples["val"], folder, tracker)
+        return calibrate(config, dataset, examples, learned)
 
     return learn
+
+
+def calibrate(
+    config: ConfigDict, dataset: Dataset, examples: dict[str, Examples], learned: Learned
+) -> Learned:
+    """Lets val calibrate what was learned and returns it, see `mnist3.learners.calibrated`.
+
+    Args:
+        config: with the section `evaluation`.
+        dataset: that it learned from.
+        examples: of the task, by split; without val nothing is calibrated.
+        learned: gets a calibrator.
+    """
+    if "val" in examples:
+        wanted = config.evaluation.wanted_error
+        calibrated.calibrate(learned, examples["val"], wanted, dataset.fingerprint)
+    return learned
 
 
 def require_initial(config: ConfigDict, task: Task, folder: str) -> None:

@@ -17,6 +17,7 @@ import joblib
 import numpy as np
 import sklearn
 from absl import logging
+from jaxtyping import Float
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import cross_val_predict
@@ -24,9 +25,10 @@ from threadpoolctl import threadpool_limits
 
 from mnist3.errors import EstimatorError, UserError, comes_from
 from mnist3.estimators import registry
+from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.evaluation.words import settings_text
 from mnist3.files import FITTING_FILE, MODEL_FILE, write_json
-from mnist3.learners import progress
+from mnist3.learners import calibrated, progress
 from mnist3.learners.cached import (
     CachedEstimator,
     Inputs,
@@ -94,6 +96,7 @@ class Estimator:
         fitted: the estimator; None as long as the cache has what it predicts.
         known: predictions that the cache has, by the fingerprint of their inputs.
         extra: plain data saved beside the estimator.
+        calibrator: of its confidence.
     """
 
     task: Task
@@ -107,6 +110,7 @@ class Estimator:
     fitted: BaseEstimator | None
     known: dict[str, Predictions]
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    calibrator: Calibrator = UNCALIBRATED
 
     history = ()
 
@@ -125,17 +129,36 @@ class Estimator:
                 self.fitted = clone(self.unfitted).fit(features, flat(train.targets))
         return self.fitted
 
-    def predict(self, inputs: Any, targets: Any = None) -> Predictions:
-        """Returns the predictions of images or rows."""
-        del targets
+    def raw(self, inputs: Any) -> Predictions:
+        """Returns the predictions of images or rows as the estimator gives them."""
         features = features_of(inputs, self.unfitted)
         key = fingerprint(features)
         if key not in self.known:
             return self.task.of_estimator(self.fit(), features)
         return self.known[key]
 
+    def decode(
+        self, raw: Predictions, targets: Any = None, temperature: float = 1.0
+    ) -> Predictions:
+        """Returns raw predictions at a temperature."""
+        del targets
+        if temperature == 1 or raw.probabilities is None:
+            return raw
+        return self.task.tempered(raw, temperature)
+
+    def log_likelihoods(
+        self, raw: Predictions, targets: np.ndarray, temperature: float
+    ) -> Float[np.ndarray, "n"]:
+        """Returns how probable raw predictions make the targets, nats."""
+        return -self.task.losses(targets, self.decode(raw, temperature=temperature))
+
+    def predict(self, inputs: Any, targets: Any = None) -> Predictions:
+        """Returns the calibrated predictions of images or rows."""
+        return calibrated.predict(self, inputs, targets)
+
     def save(self, folder: str) -> None:
         """Saves the fitted estimator; one that the cache spared fitting may be there already."""
+        calibrated.save(folder, self.calibrator)
         path = os.path.join(folder, MODEL_FILE)
         if self.fitted is None and os.path.exists(path):
             return
@@ -249,6 +272,7 @@ def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
         fitted=fitted,
         known={},
         extra=content,
+        calibrator=calibrated.read(folder),
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import optax
 from flax import linen as nn
+from jaxtyping import Float
 
+from mnist3.evaluation.calibration import Calibrator
 from mnist3.tasks import Predictions, Task
 
 
@@ -28,7 +30,13 @@ class NetworkView(NamedTuple):
 
 @runtime_checkable
 class Learned(Protocol):
-    """A task learned from a dataset."""
+    """A task learned from a dataset.
+
+    Attributes:
+        calibrator: of its confidence; `UNCALIBRATED` until val was read.
+    """
+
+    calibrator: Calibrator
 
     @property
     def task(self) -> Task:
@@ -59,11 +67,23 @@ class Learned(Protocol):
         """What a search of settings tried, as scikit-learn's `cv_results_`; None without one."""
 
     def predict(self, inputs: Any, targets: Any = None) -> Predictions:
-        """Returns the predictions of inputs, on the host.
+        """Returns the calibrated predictions of inputs, on the host.
 
         Args:
             inputs: as in the examples of the task.
             targets: of these, where they are known: a network then gives their likelihoods.
+        """
+
+    def raw(self, inputs: Any) -> Any:
+        """Returns what a temperature changes: logits, or what an estimator predicts."""
+
+    def decode(self, raw: Any, targets: Any = None, temperature: float = 1.0) -> Predictions:
+        """Returns the predictions at a temperature, on the host; none of them is called sure."""
+
+    def log_likelihoods(self, raw: Any, targets: Any, temperature: float) -> Float[np.ndarray, "n"]:
+        """Returns the natural logarithm of the probability of each target, at a temperature.
+
+        Not to be asked of what gives no probabilities.
         """
 
     def save(self, folder: str) -> None:

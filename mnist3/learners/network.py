@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import logging
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mnist3 import models
 from mnist3.data.splits import Dataset
 from mnist3.errors import UserError
-from mnist3.learners import tuning
+from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
+from mnist3.learners import calibrated, tuning
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
@@ -26,7 +28,7 @@ from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Network:
     """A trained network; see `mnist3.learners.learned.Learned`.
 
@@ -37,6 +39,7 @@ class Network:
         epoch: of the checkpoint.
         search_results: what the search for its settings tried; None without one.
         search_seconds: that it took.
+        calibrator: of its confidence.
     """
 
     run: Run
@@ -45,8 +48,12 @@ class Network:
     epoch: int
     search_results: dict[str, Any] | None = None
     search_seconds: float = 0.0
+    calibrator: Calibrator = UNCALIBRATED
 
     loss_curve = ()
+    _latest: tuple[np.ndarray | None, Any] = dataclasses.field(
+        default=(None, None), init=False, repr=False
+    )
 
     @property
     def task(self) -> Task:
@@ -79,21 +86,48 @@ class Network:
         }
 
     @functools.cached_property
-    def _read_split(self):
+    def _compute_logits(self):
         run = self.run
-        return program.create_read_split(run.model, run.task, run.mesh, run.config.evaluation.shift)
+        return program.create_compute_logits(run.model, run.mesh, run.config.evaluation.shift)
+
+    @functools.cached_property
+    def _decode(self):
+        return program.create_decode(self.task)
+
+    @functools.cached_property
+    def _log_likelihoods(self):
+        return program.create_log_likelihoods(self.task)
 
     @functools.cached_property
     def _placed_params(self) -> optax.Params:
         return program.replicate(self.params, self.run.mesh)
 
+    def raw(self, inputs: np.ndarray) -> jax.Array:
+        """Returns logits, on the devices; of the latest inputs they are at hand."""
+        if self._latest[0] is not inputs:
+            batches = program.batched(inputs, self.run.mesh)
+            self._latest = inputs, self._compute_logits(self._placed_params, batches)[: len(inputs)]
+        return self._latest[1]
+
+    def decode(
+        self, raw: jax.Array, targets: np.ndarray | None = None, temperature: float = 1.0
+    ) -> Predictions:
+        """Returns the predictions that logits stand for, on the host."""
+        return jax.device_get(self._decode(raw, targets, temperature))
+
+    def log_likelihoods(
+        self, raw: jax.Array, targets: np.ndarray, temperature: float
+    ) -> Float[np.ndarray, "n"]:
+        """Returns how probable logits make the targets, nats."""
+        return np.asarray(self._log_likelihoods(raw, targets, temperature))
+
     def predict(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> Predictions:
-        """Returns the predictions of images, on the host."""
-        split = program.put_split(inputs, targets, self.run.mesh)
-        return jax.device_get(self._read_split(self._placed_params, split, len(inputs)))
+        """Returns the calibrated predictions of images, on the host."""
+        return calibrated.predict(self, inputs, targets)
 
     def save(self, folder: str) -> None:
-        """Does nothing: checkpoints and what a search found stand in the folder already."""
+        """Saves the calibrator; the checkpoints and what a search found are there already."""
+        calibrated.save(folder, self.calibrator)
 
     def network(self, inputs: np.ndarray) -> NetworkView:
         """Returns one network, the first of an ensemble, and images as it sees them."""
@@ -206,7 +240,8 @@ def _restore(
     history = read_history(folder, checkpoints.resolve("latest"))
     params = models.rename_parameters(jax.device_get(checkpoints.read_params(epoch)))
     results, seconds = (None, 0.0) if found is None else (found.results, found.seconds)
-    return Network(run, params, history, epoch, results, seconds)
+    calibrator = calibrated.read(folder, epoch)
+    return Network(run, params, history, epoch, results, seconds, calibrator)
 
 
 def _initial_state(run: Run) -> TrainState:

@@ -15,6 +15,7 @@ from mnist3.data.splits import Split
 from mnist3.data.table_dataset import AnyDataset
 from mnist3.errors import UserError
 from mnist3.evaluation import error_analysis
+from mnist3.evaluation.calibration import CONFIDENCE_METRICS
 from mnist3.evaluation.classification import binary_metrics, confusion, multiclass_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated
@@ -32,7 +33,14 @@ AVERAGES = (
 )
 PICTURES = {
     name: name
-    for name in ("confusion", "worst_images", "pair_gallery", "label_errors", "reliability")
+    for name in (
+        "confusion",
+        "worst_images",
+        "pair_gallery",
+        "label_errors",
+        "reliability",
+        "risk_coverage",
+    )
 }
 DATA_PICTURES = {name: name for name in ("class_balance", "digit_grid", "digit")}
 CURVES = {name: name for name in ("thresholds", "precision_recall", "roc")}
@@ -54,7 +62,7 @@ class Classes(Task):
         "class_recall",
         "roc_auc",
         "log_loss",
-        "ece",
+        *CONFIDENCE_METRICS,
     )
     pictures: ClassVar[Mapping[str, str]] = {**PICTURES, **DATA_PICTURES}
     headline_words: ClassVar[str] = (
@@ -143,11 +151,13 @@ class Classes(Task):
         """Returns the predictions of a fitted classifier of the classes 0, 1, ..."""
         values = np.asarray(fitted.predict(features)).astype(np.int32)
         probabilities = estimated.probabilities(fitted, features, len(self.classes))
-        confidence = None
-        if probabilities is not None:
-            confidence = np.take_along_axis(probabilities, values[:, None], axis=1)[:, 0]
-        return Predictions(
-            values, confidence, probabilities, self._ranks(fitted, features, probabilities)
+        found = Predictions(values, scores=self._ranks(fitted, features, probabilities))
+        return found if probabilities is None else _with_probabilities(found, probabilities)
+
+    def tempered(self, predictions: Predictions, temperature: float) -> Predictions:
+        """Returns an estimator's predictions with the probabilities that a temperature makes."""
+        return _with_probabilities(
+            predictions, estimated.tempered(predictions.probabilities, temperature)
         )
 
     def _ranks(
@@ -180,7 +190,7 @@ class TwoClasses(Classes):
         "average_precision",
         "roc_auc",
         "log_loss",
-        "ece",
+        *CONFIDENCE_METRICS,
     )
     pictures: ClassVar[Mapping[str, str]] = {**CURVES, **PICTURES, **DATA_PICTURES}
 
@@ -324,3 +334,10 @@ def require_class(field: str, value: int, classes: tuple[str, ...]) -> int:
             f"config.task.{field} is {value}; give a {what} from 0 to {len(classes) - 1}."
         )
     return value
+
+
+def _with_probabilities(
+    predictions: Predictions, probabilities: Float[np.ndarray, "n classes"]
+) -> Predictions:
+    confidence = np.take_along_axis(probabilities, predictions.values[:, None], axis=1)[:, 0]
+    return predictions._replace(confidence=confidence, probabilities=probabilities)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import expit, logit, softmax
 
 
 def last_step(estimator: Any) -> Any:
@@ -67,3 +68,22 @@ def label_decisions(estimator: Any, features: Any) -> Float[np.ndarray, "n label
         inner = inner_features(estimator, features)
         return np.stack([each.decision_function(inner) for each in each_label], axis=1)
     return None
+
+
+def tempered(
+    probabilities: Float[np.ndarray, "n classes"], temperature: float
+) -> Float[np.ndarray, "n classes"]:
+    """Returns the probabilities of classes whose logits are divided by a temperature.
+
+    A probability of 0 counts as the smallest step above it, so that it can be mended.
+    """
+    least = np.finfo(probabilities.dtype).eps
+    return softmax(np.log(np.maximum(probabilities, least)) / temperature, axis=1)
+
+
+def tempered_labels(
+    probabilities: Float[np.ndarray, "n labels"], temperature: float
+) -> Float[np.ndarray, "n labels"]:
+    """Returns the probabilities of a 1 for labels whose logits are divided by a temperature."""
+    least = np.finfo(probabilities.dtype).eps
+    return expit(logit(np.clip(probabilities, least, 1 - least)) / temperature)

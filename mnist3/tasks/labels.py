@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from mnist3.data.splits import Split
 from mnist3.data.table_dataset import AnyDataset
+from mnist3.evaluation.calibration import CONFIDENCE_METRICS
 from mnist3.evaluation.classification import multilabel_metrics
 from mnist3.tasks import estimated
 from mnist3.tasks.classes import AVERAGES, DATA_PICTURES, require_class
@@ -38,11 +39,14 @@ class Labels(Task):
         "label_f1",
         *AVERAGES,
         "log_loss",
+        *CONFIDENCE_METRICS,
     )
     pictures: ClassVar[Mapping[str, str]] = {
         "precision_recall": "precision_recall",
         "roc": "roc",
         "worst_images": "worst_images",
+        "reliability": "reliability",
+        "risk_coverage": "risk_coverage",
         **DATA_PICTURES,
         "class_balance": "position_balance",
     }
@@ -123,14 +127,15 @@ class Labels(Task):
     @property
     def predicted_columns(self) -> tuple[str, ...]:
         """A column a label besides."""
-        return (*super().predicted_columns, *self.classes)
+        *first, sure = super().predicted_columns
+        return (*first, *self.classes, sure)
 
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
         """Returns the cells under `predicted_columns` of each image."""
         cells = super().predicted_cells(predictions)
         return [
-            [*row, *map(str, labels)]
-            for row, labels in zip(cells, predictions.values.tolist(), strict=True)
+            [*row, *map(str, labels), sure]
+            for (*row, sure), labels in zip(cells, predictions.values.tolist(), strict=True)
         ]
 
     def estimator(self, entry: Entry) -> Any | None:
@@ -141,11 +146,14 @@ class Labels(Task):
         """Returns the predictions of a fitted classifier of several labels."""
         values = np.asarray(fitted.predict(features)).astype(np.int32)
         probabilities = estimated.label_probabilities(fitted, features)
-        scores, confidence = estimated.label_decisions(fitted, features), None
-        if probabilities is not None:
-            confidence = np.where(values, probabilities, 1 - probabilities).prod(axis=1)
-        return Predictions(
-            values, confidence, probabilities, probabilities if scores is None else scores
+        scores = estimated.label_decisions(fitted, features)
+        found = Predictions(values, scores=probabilities if scores is None else scores)
+        return found if probabilities is None else _with_probabilities(found, probabilities)
+
+    def tempered(self, predictions: Predictions, temperature: float) -> Predictions:
+        """Returns an estimator's predictions with the probabilities that a temperature makes."""
+        return _with_probabilities(
+            predictions, estimated.tempered_labels(predictions.probabilities, temperature)
         )
 
     def detectors(
@@ -166,3 +174,10 @@ class Labels(Task):
         probabilities = predictions.probabilities
         of_truth = np.where(targets, probabilities, 1 - probabilities)
         return -np.log(np.maximum(of_truth, np.finfo(of_truth.dtype).eps)).sum(axis=1)
+
+
+def _with_probabilities(
+    predictions: Predictions, probabilities: Float[np.ndarray, "n labels"]
+) -> Predictions:
+    chosen = np.where(predictions.values, probabilities, 1 - probabilities)
+    return predictions._replace(confidence=chosen.prod(axis=1), probabilities=probabilities)

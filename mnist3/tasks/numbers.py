@@ -17,9 +17,10 @@ from ml_collections import ConfigDict
 
 from mnist3.data import numbers
 from mnist3.data.table_dataset import AnyDataset
+from mnist3.evaluation.calibration import CONFIDENCE_METRICS
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.evaluation.words import confidence_text
-from mnist3.tasks.task import Examples, Predictions, Task
+from mnist3.tasks.task import Examples, Predictions, Task, confidence_cells
 
 Logits = Float[Array, "batch K classes"] | Float[Array, "batch numbers"]
 
@@ -41,7 +42,7 @@ class Number(Task):
         "position_accuracy",
         "macro_f1",
         "nll",
-        "ece",
+        *CONFIDENCE_METRICS,
     )
     pictures: ClassVar[Mapping[str, str]] = {
         "learning_curves": "learning_curves",
@@ -49,6 +50,7 @@ class Number(Task):
         "misread": "misread",
         "confusion": "position_confusion",
         "reliability": "reliability",
+        "risk_coverage": "risk_coverage",
         "examples": "examples",
         "class_balance": "position_balance",
     }
@@ -75,10 +77,10 @@ class Number(Task):
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:
-        """Number and confidence, then each digit and the confidence of each."""
+        """Number and confidence, each digit and the confidence of each, and whether it is sure."""
         places = range(1, self.digits + 1)
         names = [f"{name}_{place}" for name in ("digit", "confidence") for place in places]
-        return ("number", "confidence", *names)
+        return ("number", "confidence", *names, "sure")
 
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
         """Returns the cells under `predicted_columns` of each image."""
@@ -86,13 +88,14 @@ class Number(Task):
         return [
             [
                 text,
-                confidence_text(confidence),
+                confidence,
                 *(self.classes[digit] for digit in digits),
                 *map(confidence_text, each),
+                sure,
             ]
-            for text, confidence, digits, each in zip(
+            for text, (confidence, sure), digits, each in zip(
                 self.texts(predictions.values),
-                predictions.confidence,
+                confidence_cells(predictions),
                 predictions.values,
                 of_digits,
                 strict=True,
@@ -176,7 +179,7 @@ class Number(Task):
         return f"{dataset.name} from {dataset.source}"
 
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
-        """Yields label, number, confidence and the class at each position."""
+        """Yields label, number, confidence, whether it is sure, and the class at each position."""
         cells = super().rows(examples, predictions)
         for row, digits in zip(cells, predictions.values, strict=True):
             yield [*row, *(self.classes[digit] for digit in digits)]

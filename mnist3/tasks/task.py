@@ -32,6 +32,7 @@ class Predictions(NamedTuple):
             else [n, outputs]; None without.
         log_likelihood: natural logarithm of the probability of the true target, [n]; None where
             targets were not given or probabilities are not.
+        sure: whether to rely on the prediction, [n]; None where nothing is known of that.
     """
 
     values: Any
@@ -39,6 +40,7 @@ class Predictions(NamedTuple):
     probabilities: Any = None
     scores: Any = None
     log_likelihood: Any = None
+    sure: Any = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -63,6 +65,17 @@ class Examples(NamedTuple):
     targets: Any
     labels: Any = None
     count: Any = None
+
+
+def confidence_cells(predictions: Predictions) -> list[list[str]]:
+    """Returns the cells `confidence` and `sure`, 1 or 0, of each example; empty if not known."""
+    return [
+        [
+            "" if predictions.confidence is None else confidence_text(predictions.confidence[row]),
+            "" if predictions.sure is None else str(int(predictions.sure[row])),
+        ]
+        for row in range(len(predictions))
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,28 +230,24 @@ class Task(abc.ABC):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of predictions_{split}.csv after `index`."""
-        return ("label", "prediction", "confidence")
+        return ("label", "prediction", "confidence", "sure")
 
     def rows(self, examples: Examples, predictions: Predictions) -> Iterator[list[Any]]:
-        """Yields the cells under `columns` of each example; a confidence not known is empty."""
-        confidences = predictions.confidence
+        """Yields the cells under `columns` of each example; what is not known is empty."""
         texts = (self.texts(each) for each in (examples.targets, predictions.values))
-        for row, (label, prediction) in enumerate(zip(*texts, strict=True)):
-            confidence = "" if confidences is None else confidence_text(confidences[row])
-            yield [label, prediction, confidence]
+        cells = confidence_cells(predictions)
+        for label, prediction, each in zip(*texts, cells, strict=True):
+            yield [label, prediction, *each]
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:
         """The columns of what predict writes, between `path` and `error`."""
-        return ("prediction", "confidence")
+        return ("prediction", "confidence", "sure")
 
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
         """Returns the cells under `predicted_columns` of each example."""
-        confidences = predictions.confidence
-        return [
-            [text, "" if confidences is None else confidence_text(confidences[row])]
-            for row, text in enumerate(self.texts(predictions.values))
-        ]
+        texts, cells = self.texts(predictions.values), confidence_cells(predictions)
+        return [[text, *each] for text, each in zip(texts, cells, strict=True)]
 
     def predicted_images(
         self, predictions: Predictions
@@ -267,6 +276,13 @@ class Task(abc.ABC):
     def of_estimator(self, fitted: Any, features: Any) -> Predictions:
         """Returns the predictions of a fitted scikit-learn estimator."""
         raise NotImplementedError(f"no estimator fits the task {self.name}")
+
+    def tempered(self, predictions: Predictions, temperature: float) -> Predictions:
+        """Returns an estimator's predictions with the probabilities that a temperature makes.
+
+        The logits that are divided by it are those that the probabilities stand for.
+        """
+        raise NotImplementedError(f"no estimator's probabilities are of the task {self.name}")
 
     def losses(self, targets: Targets, predictions: Predictions) -> Float[np.ndarray, "n"]:
         """Returns how improbable the truth of each example is, nats, where that is a picture."""

@@ -258,6 +258,23 @@ def create_compute_logits(
     return jax.jit(in_one_row, out_shardings=NamedSharding(mesh, P()))
 
 
+def create_decode(
+    task: Task,
+) -> Callable[[Array, Array | None, float], Predictions]:
+    """Returns the program that gives the predictions of logits at a temperature.
+
+    Its arguments are the logits, their targets or None, and the temperature that they are divided
+    by, see `mnist3.evaluation.calibration`; another value of that compiles nothing.
+    """
+    return jax.jit(lambda logits, targets, temperature: task.predict(logits / temperature, targets))
+
+
+def create_log_likelihoods(task: Task) -> Callable[[Array, Array, float], Array]:
+    """Returns the program that gives the likelihoods alone of what `create_decode` gives."""
+    decode = create_decode(task)
+    return jax.jit(lambda *inputs: decode(*inputs).log_likelihood)
+
+
 class SplitOnDevice(NamedTuple):
     """A split ready to be read, on every device.
 
