@@ -62,6 +62,7 @@ class Compared:
             "model": {"name": self.selection.winner, "parameters": best["parameters"]},
             "environment": runtime.environment(),
             "train": {"n": best["train_examples"], "seconds": best["fit_seconds"]},
+            **self.winner.calibration,
             **{split: best[split] for split in HELD_OUT if split in best},
             "chosen_by": self.by,
             "metric": self.selection.metric,
@@ -111,19 +112,23 @@ def pooled(measured: Sequence[Mapping[str, Any]], headline: str) -> dict[str, An
     """
     if len(measured) == 1:
         return dict(measured[0])
-    found: dict[str, Any] = {}
-    for name, value in measured[0].items():
-        values: list[Any] = [each.get(name) for each in measured]
-        numbers = all(
-            isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
-        )
-        if numbers and all(np.shape(each) == np.shape(value) for each in values):
-            with np.errstate(invalid="ignore"):
-                found[name] = np.mean(np.array(values, float), axis=0).tolist()
-        else:
-            found[name] = value
+    found = {name: _mean([each.get(name) for each in measured]) for name in measured[0]}
     each = [one[headline] for one in measured]
     return found | {
         f"{headline}_std": float(np.std(each, ddof=1)),
         f"{headline}_replicates": each,
     }
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Returns the mean of a metric over replicates; the first one's where it is no number."""
+    first = values[0]
+    if all(isinstance(each, dict) for each in values):
+        return {name: _mean([each[name] for each in values]) for name in first}
+    numbers = all(
+        isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
+    )
+    if not numbers or any(np.shape(each) != np.shape(first) for each in values):
+        return first
+    with np.errstate(invalid="ignore"):
+        return np.mean(np.array(values, float), axis=0).tolist()

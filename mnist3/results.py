@@ -57,7 +57,7 @@ class Result:
             "environment": self.trained_in or runtime.environment(),
             **({"evaluated_in": runtime.environment()} if self.trained_in else {}),
             "train": self.learned.training,
-            **({"calibration": self.calibrator.describe()} if self.calibrator.n else {}),
+            **self.calibration,
             **self.measured,
         }
 
@@ -81,6 +81,11 @@ class Result:
     def calibrator(self) -> Calibrator:
         """Of the confidence of what was learned."""
         return self.learned.calibrator
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """The entry `calibration` of metrics.json; nothing where val calibrated nothing."""
+        return {"calibration": self.calibrator.describe()} if self.calibrator.n else {}
 
     def reliance(self, split: str) -> dict[str, Any]:
         """Returns how far the confidence of a split can be relied on.

@@ -16,6 +16,8 @@ METRIC_WORDS = {
     "macro_f1": "macro F1",
     "nll": "negative log likelihood (nats)",
     "ece": "expected calibration error",
+    "aurc": "area under the risk-coverage curve",
+    "coverage": "coverage by share of errors",
     "positives": "images of the positive class",
     "f1": "F1",
     "weighted_f1": "weighted F1",
@@ -49,11 +51,13 @@ def settings_text(parameters: Mapping[str, Any]) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """Returns a value of metrics.json as text: numbers to four places, lists joined by commas."""
+    """Returns a value of metrics.json as text: numbers to four places, several joined by commas."""
     if value is None:
         return "-"
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{metric_text(name)}: {plain_text(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(plain_text, value))
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

@@ -225,7 +225,7 @@ def _cross_validate(made: Parts) -> Result:
     else:
         unfitted = estimators.create(config.learner, made.task, config.seed)
     learned = estimator.learn(config, made.task, unfitted, made.examples, memory)
-    learned = learners.calibrate(config, made.dataset, made.examples, learned)
+    learners.calibrate(config, made.dataset, made.examples, learned)
     return made.result(learned, ("val",))
 
 

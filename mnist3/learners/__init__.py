@@ -84,7 +84,8 @@ def prepare(
 
         def fit(folder: str, tracker: Tracker) -> Learned:
             learned = estimator.learn(config, task, made, examples, memory)
-            return calibrate(config, dataset, examples, learned)
+            calibrate(config, dataset, examples, learned)
+            return learned
 
         return fit
     train = examples.get("train")
@@ -98,15 +99,16 @@ def prepare(
         tuned = run if found is None else network.create(found.config, task, dataset, train)
         network.log_layers(tuned)
         learned = network.learn(tuned, dataset, train, examples["val"], folder, tracker)
-        return calibrate(config, dataset, examples, learned)
+        calibrate(config, dataset, examples, learned)
+        return learned
 
     return learn
 
 
 def calibrate(
     config: ConfigDict, dataset: Dataset, examples: dict[str, Examples], learned: Learned
-) -> Learned:
-    """Lets val calibrate what was learned and returns it, see `mnist3.learners.calibrated`.
+) -> None:
+    """Lets val calibrate what was learned, see `mnist3.learners.calibrated`.
 
     Args:
         config: with the section `evaluation`.
@@ -117,7 +119,6 @@ def calibrate(
     if "val" in examples:
         wanted = config.evaluation.wanted_error
         calibrated.calibrate(learned, examples["val"], wanted, dataset.fingerprint)
-    return learned
 
 
 def require_initial(config: ConfigDict, task: Task, folder: str) -> None:

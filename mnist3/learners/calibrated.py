@@ -18,7 +18,7 @@ def predict(learned: Learned, inputs: Any, targets: Any = None) -> Predictions:
     """Returns predictions at the temperature of the calibrator, and which are sure."""
     calibrator = learned.calibrator
     found = learned.decode(learned.raw(inputs), targets, calibrator.temperature)
-    return found._replace(sure=calibrator.sure(found.confidence))
+    return found.replaced(sure=calibrator.sure(found.confidence))
 
 
 def calibrate(learned: Learned, val: Examples, wanted_error: float, fingerprint: str) -> None:

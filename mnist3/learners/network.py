@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+from collections import deque
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mnist3 import models
-from mnist3.data.splits import Dataset
+from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.learners import calibrated, tuning
@@ -51,8 +52,8 @@ class Network:
     calibrator: Calibrator = UNCALIBRATED
 
     loss_curve = ()
-    _latest: tuple[np.ndarray | None, Any] = dataclasses.field(
-        default=(None, None), init=False, repr=False
+    _logits: deque[tuple[np.ndarray, jax.Array]] = dataclasses.field(
+        default_factory=lambda: deque(maxlen=len(HELD_OUT)), init=False, repr=False
     )
 
     @property
@@ -103,11 +104,14 @@ class Network:
         return program.replicate(self.params, self.run.mesh)
 
     def raw(self, inputs: np.ndarray) -> jax.Array:
-        """Returns logits, on the devices; of the latest inputs they are at hand."""
-        if self._latest[0] is not inputs:
-            batches = program.batched(inputs, self.run.mesh)
-            self._latest = inputs, self._compute_logits(self._placed_params, batches)[: len(inputs)]
-        return self._latest[1]
+        """Returns logits, on the devices; of the splits that were held out they are kept."""
+        for known, logits in self._logits:
+            if known is inputs:
+                return logits
+        batches = program.batched(inputs, self.run.mesh)
+        logits = self._compute_logits(self._placed_params, batches)[: len(inputs)]
+        self._logits.append((inputs, logits))
+        return logits
 
     def decode(
         self, raw: jax.Array, targets: np.ndarray | None = None, temperature: float = 1.0

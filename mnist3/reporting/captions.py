@@ -40,7 +40,14 @@ CAPTIONS = {  # by the figure's name: what it shows, and how to read it
     "reliability": (
         "Whether a confidence can be believed: of the images read with 80 % confidence, 80 % "
         "should be right. Points above the dotted line are too modest, points below it too sure; "
-        "the bars count the images of each confidence."
+        "the bars count the images of each confidence. Before it was calibrated on val the model "
+        "was as the orange line says."
+    ),
+    "risk_coverage": (
+        "How many errors are left if only the most confident readings are kept, from all of them "
+        "(right) down. Left of the green line readings are called sure: there the bound of the "
+        "errors, which allows for chance, is as low as was wanted, or as val can show. Where the "
+        "blue line ends, no error is left."
     ),
     "examples": "Images as the model sees them, with the labels to be read.",
     "class_balance": (

@@ -28,7 +28,7 @@ def result_text(result: Result, folder: str) -> str:
     shown = [
         name
         for name in result.task.metrics
-        if any(isinstance(metrics[split].get(name), float) for split in splits)
+        if any(isinstance(metrics[split].get(name), float | dict) for split in splits)
     ]
     rows = [("", *(f"{split} ({metrics[split]['n']:,} {words})" for split in splits))]
     rows += [

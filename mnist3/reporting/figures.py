@@ -9,15 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mnist3.evaluation import error_analysis
+from mnist3.evaluation.calibration import RISKS, upper_bound
+from mnist3.evaluation.calibration import risk_coverage as measure_risk_coverage
 from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
 from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting.classification_figures import draw_confusion, matrix_side
 from mnist3.reporting.drawing import (
     BLUE,
+    GREEN,
     GREY,
+    ORANGE,
     PAGE_WIDTH,
     SPLIT_COLOURS,
+    VERMILLION,
     grid_shape,
     image_grid,
     label_text,
@@ -258,6 +263,9 @@ def reliability(
     predictions: Int[np.ndarray, "n K"],
     description: str,
     digit_images: Int[np.ndarray, "n digits"] | None = None,
+    *,
+    before: Float[np.ndarray, "n"] | None = None,
+    error: float | None = None,
 ) -> Figure:
     """Draws how often images read with a confidence are read right, against that confidence.
 
@@ -268,6 +276,9 @@ def reliability(
         description: what the images are, for the title.
         digit_images: which digit images stand on each image, if that is known; the intervals are
             then of new digit images.
+        before: the confidences before calibration, where there was one.
+        error: the expected calibration error, where it was measured on other images than these,
+            which calibrated the model.
     """
     right = (labels == predictions).all(axis=1)
     binned = calibration(confidences, right)
@@ -280,6 +291,11 @@ def reliability(
     figure = new_figure(5.5, 6.9)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curve.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
+    if before is not None:
+        first = calibration(before, right)
+        drawn = first.counts > 0
+        style: Any = {"marker": "x", "linestyle": "--", "color": ORANGE}
+        curve.plot(first.confidence[drawn], first.right[drawn], label="before calibration", **style)
     curve.errorbar(
         binned.confidence[used],
         share,
@@ -297,13 +313,15 @@ def reliability(
     edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
     width = 1 / CALIBRATION_BINS
     histogram.bar(edges, binned.counts, width, align="edge", color=BLUE, edgecolor="white")
+    if before is not None:
+        histogram.stairs(first.counts, np.append(edges, 1), color=ORANGE, linewidth=1.5)
     histogram.set(
         xlabel="confidence: probability given to the reading",
         ylabel="images\n(logarithmic)",
         yscale="log",
         xlim=(-0.01, 1.01),
     )
-    histogram.set_ylim(0.7, 2 * binned.counts.max())
+    histogram.set_ylim(0.7, 2 * max(len(right) // 2, binned.counts.max()))
     histogram.yaxis.set_major_formatter("{x:,.0f}")
     percent_axis(curve.yaxis)
     percent_axis(histogram.xaxis)
@@ -311,8 +329,60 @@ def reliability(
         plain_axes(axes, grid="both")
     handles, names = curve.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", frameon=False)
-    error_text = f"expected calibration error {binned.error:.4f}, {len(right):,} images"
+    error = binned.error if error is None else error
+    was = "" if before is None else f" ({first.error:.4f} before)"
+    error_text = f"expected calibration error {error:.4f}{was}, {len(right):,} images"
     write_title(figure, f"Reliability: {description}\n{error_text}")
+    return figure
+
+
+def risk_coverage(
+    confidences: Float[np.ndarray, "n"],
+    right: Bool[np.ndarray, "n"],
+    description: str,
+    threshold: float | None = None,
+) -> Figure:
+    """Draws the share of errors among the images read, by how many are read.
+
+    Args:
+        confidences: probability that the model gave its reading, from 0 to 1; n > 0.
+        right: whether it is right.
+        description: what the images are, for the title.
+        threshold: confidence from which readings are sure; None where none is said to be.
+    """
+    curve = measure_risk_coverage(confidences, right)
+    figure = new_figure(7, 4.6)
+    axes = figure.subplots()
+    bounds = upper_bound(curve.errors, curve.read)
+    least = 0.5 / curve.n  # where an error in all images would still be drawn
+    axes.plot(curve.coverage, bounds, "--", color=GREY, label="95 % bound of the errors")
+    risk = np.where(curve.errors > 0, curve.risk, np.nan)
+    axes.plot(curve.coverage, risk, color=BLUE, label="errors")
+    for wanted, colour, marker in zip(RISKS, (ORANGE, VERMILLION), ("o", "s"), strict=True):
+        coverage = curve.coverage_at(wanted)
+        text = f"{percent_text(coverage, 1)} read with at most {100 * wanted:g} % of errors"
+        axes.axhline(wanted, color=colour, linestyle=":")
+        axes.plot(coverage, wanted, marker, color=colour, label=text, linestyle="none")
+    if threshold is not None:
+        coverage = float((confidences >= threshold).mean())
+        axes.axvline(
+            coverage,
+            color=GREEN,
+            label=f"{percent_text(coverage, 1)} sure, of a confidence from {threshold:.6g} on",
+        )
+    axes.set(
+        xlabel="coverage: share of the images that are read, the most confident first",
+        ylabel="share of errors among them\n(logarithmic)",
+        yscale="log",
+        xlim=(-0.01, 1.01),
+        ylim=(min(least, RISKS[-1] / 2), 1),
+    )
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
+    plain_axes(axes, grid="both")
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
+    area = f"area under the curve {curve.area:.5f}, {curve.n:,} images"
+    write_title(figure, f"Risk and coverage: {description}\n{area}")
     return figure
 
 

@@ -30,6 +30,7 @@ def result_page(result: Result) -> report.Page:
             *data_facts(metrics["dataset"]),
             ("model", f"{result.learned.name}, {parameters_text(result)}"),
             ("training", training_text(metrics["train"])),
+            *calibration_facts(result),
             *environment_facts(metrics["environment"]),
         ],
         table_title="Metrics by split (in brackets 95 % intervals)",
@@ -103,6 +104,19 @@ def training_text(train: Mapping[str, Any]) -> str:
         f"{train['seconds']:.1f} s (and {train['compile_seconds']:.1f} s to compile), "
         f"{train['examples_per_second']:,.0f} images a second{searched}"
     )
+
+
+def calibration_facts(result: Result) -> list[tuple[str, str]]:
+    """Returns how confidence was calibrated, and from where on a prediction is sure."""
+    known = result.calibrator
+    if not known.n:
+        return []
+    text = (
+        f"temperature {known.temperature:.3f}, fitted to {known.n:,} examples of val: expected "
+        f"calibration error {known.ece_before:.4f} before, {known.ece:.4f} after; sure from a "
+        f"confidence of {known.threshold:.6g} on"
+    )
+    return [("calibration", text + f"; {known.note}" * bool(known.note))]
 
 
 def environment_facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:

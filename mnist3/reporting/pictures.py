@@ -152,12 +152,31 @@ def reliability(result: Result) -> Figure | None:
     if predictions.confidence is None:
         return None
     n = len(predictions)
+    before = None
+    if result.calibrator.n:
+        raw = result.learned.decode(result.learned.raw(examples.inputs))
+        before = np.clip(raw.confidence, 0, 1)
     return figures.reliability(
         np.clip(predictions.confidence, 0, 1),
         examples.targets.reshape(n, -1),
         predictions.values.reshape(n, -1),
         result.about,
         result.dataset.digit_indices_of(result.split),
+        before=before,
+        error=result.measured[result.split]["ece"],
+    )
+
+
+def risk_coverage(result: Result) -> Figure | None:
+    """Draws the share of errors among what is read, by how much is read."""
+    predictions = result.shown[1]
+    if predictions.confidence is None:
+        return None
+    return figures.risk_coverage(
+        np.clip(predictions.confidence, 0, 1),
+        result.outcomes(result.split),
+        result.about,
+        result.calibrator.threshold,
     )
 
 
@@ -410,6 +429,7 @@ PICTURES: Mapping[str, Callable[[Result], Figure | None]] = {
         position_confusion,
         confusion,
         reliability,
+        risk_coverage,
         examples,
         position_balance,
         class_balance,

@@ -350,4 +350,4 @@ def _with_probabilities(
     predictions: Predictions, probabilities: Float[np.ndarray, "n classes"]
 ) -> Predictions:
     confidence = np.take_along_axis(probabilities, predictions.values[:, None], axis=1)[:, 0]
-    return predictions._replace(confidence=confidence, probabilities=probabilities)
+    return predictions.replaced(confidence=confidence, probabilities=probabilities)

@@ -180,4 +180,4 @@ def _with_probabilities(
     predictions: Predictions, probabilities: Float[np.ndarray, "n labels"]
 ) -> Predictions:
     chosen = np.where(predictions.values, probabilities, 1 - probabilities)
-    return predictions._replace(confidence=chosen.prod(axis=1), probabilities=probabilities)
+    return predictions.replaced(confidence=chosen.prod(axis=1), probabilities=probabilities)

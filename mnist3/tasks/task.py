@@ -45,6 +45,10 @@ class Predictions(NamedTuple):
     def __len__(self) -> int:
         return len(self.values)
 
+    def replaced(self, **changes: Any) -> "Predictions":
+        """Returns the predictions with other values; `_replace` would take their length for its."""
+        return Predictions(**dict(zip(self._fields, self, strict=True)) | changes)
+
     def of(self, rows: slice | np.ndarray) -> "Predictions":
         """Returns the predictions of some of the examples."""
         return Predictions(*(None if each is None else each[rows] for each in self))
