@@ -2,42 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from mnist3 import learners
 from mnist3.data.images import find_images
 from mnist3.errors import UserError
 from mnist3.jobs import parts, workdir
-from mnist3.jobs.predict import BATCH_SIZE, predict_filled, read_batches
-from mnist3.tasks import Predictions, Task
+from mnist3.jobs.predict import BATCH_SIZE, predict_filled
+from mnist3.jobs.readings import Reading, read_files, readings_of
+from mnist3.tasks import Task
+
+__all__ = ["Reader", "Reading", "load"]
 
 Path = str | os.PathLike
-
-
-class Reading(NamedTuple):
-    """What is read from one image.
-
-    Attributes:
-        text: the number with its leading zeros, the class, or the labels; "" where images are
-            predicted or the file cannot be read.
-        confidence: probability that all of it is right; None of a learner without probabilities.
-        probabilities: of each digit of a number, or of each class or label of the task; empty of a
-            learner without them.
-        image: the predicted image, where the task predicts images.
-        error: why the file cannot be read; "" where it can.
-        sure: whether to rely on it, see `config.evaluation.wanted_error`; None where the run does
-            not know.
-    """
-
-    text: str = ""
-    confidence: float | None = None
-    probabilities: tuple[float, ...] = ()
-    image: UInt8[np.ndarray, "height width"] | None = None
-    error: str = ""
-    sure: bool | None = None
 
 
 class Reader:
@@ -75,15 +53,7 @@ class Reader:
             paths = find_images(os.fspath(images))
         else:
             paths = [os.fspath(path) for path in images]
-        found = []
-        for batch, predictions in read_batches(paths, self.size, self._learned.predict):
-            found += [
-                Reading(error=error) if error else reading
-                for reading, error in zip(
-                    _readings(self.task, predictions), batch.errors, strict=True
-                )
-            ]
-        return found
+        return list(read_files(paths, self.size, self.task, self._learned.predict))
 
     def _read_pixels(self, pixels: np.ndarray) -> list[Reading]:
         if pixels.ndim == 2:
@@ -98,25 +68,7 @@ class Reader:
             predict_filled(self._learned.predict, pixels[start : start + BATCH_SIZE])
             for start in range(0, len(pixels), BATCH_SIZE)
         ]
-        return [reading for batch in batches for reading in _readings(self.task, batch)]
-
-
-def _readings(task: Task, predictions: Predictions) -> list[Reading]:
-    """Returns predictions one by one."""
-    images = task.predicted_images(predictions)
-    if images is not None:
-        return [Reading(image=image) for image in images]
-    texts = task.texts(predictions.values)
-    confidences, probabilities = predictions.confidence, predictions.probabilities
-    return [
-        Reading(
-            text,
-            None if confidences is None else float(confidences[row]),
-            () if probabilities is None else tuple(map(float, probabilities[row])),
-            sure=None if predictions.sure is None else bool(predictions.sure[row]),
-        )
-        for row, text in enumerate(texts)
-    ]
+        return [reading for batch in batches for reading in readings_of(self.task, batch)]
 
 
 def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> Reader:

@@ -168,11 +168,17 @@ def read(
     }
 
 
-def write_predictions(result: Result, folder: str) -> None:
-    """Writes predictions_{split}.csv of each split that was read into the folder of a run."""
+def write_predictions(result: Result, folder: str, on: str = "") -> None:
+    """Writes predictions_{split}.csv of each split that was read into the folder of a run.
+
+    Args:
+        result: with the predictions.
+        folder: of the run.
+        on: what stands before the split, of splits that are not the run's own.
+    """
     for split, predictions in result.predictions.items():
         examples = result.examples[split]
-        path = os.path.join(folder, f"predictions_{split}.csv")
+        path = os.path.join(folder, f"predictions_{on}{split}.csv")
         with replacing(path, newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["index", *result.task.columns])

@@ -16,6 +16,10 @@ REGISTRY = {
     "single_digit": single_digit.load,
 }
 
+# Those that divide their source's digit images between the splits, by these fields alone.
+_DIVIDE_DIGIT_IMAGES = ("composed", "single_digit")
+_DIVIDING = ("source", "seed", "val_fraction")
+
 
 def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
     """Loads or makes the dataset that a config's section `data` describes.
@@ -37,6 +41,29 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
         )
     dataset = REGISTRY[config.name](config, data_dir, cache_dir)
     return _limited(dataset, config) if config.train_limit else dataset
+
+
+def may_share_digit_images(trained: ConfigDict, other: ConfigDict) -> str:
+    """Returns why val and test of a dataset may hold digit images of another one's train.
+
+    Args:
+        trained: section `data` of a config that was trained on.
+        other: section `data` of the dataset with these splits.
+
+    Returns:
+        the reason as a clause; "" where they hold none, since both divide the digit images of one
+        source alike.
+    """
+    for config in (trained, other):
+        if config.name not in _DIVIDE_DIGIT_IMAGES:
+            return f"{config.name} does not divide the digit images of its source"
+        if config.digit_images != "disjoint":
+            return f"config.data.digit_images is {config.digit_images}"
+    for name in _DIVIDING:
+        before, now = trained[name], other[name]
+        if before != now:
+            return f"config.data.{name} was {before} and is {now}"
+    return ""
 
 
 def files(config: ConfigDict, data_dir: str | None) -> list[str]:

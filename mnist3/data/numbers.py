@@ -43,5 +43,10 @@ def text(label: Sequence[SupportsIndex] | Int[np.ndarray, "K"], classes: Sequenc
     return separator.join(classes[int(digit)] for digit in label if int(digit) != NO_DIGIT)
 
 
+def parts(text: str, classes: Sequence[str]) -> list[str]:
+    """Returns the names that a number is written with, as `text` joins them."""
+    return list(text) if all(len(name) == 1 for name in classes) else text.split()
+
+
 def _powers(classes: int, digits: int) -> Int32[np.ndarray, "K"]:
     return classes ** np.arange(digits - 1, -1, -1, dtype=np.int32)

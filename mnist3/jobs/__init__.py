@@ -25,13 +25,25 @@ _JOBS = {
 MODES = tuple(dict.fromkeys(mode for jobs in _JOBS.values() for mode in jobs))
 
 
-def job_of(mode: str, config: ConfigDict) -> str:
+def job_of(mode: str, config: ConfigDict, elsewhere: bool = False) -> str:
     """Returns the name of the module here that does what a mode asks for with a config.
+
+    Args:
+        mode: one of `MODES`.
+        config: of the run.
+        elsewhere: whether other data than the run's own are to be evaluated on.
 
     Raises:
         UserError: if the mode is not for runs of this kind.
     """
     jobs = _JOBS[config.kind]
+    if elsewhere:
+        if config.kind == "table":
+            raise UserError(
+                "--on and --images measure what reads images, and this run is of a table; predict "
+                "other rows with --mode=predict --table=FILE."
+            )
+        return "measure"
     if mode not in jobs:
         modes = " or ".join(f"--mode={each}" for each in jobs)
         raise UserError(

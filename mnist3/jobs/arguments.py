@@ -12,11 +12,14 @@ class Arguments:
         data_dir: folder with the data; None for the environment's or a download.
         experiment: name of the config's file, without folder and ending.
         checkpoint: evaluate, predict: `best`, `latest` or the number of an epoch.
-        images: predict: file, folder or glob of images to read.
+        images: predict: file, folder or glob of images to read; evaluate: a folder of pictures with
+            a labels.csv to measure by.
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
-        output: predict: the CSV file to write; audit: the JSON file, None for none.
+        output: predict: the CSV file to write; audit: the JSON file, None for none; evaluate on
+            other data: the folder for its files, None for that of the run.
         allow_pickle: predict: whether to read the model of an older run, a pickle.
         figures: formats of the figures; PNG is always one of them.
+        on: evaluate: the experiment on whose data to measure, as its text.
         mode: name of the job.
         command: the command line that repeats this one.
     """
@@ -30,5 +33,6 @@ class Arguments:
     output: str | None = None
     allow_pickle: bool = False
     figures: tuple[str, ...] = ("png",)
+    on: str | None = None
     mode: str = "train"
     command: str = "python launch.py"

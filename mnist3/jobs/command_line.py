@@ -48,12 +48,24 @@ def define_flags(values: flags.FlagValues) -> None:
         "the environment variable MNIST3_DATA_DIR gives the default.",
     )
     text("checkpoint", "best", "For evaluate and predict: best, latest or the number of an epoch.")
-    text("images", None, "For predict: an image, a folder or a glob.")
+    text(
+        "images",
+        None,
+        "For predict: an image, a folder or a glob. For evaluate: a folder of pictures with a "
+        "labels.csv (file,number), to measure reading on them.",
+    )
+    text(
+        "on",
+        None,
+        "For evaluate: another experiment, on whose val and test the run is measured; in quotes "
+        "with flags that change it.",
+    )
     text("table", None, "For predict of a table: the CSV or Parquet file.")
     text(
         "output",
         None,
-        "The file to write: CSV for predict, JSON for audit; - for standard output.",
+        "The file to write: CSV for predict, JSON for audit; - for standard output. For evaluate "
+        "with --on or --images: the folder, that of the run if not given.",
     )
     flags.DEFINE_bool(
         "allow_pickle",
@@ -148,6 +160,11 @@ def run(argv: Sequence[str]) -> int:
             f"unknown --mode={values.mode}; did you mean {nearest(values.mode, jobs.MODES)}"
             f"? It is one of {', '.join(jobs.MODES)}."
         )
+    if values.on is not None and values.mode != "evaluate":
+        raise UserError(
+            f"--on measures a finished run on other data, which --mode={values.mode} does not; "
+            "give --mode=evaluate."
+        )
     given = None
     if values.config is not None:
         given = experiments.read(values.config)
@@ -162,6 +179,7 @@ def run(argv: Sequence[str]) -> int:
         images=values.images,
         table=values.table,
         output=values.output,
+        on=values.on,
         allow_pickle=values.allow_pickle,
         figures=tuple(values.figures),
         command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),
@@ -173,7 +191,8 @@ def run(argv: Sequence[str]) -> int:
         from mnist3.reporting import drawing
 
         drawing.require_formats(arguments.figures)
-    job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config)}")
+    elsewhere = arguments.mode == "evaluate" and bool(arguments.on or arguments.images)
+    job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config, elsewhere)}")
     status = job.run(config, arguments)
     from mnist3.learners.cached import trim_cache  # which takes a second to import
 

@@ -175,7 +175,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     images_folder = None
     if task.model_output == "images":
         images_folder, output = output, os.path.join(output, "predictions.csv")
-        _make_folder(images_folder)
+        make_folder(images_folder, "the predicted images")
     require_writable(output)
     paths = find_images(images)
     require_unread(output, paths, workdir_of_run)
@@ -230,11 +230,16 @@ def _require_other_folder(folder: str, paths: Sequence[str]) -> None:
             )
 
 
-def _make_folder(folder: str) -> None:
+def make_folder(folder: str, purpose: str) -> None:
+    """Makes the folder that --output names, unless it is there.
+
+    Raises:
+        UserError: if it cannot be made; says for what it was to be.
+    """
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot make the folder --output={folder} for the predicted images: "
+            f"cannot make the folder --output={folder} for {purpose}: "
             f"{error.strerror}; name another."
         ) from error

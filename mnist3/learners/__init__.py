@@ -1,6 +1,6 @@
 """What learns a task from a dataset: a network, or one of scikit-learn's estimators by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import joblib
 from ml_collections import ConfigDict
@@ -28,7 +28,12 @@ __all__ = [
 Learn = Callable[[str, Tracker], Learned]
 
 
-def examples_of(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str, Examples]:
+SPLITS = ("train", *HELD_OUT)
+
+
+def examples_of(
+    config: ConfigDict, dataset: Dataset, task: Task, splits: Collection[str] = SPLITS
+) -> dict[str, Examples]:
     """Returns what takes part in a task, by split, of the fixed splits that the dataset has.
 
     Training images come with their shifted copies if the config says so.
@@ -37,9 +42,9 @@ def examples_of(config: ConfigDict, dataset: Dataset, task: Task) -> dict[str, E
         UserError: if train has nothing to learn from.
     """
     found = {}
-    for position, name in enumerate(("train", *HELD_OUT)):
+    for position, name in enumerate(SPLITS):
         split = dataset.splits.get(name)
-        if split is None or not len(split):
+        if name not in splits or split is None or not len(split):
             continue
         if name == "train" and config.data.get("shifted_copies"):
             split = variants.split_with_shifted_copies(split)
@@ -70,7 +75,7 @@ def prepare(
     """
     if config.learner.name != NETWORK:
         made = registry.create(config.learner, task, config.seed)
-        for name in ("train", *HELD_OUT):
+        for name in SPLITS:
             if name not in examples:
                 raise UserError(
                     f"{dataset.name} has no {name} images here, which the task {task.name} needs; "

@@ -1,9 +1,10 @@
 """What a run prints at its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mnist3.data.splits import HELD_OUT
-from mnist3.evaluation.words import metric_text, value_text
+from mnist3.evaluation.words import metric_text, plain_text, value_text
 from mnist3.reporting import pages
 from mnist3.results import Result
 
@@ -38,4 +39,43 @@ def result_text(result: Result, folder: str) -> str:
         f"\n{result.learned.name} ({pages.parameters_text(result)}), task {result.task.name}, "
         f"{pages.data_text(metrics['dataset'])}\n{aligned(rows)}\n"
         f"in brackets 95 % intervals; {pages.training_text(metrics['train'])}; files in {folder}"
+    )
+
+
+def pictures_text(metrics: Mapping[str, Any], images: str, folder: str) -> str:
+    """Returns how well pictures were read, in all, by length and by group.
+
+    Args:
+        metrics: of `mnist3.evaluation.pictures.picture_metrics`, and of the run.
+        images: folder of the pictures.
+        folder: of the files that say more.
+    """
+    named = [("all", metrics)]
+    named += [
+        (f"{length} digit{'s' * (length != '1')}", row)
+        for length, row in metrics["by_length"].items()
+    ]
+    named += [
+        (f"{column} {value}", row)
+        for column, rows in metrics["by"].items()
+        for value, row in rows.items()
+    ]
+    rows = [("", "pictures", "exact match", "right length", "sure", "exact match of the sure")]
+    for name, row in named:
+        sure = row.get("sure") or {"share": None, "error": None}
+        rows.append(
+            (
+                name,
+                f"{row['n']:,}",
+                value_text(row, "exact_match"),
+                plain_text(row["right_length"]),
+                plain_text(sure["share"]),
+                plain_text(None if sure["error"] is None else 1 - sure["error"]),
+            )
+        )
+    model = metrics["model"]
+    unreadable = f"{metrics['unreadable']:,} could not be read; " if metrics["unreadable"] else ""
+    return (
+        f"\n{model['name']}, task {metrics['task']}, on the pictures in {images}\n{aligned(rows)}\n"
+        f"in brackets 95 % intervals; {unreadable}files in {folder}"
     )

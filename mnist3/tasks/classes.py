@@ -74,6 +74,11 @@ class Classes(Task):
         """Returns the task of telling all classes of a source apart."""
         return cls(config.name, classes, tuple(range(len(classes))))
 
+    @property
+    def number_lengths(self) -> tuple[int, int] | None:
+        """One digit of an image; none of a table."""
+        return (1, 1) if self.table else None
+
     def loss(
         self, logits: Logits, targets: Int32[Array, "batch"], label_smoothing: float = 0.0
     ) -> Float[Array, "batch"]:
@@ -193,6 +198,11 @@ class TwoClasses(Classes):
         *CONFIDENCE_METRICS,
     )
     pictures: ClassVar[Mapping[str, str]] = {**CURVES, **PICTURES, **DATA_PICTURES}
+
+    @property
+    def number_lengths(self) -> None:
+        """None: not every digit has a class of its own."""
+        return None
 
     def _scores(self, logits: Float[Array, "batch classes"]) -> Array:
         return logits[:, 1] - logits[:, 0]

@@ -71,6 +71,11 @@ class Number(Task):
         return self.digits
 
     @property
+    def number_lengths(self) -> tuple[int, int]:
+        """K, always."""
+        return self.digits, self.digits
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """A column a position besides."""
         return (*super().columns, *(f"digit_{place + 1}" for place in range(self.digits)))

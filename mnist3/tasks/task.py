@@ -151,6 +151,11 @@ class Task(abc.ABC):
         """Logits of a model: of each position, or of each pixel."""
         return len(self.classes)
 
+    @property
+    def number_lengths(self) -> tuple[int, int] | None:
+        """Fewest and most digits of the numbers that `texts` gives; None where it gives none."""
+        return None
+
     @abc.abstractmethod
     def loss(
         self, logits: Array, targets: Array, label_smoothing: float = 0.0
