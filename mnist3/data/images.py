@@ -25,9 +25,9 @@ import stat
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -53,22 +53,6 @@ DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
 
 class UnreadableImage(Exception):
     """No number image could be made of a file; the message is a short reason."""
-
-
-class ReadImages(NamedTuple):
-    """Consecutive image files, read.
-
-    Attributes:
-        images: uint8 [batch, height, width]; all 0 where the file was unreadable.
-        errors: the reason for each unreadable file, "" for the others.
-        inverted: whether the file was dark on light.
-        warnings: what the decoder found odd about each file that it could read, "" for most.
-    """
-
-    images: UInt8[np.ndarray, "batch height width"]
-    errors: list[str]
-    inverted: Bool[np.ndarray, "batch"]
-    warnings: list[str]
 
 
 def _natural_order(path: str) -> tuple:
@@ -246,29 +230,74 @@ def _as_grey(image: Image.Image) -> Image.Image:
     return image.convert("RGB").convert("L")
 
 
-def _decode(path: str, height: int, width: int) -> Image.Image:
-    """Returns the file's picture as 8-bit brightness, scaled to fit the given size."""
+def _decode(path: str, mode: str, least: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Returns a file's picture, turned upright, and the width and height that the file gives it.
+
+    Args:
+        path: of the file.
+        mode: that a JPEG file is decoded to, L or RGB.
+        least: px; a photograph in such a file is decoded at a fraction of its size, many times
+            faster, that is no smaller.
+    """
     kind = stat.S_IFMT(os.stat(path).st_mode)
     if kind in NOT_FILES:
         raise UnreadableImage(f"not a file but {NOT_FILES[kind]}")
     with open(path, "rb") as file:  # not its content: a huge file may well be no image
-        return _decode_file(file, height, width)
+        with Image.open(file, formats=FORMATS) as image:
+            image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
+        with Image.open(file, formats=FORMATS) as image:
+            size = image.size
+            image.draft(mode, (least, least))
+            decoded = image.size
+            ImageOps.exif_transpose(image, in_place=True)
+            image.load()
+            if (image.width > image.height) != (decoded[0] > decoded[1]):
+                size = size[::-1]
+            return image, size
 
 
-def _decode_file(file: BinaryIO, height: int, width: int) -> Image.Image:
-    with Image.open(file, formats=FORMATS) as image:
-        image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
-    with Image.open(file, formats=FORMATS) as image:
-        # JPEG alone: decodes a photograph at a fraction of its size, many times faster.
-        image.draft("L", (2 * max(height, width), 2 * max(height, width)))
-        ImageOps.exif_transpose(image, in_place=True)
-        image.load()
-        grey = _as_grey(image)
-        if grey.size == (width, height):
-            return grey
-        scale = min(width / grey.width, height / grey.height)
-        size = max(1, round(scale * grey.width)), max(1, round(scale * grey.height))
-        return grey.resize(size, Image.Resampling.LANCZOS)
+def _fitting(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Returns a picture scaled as a whole until it just fits."""
+    if image.size == (width, height):
+        return image
+    scale = min(width / image.width, height / image.height)
+    size = max(1, round(scale * image.width)), max(1, round(scale * image.height))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+class Picture(NamedTuple):
+    """A picture in a file.
+
+    Attributes:
+        pixels: uint8 [rows, columns] of brightness, or [rows, columns, 3] of red, green and blue.
+        scale: px of the file for a pixel, 1 or above.
+    """
+
+    pixels: UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]
+    scale: float
+
+
+def read_picture(path: str, largest: int) -> Picture:
+    """Reads one image file as it is, upright; what is transparent becomes paper.
+
+    Args:
+        path: of the file.
+        largest: px; a picture with a longer side is scaled to it.
+
+    Raises:
+        UnreadableImage: with a short reason, if the file cannot be decoded.
+    """
+    try:
+        image, size = _decode(path, "RGB", largest)
+        coloured = image.mode in ("RGB", "YCbCr", "CMYK", "P") and not image.has_transparency_data
+        image = image.convert("RGB") if coloured else _as_grey(image)
+        if max(image.size) > largest:
+            image = _fitting(image, largest, largest)
+        return Picture(np.asarray(image), max(size[0] / image.width, 1.0))
+    except UnreadableImage:
+        raise
+    except Exception as error:  # what decoders raise on damaged files has no common base
+        raise UnreadableImage(_reason(error)) from error
 
 
 def _dark_on_light(pixels: UInt8[np.ndarray, "rows columns"]) -> bool:
@@ -303,7 +332,8 @@ def read_image(
         UnreadableImage: with a short reason, if the file cannot be decoded or holds no ink.
     """
     try:
-        pixels = np.asarray(_decode(path, height, width))
+        image, _ = _decode(path, "L", 2 * max(height, width))
+        pixels = np.asarray(_fitting(_as_grey(image), height, width))
     except UnreadableImage:
         raise
     except Exception as error:  # what decoders raise on damaged files has no common base
@@ -326,37 +356,89 @@ def read_image(
     return pixels, inverted
 
 
-def read_images(
-    paths: Sequence[str], height: int, width: int, batch_size: int, workers: int
-) -> Iterator[ReadImages]:
-    """Yields the images in order, `batch_size` at a time and the rest at the end.
+class ReadFile(NamedTuple):
+    """A file, read.
+
+    Attributes:
+        value: what was read; None of an unreadable file.
+        error: the reason why it is unreadable, else "".
+        warning: what the decoder found odd about it, else "".
+    """
+
+    value: Any
+    error: str = ""
+    warning: str = ""
+
+
+def read_files(
+    paths: Sequence[str], read: Callable[[str], Any], batch_size: int, workers: int
+) -> Iterator[list[ReadFile]]:
+    """Yields what is read of files in order, `batch_size` at a time and the rest at the end.
 
     The next batch is read by `workers` threads while the caller uses this one; no more than two
     batches are held.
+
+    Args:
+        paths: of the files.
+        read: from a path to what is read; raises `UnreadableImage`.
+        batch_size: files.
+        workers: threads.
     """
 
-    def read(path: str) -> tuple[UInt8[np.ndarray, "height width"], str, bool, str]:
+    def noted(path: str) -> ReadFile:
         _thread.notes = notes = []
         try:
-            image, inverted = read_image(path, height, width)
+            value = read(path)
         except UnreadableImage as error:
-            return np.zeros((height, width), dtype=np.uint8), str(error), False, ""
+            return ReadFile(None, str(error))
         finally:
             _thread.notes = None
-        return image, "", inverted, "; ".join(dict.fromkeys(notes))
+        return ReadFile(value, "", "; ".join(dict.fromkeys(notes)))
 
-    def collect(batch: list[Future]) -> ReadImages:
-        images, errors, inverted, noted = zip(*(future.result() for future in batch), strict=True)
-        return ReadImages(np.stack(images), list(errors), np.array(inverted), list(noted))
+    def collect(batch: list[Future]) -> list[ReadFile]:
+        return [future.result() for future in batch]
 
     with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
         started: deque[list[Future]] = deque()
         for first in range(0, len(paths), batch_size):
-            started.append([pool.submit(read, path) for path in paths[first : first + batch_size]])
+            started.append([pool.submit(noted, path) for path in paths[first : first + batch_size]])
             if len(started) == 2:
                 yield collect(started.popleft())
         if started:
             yield collect(started.popleft())
+
+
+class ReadImages(NamedTuple):
+    """Consecutive image files, read.
+
+    Attributes:
+        images: uint8 [batch, height, width]; all 0 where the file was unreadable.
+        errors: the reason for each unreadable file, "" for the others.
+        inverted: whether the file was dark on light.
+        warnings: what the decoder found odd about each file that it could read, "" for most.
+    """
+
+    images: UInt8[np.ndarray, "batch height width"]
+    errors: list[str]
+    inverted: Bool[np.ndarray, "batch"]
+    warnings: list[str]
+
+
+def read_images(
+    paths: Sequence[str], height: int, width: int, batch_size: int, workers: int
+) -> Iterator[ReadImages]:
+    """Yields number images of one size, as `read_image` reads them; see `read_files`."""
+    blank = np.zeros((height, width), np.uint8)
+    read = functools.partial(read_image, height=height, width=width)
+    for batch in read_files(paths, read, batch_size, workers):
+        values = [each.value or (blank, False) for each in batch]
+        images, inverted = zip(*values, strict=True)
+        yield ReadImages(
+            np.stack(images),
+            [each.error for each in batch],
+            np.array(inverted),
+            [each.warning for each in batch],
+        )
 
 
 _thread = threading.local()  # notes: what was warned of while the thread reads an image, or None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 HEIGHT = 32  # px
 DIGIT_HEIGHT = 20  # px, of most digits
@@ -17,15 +18,19 @@ def bucket(width: int) -> int:
 
 
 def stack(
-    strips: Sequence[UInt8[np.ndarray, "32 _"]], width: int
-) -> UInt8[np.ndarray, "n 32 {width}"]:
-    """Returns strips as one array, filled up on the right with 0.
+    strips: Sequence[UInt8[np.ndarray, "32 _"]], width: int, count: int
+) -> UInt8[np.ndarray, "{count} 32 {width}"]:
+    """Returns strips as one array, filled up on the right and with more strips of 0.
 
     Args:
-        strips: none wider than `width`.
+        strips: one that is wider is squeezed.
         width: of all of them, px.
+        count: of all of them.
     """
-    stacked = np.zeros((len(strips), HEIGHT, width), np.uint8)
-    for row, strip in zip(stacked, strips, strict=True):
+    stacked = np.zeros((count, HEIGHT, width), np.uint8)
+    for row, strip in zip(stacked, strips, strict=False):
+        if strip.shape[1] > width:
+            squeezed = Image.fromarray(strip).resize((width, HEIGHT), Image.Resampling.BOX)
+            strip = np.asarray(squeezed)
         row[:, : strip.shape[1]] = strip
     return stacked

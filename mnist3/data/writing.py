@@ -54,6 +54,9 @@ class Writing:
         slant: degrees to either side.
         slope: of the line, degrees to either side.
         drift: of a digit from the line, px to either side.
+        upstrokes: share whose ones begin with an upstroke, some with a foot, as in much of Europe;
+            the digit 1 of MNIST has hardly any. For sources of digits.
+        bars: share whose sevens have a bar. For sources of digits.
         faint: how much of its ink a string may lack.
         uneven: standard deviation of the ink along the strokes, relative.
         separators: share with dots, commas or dashes between digits.
@@ -86,6 +89,8 @@ class Writing:
     slant: float = 0.0
     slope: float = 0.0
     drift: float = 0.0
+    upstrokes: float = 0.0
+    bars: float = 0.0
     faint: float = 0.0
     uneven: float = 0.0
     separators: float = 0.0
@@ -266,7 +271,7 @@ def _draw_strings(
 class _Draws:
     """Uniform numbers of each strip, [batch, 1, 1], taken one after the other."""
 
-    def __init__(self, key: Key[Array, ""], batch: int, count: int = 64) -> None:
+    def __init__(self, key: Key[Array, ""], batch: int, count: int = 80) -> None:
         self._columns = iter(jnp.split(jax.random.uniform(key, (batch, count, 1, 1)), count, 1))
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Float[Array, "batch 1 1"]:
@@ -291,6 +296,10 @@ def _compose(
     rows = start[classes] + jax.random.randint(next(keys), strings.shape, 0, count[classes])
     rows = jnp.where(present, rows, -1)
     digits = jnp.where(present[..., None, None], jnp.asarray(pool.images)[rows], 0)
+    if writing.upstrokes:
+        digits = _add_upstrokes(next(keys), digits, classes == 1, draws, writing)
+    if writing.bars:
+        digits = _add_bars(next(keys), digits, classes == 7, draws, writing)
     if writing.nothing:
         nothing = draws.happens(writing.nothing)
         digits = jnp.where(nothing[..., None], _no_digits(draws.uniform(), digits), digits)
@@ -304,6 +313,78 @@ def _compose(
     images, inside = jax.lax.optimization_barrier(_bend(level, edges, present, draws, writing))
     images = _add_remains(keys, images, inside, draws, writing)
     return jnp.round(255 * images).astype(jnp.uint8), strings, rows
+
+
+def _stroke(
+    side: int, start: tuple[Array, Array], end: tuple[Array, Array], reach: Array
+) -> Float[Array, "batch longest side side"]:
+    """Returns a straight stroke; ends are rows and columns, px, each [batch, longest]."""
+    row = jnp.arange(side, dtype=jnp.float32)[:, None] + 0.5
+    column = jnp.arange(side, dtype=jnp.float32) + 0.5
+    (top, left), (down, right) = (
+        tuple(each[..., None, None] for each in place)
+        for place in (start, (end[0] - start[0], end[1] - start[1]))
+    )
+    length = jnp.maximum(down**2 + right**2, 1e-3)
+    share = jnp.clip(((row - top) * down + (column - left) * right) / length, 0, 1)
+    distance = jnp.hypot(row - top - share * down, column - left - share * right)
+    return _near(distance, reach[..., None, None])
+
+
+def _drawn(
+    digits: UInt8[Array, "batch longest side side"], stroke: Array, chosen: Array
+) -> UInt8[Array, "batch longest side side"]:
+    ink = jnp.round(255 * stroke * chosen[..., None, None]).astype(jnp.uint8)
+    return jnp.maximum(digits, ink)
+
+
+def _middle_of(
+    inked: Bool[Array, "batch longest side side"], row: Int32[Array, "batch longest"]
+) -> Float[Array, "batch longest"]:
+    """Returns the middle column of the ink in a row, px."""
+    of_row = jnp.take_along_axis(inked, row[..., None, None], axis=2)[:, :, 0]
+    place = jnp.arange(inked.shape[-1]) + 0.5
+    return (of_row * place).sum(axis=-1) / jnp.maximum(of_row.sum(axis=-1), 1)
+
+
+def _reach(inked: Bool[Array, "batch longest side side"]) -> Float[Array, "batch longest"]:
+    """Returns half the width of the stroke of a digit that is one stroke from top to bottom, px."""
+    rows = inked.any(axis=-1).sum(axis=-1)
+    return jnp.clip(inked.sum(axis=(2, 3)) / jnp.maximum(rows, 1) / 2, 0.6, 2.0) - 0.2
+
+
+def _add_upstrokes(
+    key: Key[Array, ""], digits: Array, ones: Array, draws: _Draws, writing: Writing
+) -> UInt8[Array, "batch longest side side"]:
+    side = digits.shape[-1]
+    inked = digits > 127
+    rows = inked.any(axis=-1)
+    top, bottom = jnp.argmax(rows, axis=-1), side - 1 - jnp.argmax(rows[..., ::-1], axis=-1)
+    reach = _reach(inked)
+    jitter = jax.random.uniform(key, (2, *ones.shape), minval=-1)
+    down = draws.uniform(1, 8)[..., 0] + jitter[0]
+    left = draws.uniform(2, 6.5)[..., 0] + jitter[1]
+    start = top + 0.5, _middle_of(inked, top)
+    stroke = _stroke(side, start, (start[0] + down, start[1] - left), reach)
+    foot = bottom + 0.5, _middle_of(inked, bottom)
+    half = draws.uniform(2, 5)[..., 0]
+    line = _stroke(side, (foot[0], foot[1] - half), (foot[0], foot[1] + half), reach)
+    stroke = jnp.maximum(stroke, line * draws.happens(0.25)[..., None])
+    return _drawn(digits, stroke, ones & draws.happens(writing.upstrokes)[..., 0])
+
+
+def _add_bars(
+    key: Key[Array, ""], digits: Array, sevens: Array, draws: _Draws, writing: Writing
+) -> UInt8[Array, "batch longest side side"]:
+    side = digits.shape[-1]
+    inked = digits > 127
+    jitter = jax.random.uniform(key, (2, *sevens.shape), minval=-1)
+    row = side / 2 + draws.uniform(-1, 2)[..., 0] + jitter[0]
+    middle = _middle_of(inked, row.astype(jnp.int32))
+    half, tilt = draws.uniform(2.5, 5)[..., 0], draws.either(1.0)[..., 0] + jitter[1]
+    reach = jnp.clip(_reach(inked) * 0.7, 0.4, 1.5)
+    stroke = _stroke(side, (row + tilt, middle - half), (row - tilt, middle + half), reach)
+    return _drawn(digits, stroke, sevens & draws.happens(writing.bars)[..., 0])
 
 
 def _no_digits(

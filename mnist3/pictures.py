@@ -1,0 +1,222 @@
+"""Pictures in, predictions out: what a learner makes of image files, whatever it learned.
+
+A picture is read as a whole, scaled to the size of the images of the run; or, by a task of lines,
+the lines of writing on it are found and each is read as a strip.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from ml_collections import ConfigDict
+
+from mnist3.data import strips
+from mnist3.data.images import ReadFile, UnreadableImage, read_files, read_image, read_picture
+from mnist3.data.locate import LARGEST_SIDE, locate
+from mnist3.tasks import Predictions, Task
+
+BATCH_SIZE = 256  # files of a batch
+STRIPS = 32  # of a batch of one width; both are filled up, so that one compiled program serves
+NOTHING = "no number is found on it"
+
+Predict = Callable[[UInt8[np.ndarray, "batch height width"]], Predictions]
+Box = tuple[int, int, int, int]
+
+
+class Seen(NamedTuple):
+    """An image as a learner sees it.
+
+    Attributes:
+        image: ink bright on dark.
+        box: left, top, right and bottom of its ink in the picture, px; None of whole pictures.
+    """
+
+    image: UInt8[np.ndarray, "height width"]
+    box: Box | None = None
+
+
+class Batch(NamedTuple):
+    """Consecutive image files, read.
+
+    Attributes:
+        paths: of the files.
+        seen: of each file, the images that were read: one, or one a line; none of a file that
+            could not be read.
+        predictions: of all of them, in order; None where there is none.
+        errors: why a file could not be read, else "".
+        warnings: what is odd about a file that could be read, else "".
+        inverted: of each file, whether it is dark on light and read as a whole.
+    """
+
+    paths: Sequence[str]
+    seen: list[list[Seen]]
+    predictions: Predictions | None
+    errors: list[str]
+    warnings: list[str]
+    inverted: list[bool]
+
+
+Batches = Callable[[Sequence[str]], Iterator[Batch]]
+
+
+def reader_of(
+    config: ConfigDict, task: Task, predict: Predict, every_line: bool = False
+) -> Batches:
+    """Returns what reads image files, a batch after the other, with what a run has learned.
+
+    Args:
+        config: of the run.
+        task: that it learned.
+        predict: returns the predictions of images.
+        every_line: whether to read every line of a picture, by a task of lines.
+    """
+    if task.reads_lines:
+        return functools.partial(_read_lines, predict=predict, every_line=every_line)
+    size = config.data.height, config.data.width
+    return functools.partial(_read_whole, size=size, predict=predict)
+
+
+def _read_whole(
+    paths: Sequence[str], size: tuple[int, int], predict: Predict
+) -> Iterator[Batch]:
+    read = functools.partial(read_image, height=size[0], width=size[1])
+    for first, files in _files(paths, read):
+        images = [file.value[0] for file in files if not file.error]
+        predictions = predict_filled(predict, np.stack(images)) if images else None
+        yield Batch(
+            paths[first : first + len(files)],
+            [[] if file.error else [Seen(file.value[0])] for file in files],
+            predictions,
+            [file.error for file in files],
+            [file.warning for file in files],
+            [not file.error and bool(file.value[1]) for file in files],
+        )
+
+
+def _files(
+    paths: Sequence[str], read: Callable[[str], Any]
+) -> Iterator[tuple[int, list[ReadFile]]]:
+    first = 0
+    # The next batch is read from the disk while the learner works on this one.
+    for files in read_files(paths, read, BATCH_SIZE, workers=os.cpu_count() or 1):
+        yield first, files
+        first += len(files)
+
+
+def _read_lines(paths: Sequence[str], predict: Predict, every_line: bool) -> Iterator[Batch]:
+    read = functools.partial(lines_of, every_line=every_line)
+    for first, files in _files(paths, read):
+        seen = [file.value or [] for file in files]
+        images = [each.image for lines in seen for each in lines]
+        yield Batch(
+            paths[first : first + len(files)],
+            seen,
+            predict_strips(predict, images) if images else None,
+            [file.error for file in files],
+            [file.warning for file in files],
+            [False] * len(files),
+        )
+
+
+def lines_of(path: str, every_line: bool) -> list[Seen]:
+    """Returns the lines of writing on the picture in a file, the best one or all from the top.
+
+    Raises:
+        UnreadableImage: if the file cannot be decoded, or there is none.
+    """
+    picture = read_picture(path, LARGEST_SIDE)
+    found = locate(picture.pixels, every_line)
+    if not found:
+        raise UnreadableImage(NOTHING)
+    return [
+        Seen(line.strip, tuple(round(picture.scale * edge) for edge in line.box)) for line in found
+    ]
+
+
+def predict_filled(predict: Predict, images: UInt8[np.ndarray, "n height width"]) -> Predictions:
+    """Returns predictions of up to `BATCH_SIZE` images."""
+    filled = np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
+    return predict(filled).of(slice(len(images)))
+
+
+def predict_strips(predict: Predict, images: Sequence[UInt8[np.ndarray, "32 _"]]) -> Predictions:
+    """Returns predictions of strips of any widths, in order; those of a width are read together."""
+    rows, parts = [], []
+    widths = np.array([strips.bucket(image.shape[1]) for image in images])
+    for width in strips.WIDTHS:
+        of_width = np.flatnonzero(widths == width)
+        for first in range(0, len(of_width), STRIPS):
+            chosen = of_width[first : first + STRIPS]
+            filled = strips.stack([images[row] for row in chosen], width, STRIPS)
+            parts.append(predict(filled).of(slice(len(chosen))))
+            rows.append(chosen)
+    order = np.argsort(np.concatenate(rows))
+    joined = (
+        None if any(each is None for each in values) else np.concatenate(values)[order]
+        for values in zip(*parts, strict=True)
+    )
+    return Predictions(*joined)
+
+
+class Reading(NamedTuple):
+    """What is read from one image.
+
+    Attributes:
+        text: the number with its leading zeros, the class, or the labels; "" where images are
+            predicted or the file cannot be read.
+        confidence: probability that all of it is right; None of a learner without probabilities.
+        probabilities: of each digit of a number, or of each class or label of the task; empty of a
+            learner without them.
+        image: the predicted image, where the task predicts images.
+        error: why the file cannot be read; "" where it can.
+        sure: whether to rely on it, see `config.evaluation.wanted_error`; None where the run does
+            not know.
+        box: left, top, right and bottom of the line in its picture, px; None where pictures are
+            read as a whole.
+    """
+
+    text: str = ""
+    confidence: float | None = None
+    probabilities: tuple[float, ...] = ()
+    image: UInt8[np.ndarray, "height width"] | None = None
+    error: str = ""
+    sure: bool | None = None
+    box: Box | None = None
+
+
+def readings_of(task: Task, predictions: Predictions) -> list[Reading]:
+    """Returns predictions one by one."""
+    images = task.predicted_images(predictions)
+    if images is not None:
+        return [Reading(image=image) for image in images]
+    texts = task.texts(predictions.values)
+    confidences, probabilities = predictions.confidence, predictions.probabilities
+    return [
+        Reading(
+            text,
+            None if confidences is None else float(confidences[row]),
+            () if probabilities is None else tuple(map(float, probabilities[row])),
+            sure=None if predictions.sure is None else bool(predictions.sure[row]),
+        )
+        for row, text in enumerate(texts)
+    ]
+
+
+def read_lists(paths: Sequence[str], task: Task, batches: Batches) -> Iterator[list[Reading]]:
+    """Yields the readings of each image file, in order; one that cannot be read has its error.
+
+    Args:
+        paths: image files.
+        task: that the run learned.
+        batches: of `reader_of`.
+    """
+    for batch in batches(paths):
+        read = iter([] if batch.predictions is None else readings_of(task, batch.predictions))
+        for seen, error in zip(batch.seen, batch.errors, strict=True):
+            if error:
+                yield [Reading(error=error)]
+            else:
+                yield [next(read)._replace(box=each.box) for each in seen]
