@@ -50,5 +50,5 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.shear = 10.0
     config.augmentation.elastic = 0.8
     config.augmentation.stroke = 1.5
-    config.training.epochs = 15
+    config.training.epochs = 12
     return config
