@@ -1,0 +1,489 @@
+"""From a user's picture to strips: where its lines of digits are, and what a network sees of them.
+
+Twice the same steps: ink is parted from paper (`ink`), printed lines are taken away (`rules`), what
+is left falls into shapes, and shapes side by side are a line. First on the whole picture at a
+small size, to find the lines; then on each line, levelled and scaled to digits of one height, so
+that neither margins nor the picture's size change what is cut out.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from PIL import Image
+from scipy import ndimage
+
+from mnist3.data import rules
+from mnist3.data.ink import Ink, best_mix, bright_ink, find_ink, grey, threshold
+
+HEIGHT = 32  # px of a strip
+DIGIT = 20  # px; the median height of a line's digits in its strip
+TALLEST = 30  # px; all the line's ink fits in so many rows
+MARGIN = 8  # px; blank columns at both ends of a strip
+WIDEST_GAP = 24  # px; wider gaps between the digits of a strip are cut to this
+THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
+LARGEST_SIDE = 1600  # px; a larger picture shows no more
+FIRST_SIDE = 1000  # px; lines are found at this size,
+SMALL_SIDE = 320  # px; and small pictures enlarged to this one
+LEVEL = 40  # px; the height of digits when their line is looked at closely
+STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
+
+
+class Line(NamedTuple):
+    """A line of writing.
+
+    Attributes:
+        strip: ink bright on dark, digits of 20 px around the middle row.
+        box: left, top, right and bottom of its ink in the picture, px.
+    """
+
+    strip: UInt8[np.ndarray, "32 width"]
+    box: tuple[int, int, int, int]
+
+
+class Shapes(NamedTuple):
+    """Connected pieces of ink: their bounding boxes and pixels."""
+
+    labels: np.ndarray
+    left: np.ndarray
+    top: np.ndarray
+    right: np.ndarray
+    bottom: np.ndarray
+    area: np.ndarray
+
+    @property
+    def height(self) -> np.ndarray:
+        """Rows of each."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> np.ndarray:
+        """Columns of each."""
+        return self.right - self.left
+
+
+class Group(NamedTuple):
+    """Shapes that stand in a line.
+
+    Attributes:
+        digits: indices of the shapes that may be digits.
+        marks: indices of smaller ones among them.
+        slope: how much the line falls from a column to the next, px.
+        height: px of the median digit.
+        score: how much writing this is.
+    """
+
+    digits: np.ndarray
+    marks: np.ndarray
+    slope: float
+    height: float
+    score: float
+
+
+class Place(NamedTuple):
+    """Where a line is in the picture: its frame turned by `angle`, then cut out; px, radians."""
+
+    angle: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+    height: float
+
+
+def locate(
+    picture: UInt8[np.ndarray, "height width *channels"], every_line: bool = False
+) -> list[Line]:
+    """Finds the digits that somebody wrote.
+
+    Args:
+        picture: brightness, or red, green and blue; upright, ink dark on light or light on dark.
+        every_line: every line from top to bottom, instead of the one with most writing.
+
+    Returns:
+        the lines; none if the picture holds no ink.
+    """
+    height, width = picture.shape[:2]
+    factor = min(FIRST_SIDE / max(height, width), 1.0)
+    if max(height, width) < SMALL_SIDE:
+        factor = min(SMALL_SIDE / max(height, width), 6.0)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    filter_ = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
+    image = Image.fromarray(picture)
+    coarse = np.asarray(image if factor == 1 else image.resize(size, filter_))
+    mix = best_mix(coarse)
+    pixels = grey(coarse, mix)
+    bright = bright_ink(pixels)
+    ink = find_ink(255 - pixels if bright else pixels, max(size) // 5, max(size) // 12)
+    shapes = _shapes(_without_rules(ink.mask), smallest=12)
+    groups = _groups(shapes, ink.mask.shape)
+    if not every_line:
+        groups = sorted(groups, key=lambda group: -group.score)[:1]
+    lines = []
+    for group in groups:
+        place = _place(shapes, group, 0.0, 1 / factor, (0.0, 0.0))
+        line = _read(image, mix, bright, place)
+        if line:
+            lines.append(line)
+    return sorted(lines, key=lambda line: line.box[1] + line.box[3])
+
+
+def _without_rules(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Returns the ink of a whole picture without printed lines, found at half the size."""
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
+    half = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
+    shapes = _shapes(half, smallest=6)
+    if not len(shapes.area):
+        return mask
+    tall = shapes.height < 0.95 * half.shape[0]
+    usual = tall & (shapes.width < 0.95 * half.shape[1]) & (shapes.width < 4 * shapes.height)
+    if not usual.any():
+        usual = np.ones_like(tall)
+    digit = _usual(shapes.height[usual])
+    thickness = max(3, max(half.shape) // 100)
+    across = rules.horizontal(half, int(max(2.5 * digit, 0.1 * half.shape[1])), thickness)
+    down = rules.vertical(half, int(max(2.0 * digit, 0.1 * half.shape[0])), thickness)
+    printed = (across | down).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return mask & ~printed
+
+
+def _usual(heights: np.ndarray) -> float:
+    """Returns the height of most ink: the median, taller shapes counting for more."""
+    order = np.sort(heights)
+    share = np.cumsum(order.astype(np.float64) ** 2)
+    return float(order[np.searchsorted(share, share[-1] / 2)])
+
+
+def _shapes(mask: Bool[np.ndarray, "height width"], smallest: int) -> Shapes:
+    """Returns the connected pieces of at least `smallest` pixels."""
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    area = np.bincount(labels.ravel(), minlength=count + 1)
+    kept = area >= smallest
+    kept[0] = False
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    labels = numbers[labels]
+    boxes = np.array(
+        [
+            (columns.start, rows.start, columns.stop, rows.stop)
+            for rows, columns in ndimage.find_objects(labels)
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 4)
+    return Shapes(labels, *boxes.T, area[kept])
+
+
+def _groups(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
+    """Returns the lines that shapes stand in."""
+    if not len(shapes.area):
+        return []
+    height, width = shapes.height, shapes.width
+    across = (height >= 0.95 * shape[0]) | (width >= 0.95 * shape[1])
+    bar = (width > 4 * height) & (height < 0.5 * height.max())
+    useful = ~bar & ~_around_others(shapes)
+    if (useful & ~across).any():
+        useful &= ~across
+    if not useful.any():
+        return []
+    usual = _usual(height[useful])
+    digits = np.flatnonzero(useful & (height >= 0.35 * usual))
+    slope = _slope(shapes, digits)
+    x, y = (shapes.left + shapes.right) / 2, (shapes.top + shapes.bottom) / 2
+    level = y - slope * x
+    order = digits[np.argsort(level[digits] - 0.3 * height[digits])]
+    members: list[list[int]] = []
+    reached = -np.inf
+    for index in order:
+        if level[index] - 0.3 * height[index] > reached or not members:
+            members.append([])
+        members[-1].append(index)
+        reached = max(reached, level[index] + 0.3 * height[index])
+    groups = []
+    others = useful | bar
+    for line in members:
+        found = np.array(line)
+        tilt = _fitted_slope(x[found], y[found], height[found], slope)
+        upright = y - tilt * x
+        tallest = height[found].max()
+        typical = float(np.median(height[found][height[found] >= 0.5 * tallest]))
+        top = (upright - height / 2)[found].min() - 0.1 * typical
+        bottom = (upright + height / 2)[found].max() + 0.1 * typical
+        left, right = shapes.left[found].min(), shapes.right[found].max()
+        near = (upright > top) & (upright < bottom) & others
+        near &= (x > left - 1.5 * typical) & (x < right + 1.5 * typical)
+        near[digits] = False
+        edge = (shapes.top[found] <= 1) | (shapes.bottom[found] >= shape[0] - 1)
+        score = float((height[found] ** 2 * np.where(edge, 0.3, 1)).sum())
+        groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
+    return groups
+
+
+def _around_others(shapes: Shapes) -> np.ndarray:
+    """Returns which shapes are frames: thin, with others within."""
+    boxes = shapes.height * shapes.width
+    large = np.flatnonzero((shapes.area < 0.25 * boxes) & (shapes.height > 8))
+    found = np.zeros(len(boxes), dtype=bool)
+    x, y = (shapes.left + shapes.right) / 2, (shapes.top + shapes.bottom) / 2
+    for index in large:
+        inside = (x > shapes.left[index]) & (x < shapes.right[index])
+        inside &= (y > shapes.top[index]) & (y < shapes.bottom[index])
+        inside &= shapes.height > 0.3 * shapes.height[index]
+        inside[index] = False
+        found[index] = inside.any() and (
+            inside.sum() > 1 or boxes[inside].max() > 0.12 * boxes[index]
+        )
+    return found
+
+
+def _slope(shapes: Shapes, digits: np.ndarray) -> float:
+    """Returns how the lines fall, from shapes to those on their right."""
+    height = shapes.height[digits]
+    left, right = shapes.left[digits], shapes.right[digits]
+    top, bottom = shapes.top[digits], shapes.bottom[digits]
+    x, y = (left + right) / 2, (top + bottom) / 2
+    across, down = x[None] - x[:, None], y[None] - y[:, None]
+    larger = np.maximum(height[None], height[:, None])
+    possible = (across > 0.3 * larger) & (np.abs(down) < 0.75 * across)
+    possible &= (left[None] - right[:, None] < 4 * larger) & (
+        np.minimum(height[None], height[:, None]) > 0.4 * larger
+    )
+    distance = np.where(possible, across + 2 * np.abs(down), np.inf)
+    nearest = distance.argmin(axis=1)
+    pairs = np.flatnonzero(np.isfinite(distance.min(axis=1)))
+    if not len(pairs):
+        return 0.0
+    to = nearest[pairs]
+    across = across[pairs, to]
+    slopes = np.stack([down[pairs, to], top[to] - top[pairs], bottom[to] - bottom[pairs]]) / across
+    if len(pairs) < 3:
+        slopes = np.median(np.stack([slopes[1], slopes[2], np.zeros(len(pairs))]), axis=0)
+        return float(np.clip(np.mean(slopes), -STEEPEST, STEEPEST))
+    return float(np.clip(np.median(slopes[0]), -STEEPEST, STEEPEST))
+
+
+def _fitted_slope(x: np.ndarray, y: np.ndarray, height: np.ndarray, slope: float) -> float:
+    """Returns a line's own slope, outliers left out (Theil and Sen)."""
+    if len(x) < 4:
+        return slope
+    first, second = np.triu_indices(len(x), 1)
+    across = x[second] - x[first]
+    far = np.abs(across) > np.maximum(height[first], height[second])
+    if not far.any():
+        return slope
+    first, second = first[far], second[far]
+    own = float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+    return float(np.clip(own, -STEEPEST, STEEPEST))
+
+
+def _place(
+    shapes: Shapes, group: Group, angle: float, scale: float, origin: tuple[float, float]
+) -> Place:
+    """Returns where a line is in the picture.
+
+    Args:
+        shapes: those of an image of the picture turned by `angle`,
+        group: the line,
+        angle: radians,
+        scale: picture's px per px of that image,
+        origin: the image's left and top in the turned picture, picture's px.
+    """
+    more = np.arctan(group.slope)
+    cosine, sine = np.cos(more), np.sin(more)
+    x = (shapes.left + shapes.right)[group.digits] / 2 * scale + origin[0]
+    y = (shapes.top + shapes.bottom)[group.digits] / 2 * scale + origin[1]
+    width, height = (
+        shapes.width[group.digits] * scale,
+        shapes.height[group.digits] * scale,
+    )
+    along, across = x * cosine + y * sine, y * cosine - x * sine
+    upright = (height * cosine - width * abs(sine)) / (cosine**2 - sine**2)
+    upright = np.clip(upright, 0.5 * height, height)
+    return Place(
+        angle + more,
+        float((along - width / 2).min()),
+        float((across - height / 2).min()),
+        float((along + width / 2).max()),
+        float((across + height / 2).max()),
+        float(np.median(upright[upright >= 0.5 * upright.max()])),
+    )
+
+
+class Level(NamedTuple):
+    """A line cut out of the picture, level, digits about LEVEL px tall.
+
+    Attributes:
+        pixels: brightness.
+        inside: where the picture is.
+        left: of the cut-out in the turned picture, picture's px.
+        top: likewise.
+        scale: picture's px per px.
+    """
+
+    pixels: Float32[np.ndarray, "height width"]
+    inside: Bool[np.ndarray, "height width"]
+    left: float
+    top: float
+    scale: float
+
+
+def _levelled(image: Image.Image, mix: Float32[np.ndarray, "3"], place: Place) -> Level:
+    """Cuts a line out of a picture."""
+    scale = place.height / LEVEL
+    left, top = place.left - 1.2 * place.height, place.top - 0.7 * place.height
+    width = max(8, round((place.right + 1.2 * place.height - left) / scale))
+    height = max(8, round((place.bottom + 0.7 * place.height - top) / scale))
+    cosine, sine = np.cos(place.angle), np.sin(place.angle)
+    x, y = np.array([0, width, 0, width]), np.array([0, 0, height, height])
+    along, across = left + x * scale, top + y * scale
+    columns, lines = along * cosine - across * sine, along * sine + across * cosine
+    reduction = max(1, int(scale))
+    box = (
+        int(np.clip(columns.min() - 2, 0, image.width - 1)),
+        int(np.clip(lines.min() - 2, 0, image.height - 1)),
+        int(np.clip(columns.max() + 2, 1, image.width)),
+        int(np.clip(lines.max() + 2, 1, image.height)),
+    )
+    part = image.crop(box)
+    if reduction > 1:
+        part = part.reduce(reduction)
+    pixels = grey(np.asarray(part), mix)
+    # From a pixel of the cut-out to one of the part, as Image.transform counts them.
+    step = scale / reduction
+    matrix = (
+        step * cosine,
+        -step * sine,
+        (left * cosine - top * sine - box[0]) / reduction,
+        step * sine,
+        step * cosine,
+        (left * sine + top * cosine - box[1]) / reduction,
+    )
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    column = matrix[0] * x + matrix[1] * y + matrix[2]
+    row = matrix[3] * x + matrix[4] * y + matrix[5]
+    inside = (column > 0) & (row > 0) & (column < pixels.shape[1]) & (row < pixels.shape[0])
+    sampled = ndimage.map_coordinates(
+        pixels, [row - 0.5, column - 0.5], order=1, mode="nearest", output=np.float32
+    )
+    return Level(sampled, inside, left, top, scale)
+
+
+def _read(
+    image: Image.Image, mix: Float32[np.ndarray, "3"], bright: bool, place: Place
+) -> Line | None:
+    """Looks at a line closely, until its digits are level and of the height looked for."""
+    for attempt in range(3):
+        level = _levelled(image, mix, place)
+        pixels = 255 - level.pixels if bright else level.pixels
+        ink = find_ink(pixels, LEVEL, LEVEL, level.inside)
+        ink = _cleaned(ink)
+        shapes = _shapes(ink.mask, smallest=10)
+        groups = _groups(shapes, ink.mask.shape)
+        if not groups:
+            return None
+        middle = ink.mask.shape[0] / 2
+        y = (shapes.top + shapes.bottom) / 2
+
+        def value(group: Group, y: np.ndarray = y, middle: float = middle) -> float:
+            away = abs(float(np.median(y[group.digits])) - middle) / middle
+            return group.score * max(1 - away, 0.05)
+
+        group = max(groups, key=value)
+        if attempt == 2 or (abs(group.slope) < 0.03 and 0.8 < group.height / LEVEL < 1.25):
+            break
+        place = _place(shapes, group, place.angle, level.scale, (level.left, level.top))
+    return _line(ink, shapes, group, level, place, image.size)
+
+
+def _cleaned(ink: Ink) -> Ink:
+    """Returns a levelled line's ink without printed lines, thresholds found anew without them."""
+    across = rules.horizontal(ink.mask, int(2.5 * LEVEL), LEVEL // 6)
+    down = rules.vertical(ink.mask, int(1.6 * LEVEL), LEVEL // 6)
+    printed = across | down
+    if not printed.any():
+        return ink
+    around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
+    return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), LEVEL)
+
+
+def _line(
+    ink: Ink, shapes: Shapes, group: Group, level: Level, place: Place, size: tuple[int, int]
+) -> Line:
+    """Draws the strip of a line that was found level."""
+    members = np.concatenate([group.digits, group.marks]).astype(int)
+    chosen = np.zeros(len(shapes.area) + 1, dtype=bool)
+    chosen[members + 1] = True
+    mask = chosen[shapes.labels]
+    x = (shapes.left + shapes.right) / 2
+    y = (shapes.top + shapes.bottom) / 2 - group.slope * x
+    tops, bottoms = (y - shapes.height / 2)[members], (y + shapes.height / 2)[members]
+    top, bottom = float(tops.min()), float(bottoms.max())
+    left, right = int(shapes.left[members].min()), int(shapes.right[members].max())
+    scale = max(group.height / DIGIT, (bottom - top) / TALLEST)  # px per px of the strip
+    soft = _soft(ink, mask, scale)
+    middle = float(np.median(y[group.digits]))
+    middle = float(np.clip(middle, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
+    # Twice as fine, then averaged.
+    columns = 2 * max(1, int(np.ceil((right - left) / scale)))
+    across = left + (np.arange(columns) + 0.5) * scale / 2
+    down = middle + (np.arange(2 * HEIGHT) + 0.5 - HEIGHT) * scale / 2
+    rows = down[:, None] + group.slope * across[None, :]
+    fine = ndimage.map_coordinates(
+        soft,
+        [rows - 0.5, np.broadcast_to(across - 0.5, rows.shape)],
+        order=1,
+        output=np.float32,
+    )
+    strip = fine.reshape(HEIGHT, 2, columns // 2, 2).mean(axis=(1, 3))
+    strip = np.rint(np.clip(strip, 0, 1) * 255).astype(np.uint8)
+    return Line(
+        np.pad(_closer(strip), ((0, 0), (MARGIN, MARGIN))),
+        _box(shapes, members, level, place, size),
+    )
+
+
+def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "height width"]:
+    """Returns the chosen ink from 0 to 1, as strong along faint strokes as along others."""
+    edge = mask.copy()
+    edge[1:] &= mask[:-1]
+    edge[:-1] &= mask[1:]
+    edge[:, 1:] &= mask[:, :-1]
+    edge[:, :-1] &= mask[:, 1:]
+    border = int((mask & ~edge).sum())
+    stroke = 2 * float(mask.sum()) / max(border, 1)
+    around = ndimage.binary_dilation(mask, np.ones((3, 3)))
+    soft = np.where(around, np.clip((ink.contrast / ink.reach - 0.12) / 0.68, 0, 1), 0)
+    wider = int(np.ceil((THINNEST * scale - stroke) / 2))
+    if wider > 0:
+        soft = ndimage.grey_dilation(soft, (2 * wider + 1, 2 * wider + 1))
+    return soft.astype(np.float32)
+
+
+def _closer(strip: UInt8[np.ndarray, "32 width"]) -> UInt8[np.ndarray, "32 less"]:
+    """Returns a strip without the middle of very wide gaps."""
+    blank = ~(strip > 25).any(axis=0)
+    labels, count = ndimage.label(blank)
+    kept = np.ones(len(blank), dtype=bool)
+    for (gap,) in ndimage.find_objects(labels, count):
+        excess = gap.stop - gap.start - WIDEST_GAP
+        if excess > 0:
+            start = gap.start + WIDEST_GAP // 2
+            kept[start : start + excess] = False
+    return strip[:, kept]
+
+
+def _box(
+    shapes: Shapes, members: np.ndarray, level: Level, place: Place, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Returns the upright box of a line's ink in the picture."""
+    x = np.concatenate([shapes.left, shapes.right, shapes.left, shapes.right]).reshape(4, -1)
+    y = np.concatenate([shapes.top, shapes.top, shapes.bottom, shapes.bottom]).reshape(4, -1)
+    along = level.left + x[:, members] * level.scale
+    across = level.top + y[:, members] * level.scale
+    cosine, sine = np.cos(place.angle), np.sin(place.angle)
+    columns, rows = along * cosine - across * sine, along * sine + across * cosine
+    return (
+        int(np.clip(np.floor(columns.min()), 0, size[0] - 1)),
+        int(np.clip(np.floor(rows.min()), 0, size[1] - 1)),
+        int(np.clip(np.ceil(columns.max()), 1, size[0])),
+        int(np.clip(np.ceil(rows.max()), 1, size[1])),
+    )

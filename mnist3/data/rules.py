@@ -1,0 +1,116 @@
+"""Printed lines in a mask of ink: rules, frames and combs, told from the strokes upon them.
+
+A printed line is long, straight and thin. Long means longer than any straight stroke of a digit;
+thin, that the ink across it ends after a few pixels. Where a stroke crosses or meets the line, the
+ink across is longer, so that the stroke stays whole.
+
+The line is followed by dynamic programming as in path openings (Heijmans, Buckley and Talbot, Path
+openings and closings, 2005), a block of columns at a time, so that it may be tilted and a little
+bent.
+"""
+
+import numpy as np
+from jaxtyping import Bool
+
+STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
+
+
+def eroded(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "less width"]:
+    """Returns where `rows` pixels one below the other are set, by the uppermost of them."""
+    found, reached = mask, 1
+    while reached < rows:
+        step = min(reached, rows - reached)
+        found = found[:-step] & found[step:]
+        reached += step
+    return found
+
+
+def dilated(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "more width"]:
+    """Returns the mask with each pixel drawn down over `rows` rows; `rows - 1` rows are added."""
+    found = np.pad(mask, ((0, rows - 1), (0, 0)))
+    reached = 1
+    while reached < rows:
+        step = min(reached, rows - reached)
+        longer = found.copy()
+        longer[step:] |= found[:-step]
+        found = longer
+        reached += step
+    return found
+
+
+def thick(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of vertical runs that are longer than `rows`."""
+    if rows + 1 > len(mask):
+        return np.zeros_like(mask)
+    return dilated(eroded(mask, rows + 1), rows + 1)
+
+
+def _near(rows: np.ndarray) -> np.ndarray:
+    """Returns the maximum of each value and its two neighbours along the last axis."""
+    found = rows.copy()
+    np.maximum(found[..., 1:], rows[..., :-1], out=found[..., 1:])
+    np.maximum(found[..., :-1], rows[..., 1:], out=found[..., :-1])
+    return found
+
+
+def _followed(ink: np.ndarray, thin: np.ndarray) -> np.ndarray:
+    """Returns how many thin blocks the best path to each block has, gaps subtracted."""
+    lengths = np.zeros(ink.shape, dtype=np.int16)
+    before = lengths[0]
+    for block in range(len(ink)):
+        reached = _near(before)
+        before = np.where(ink[block], reached + thin[block], np.maximum(reached - 3, 0))
+        lengths[block] = before
+    return lengths
+
+
+def horizontal(
+    mask: Bool[np.ndarray, "height width"], length: int, thickness: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of roughly horizontal lines, without those of strokes upon them.
+
+    Args:
+        mask: ink.
+        length: pixels; shorter ones are no printed lines.
+        thickness: pixels; thicker ones are none either.
+    """
+    height, width = mask.shape
+    blocks = -(-width // STEP)
+    if blocks * STEP < length or height < 3:
+        return np.zeros_like(mask)
+    padded = np.pad(mask, ((0, 0), (0, blocks * STEP - width)))
+    thin = padded & ~thick(padded, thickness)
+    near = padded | False
+    near[1:] |= padded[:-1]
+    near[:-1] |= padded[1:]
+    ink = np.ascontiguousarray(_all_columns(near).T)
+    thin_blocks = np.ascontiguousarray((_all_columns(near) & _any_column(thin)).T)
+    steps = thin_blocks.astype(np.int16)
+    paths = _followed(ink, steps) + _followed(ink[::-1], steps[::-1])[::-1] - steps
+    lines = _near(ink & (paths * STEP >= length))
+    found = thin & np.repeat(lines.T, STEP, axis=1)
+    starts = found.copy()
+    starts[1:] &= ~found[:-1]
+    usual = found.sum() / max(int(starts.sum()), 1)
+    return (found & ~thick(padded, int(2 * usual + 1)))[:, :width]
+
+
+def _all_columns(mask: np.ndarray) -> np.ndarray:
+    found = mask[:, ::STEP].copy()
+    for column in range(1, STEP):
+        found &= mask[:, column::STEP]
+    return found
+
+
+def _any_column(mask: np.ndarray) -> np.ndarray:
+    found = mask[:, ::STEP].copy()
+    for column in range(1, STEP):
+        found |= mask[:, column::STEP]
+    return found
+
+
+def vertical(
+    mask: Bool[np.ndarray, "height width"], length: int, thickness: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of roughly vertical lines; see `horizontal`."""
+    return horizontal(np.ascontiguousarray(mask.T), length, thickness).T
