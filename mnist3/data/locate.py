@@ -9,7 +9,7 @@ that neither margins nor the picture's size change what is cut out.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 from scipy import ndimage
 
@@ -116,6 +116,7 @@ def locate(
     bright = bright_ink(pixels)
     ink = find_ink(255 - pixels if bright else pixels, max(size) // 5, max(size) // 12)
     shapes = _shapes(_without_rules(ink.mask), smallest=12)
+    shapes = _chosen(shapes, _sharp(shapes, ink))
     groups = _groups(shapes, ink.mask.shape)
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
@@ -171,6 +172,44 @@ def _shapes(mask: Bool[np.ndarray, "height width"], smallest: int) -> Shapes:
         dtype=np.float64,
     ).reshape(-1, 4)
     return Shapes(labels, *boxes.T, area[kept])
+
+
+def _chosen(shapes: Shapes, chosen: np.ndarray) -> Shapes:
+    """Returns some of the shapes."""
+    numbers = np.concatenate([[0], np.where(chosen, np.cumsum(chosen), 0)]).astype(np.int32)
+    return Shapes(numbers[shapes.labels], *(values[chosen] for values in shapes[1:]))
+
+
+def _sharp(shapes: Shapes, ink: Ink) -> np.ndarray:
+    """Returns which shapes end within a tenth of their height, as strokes do and shadows do not."""
+    inked = shapes.labels > 0
+    rows, columns = np.nonzero(inked & ~_inner(inked))
+    number = shapes.labels[rows, columns] - 1
+    step = np.clip(0.12 * shapes.height[number], 3, 12).astype(int)
+    height, width = inked.shape
+    centre = ink.contrast[rows, columns]
+    darkest, brightest = centre, centre
+    for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        for part in (1, 2):
+            beside = ink.contrast[
+                np.clip(rows + down * step // part, 0, height - 1),
+                np.clip(columns + across * step // part, 0, width - 1),
+            ]
+            darkest, brightest = np.maximum(darkest, beside), np.minimum(brightest, beside)
+    sharp = darkest - brightest > 0.45 * ink.reach[rows, columns]
+    count = len(shapes.area)
+    borders = np.bincount(number, minlength=count)
+    return np.bincount(number, sharp, minlength=count) > 0.5 * borders
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """Returns the pixels of a mask with all four neighbours in it."""
+    inner = mask.copy()
+    inner[1:] &= mask[:-1]
+    inner[:-1] &= mask[1:]
+    inner[:, 1:] &= mask[:, :-1]
+    inner[:, :-1] &= mask[:, 1:]
+    return inner
 
 
 def _groups(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
@@ -396,9 +435,7 @@ def _read(
 
 def _cleaned(ink: Ink) -> Ink:
     """Returns a levelled line's ink without printed lines, thresholds found anew without them."""
-    across = rules.horizontal(ink.mask, int(2.5 * LEVEL), LEVEL // 6)
-    down = rules.vertical(ink.mask, int(1.6 * LEVEL), LEVEL // 6)
-    printed = across | down
+    printed = rules.printed(ink.mask, LEVEL)
     if not printed.any():
         return ink
     around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
@@ -443,12 +480,7 @@ def _line(
 
 def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "height width"]:
     """Returns the chosen ink from 0 to 1, as strong along faint strokes as along others."""
-    edge = mask.copy()
-    edge[1:] &= mask[:-1]
-    edge[:-1] &= mask[1:]
-    edge[:, 1:] &= mask[:, :-1]
-    edge[:, :-1] &= mask[:, 1:]
-    border = int((mask & ~edge).sum())
+    border = int((mask & ~_inner(mask)).sum())
     stroke = 2 * float(mask.sum()) / max(border, 1)
     around = ndimage.binary_dilation(mask, np.ones((3, 3)))
     soft = np.where(around, np.clip((ink.contrast / ink.reach - 0.12) / 0.68, 0, 1), 0)

@@ -9,8 +9,11 @@ openings and closings, 2005), a block of columns at a time, so that it may be ti
 bent.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int, Int32
+from scipy import ndimage
 
 STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
 
@@ -114,3 +117,72 @@ def vertical(
 ) -> Bool[np.ndarray, "height width"]:
     """Returns the pixels of roughly vertical lines; see `horizontal`."""
     return horizontal(np.ascontiguousarray(mask.T), length, thickness).T
+
+
+class Pieces(NamedTuple):
+    """Lines as one label each, with their bounding boxes."""
+
+    labels: Int32[np.ndarray, "height width"]
+    left: Int[np.ndarray, "count"]
+    top: Int[np.ndarray, "count"]
+    right: Int[np.ndarray, "count"]
+    bottom: Int[np.ndarray, "count"]
+
+
+def _pieces(lines: Bool[np.ndarray, "height width"], gap: tuple[int, int]) -> Pieces:
+    """Returns the lines, each in one piece although strokes cross it."""
+    labels, count = ndimage.label(ndimage.binary_dilation(lines, np.ones(gap)), np.ones((3, 3)))
+    labels = np.where(lines, labels, 0).astype(np.int32)
+    boxes = np.zeros((count, 4), dtype=int)
+    for number, found in enumerate(ndimage.find_objects(labels, count)):
+        if found is not None:
+            rows, columns = found
+            boxes[number] = columns.start, rows.start, columns.stop, rows.stop
+    return Pieces(labels, *boxes.T)
+
+
+def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends down across"]:
+    """Returns which horizontal lines the upper and the lower end of each vertical one meets."""
+    met = np.zeros((2, len(down.left), len(across.left) + 1), dtype=bool)
+    for end, rows in enumerate((down.top, down.bottom)):
+        for number, row in enumerate(rows):
+            window = across.labels[
+                max(row - near, 0) : row + near,
+                max(down.left[number] - near, 0) : down.right[number] + near,
+            ]
+            met[end, number, window] = True
+    return met[..., 1:]
+
+
+def printed(
+    mask: Bool[np.ndarray, "height width"], digit: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of rules, frames and combs around digits of a known height.
+
+    Lines much longer than a digit are printed. Shorter ones are if they end on others as the sides
+    of a box do; and so are at least four of one height that stand on a line, as a comb's teeth do.
+
+    Args:
+        mask: ink.
+        digit: pixels.
+    """
+    thickness = max(2, digit // 6)
+    across = _pieces(horizontal(mask, int(1.1 * digit), thickness), (1, digit // 2))
+    down = _pieces(vertical(mask, int(0.7 * digit), thickness), (digit // 2, 1))
+    printed_down = down.bottom - down.top >= 1.7 * digit
+    printed_across = across.right - across.left >= 2.5 * digit
+    near = max(3, digit // 8)
+    upper, lower = _meeting(down, across, near)
+    printed_down |= (upper & lower).any(axis=1)
+    teeth = lower.any(axis=1) & ~printed_down
+    if teeth.sum() >= 4:
+        height = np.median((down.bottom - down.top)[teeth])
+        level = np.median(down.top[teeth])
+        alike = teeth & (np.abs(down.bottom - down.top - height) < 0.12 * digit)
+        alike &= np.abs(down.top - level) < 0.15 * digit
+        if alike.sum() >= 4:
+            printed_down |= alike
+    met = (upper | lower)[printed_down].sum(axis=0)
+    printed_across |= met >= 2
+    lines = np.append(False, printed_across)[across.labels]
+    return lines | np.append(False, printed_down)[down.labels]
