@@ -25,11 +25,13 @@ class Ink(NamedTuple):
         contrast: how much, from 0 for paper to 1 for black on white.
         reach: the contrast of the strongest ink around each pixel.
         mask: where there is ink.
+        faint: where there is ink, or what is fainter than the ink beside it, as rules are.
     """
 
     contrast: Float32[np.ndarray, "height width"]
     reach: Float32[np.ndarray, "height width"]
     mask: Bool[np.ndarray, "height width"]
+    faint: Bool[np.ndarray, "height width"]
 
 
 def _blocks(
@@ -146,12 +148,11 @@ def _two_means(values: Float[np.ndarray, "n"]) -> float:
     return cut
 
 
-def bright_ink(pixels: Float32[np.ndarray, "height width"]) -> bool:
-    """Returns whether ink is brighter than paper.
+def tails(pixels: Float32[np.ndarray, "height width"]) -> tuple[float, float]:
+    """Returns how much stands out from the paper that is darker, and how much that is brighter.
 
-    Ink is the minority around, and what is narrow: of both tails, the longer one counts only where
-    it is also narrower than a fifth of the picture. So the corners of a page on a dark desk are no
-    ink, and what a stroke encloses is none.
+    Ink is the minority around, and what is narrow: both tails count only where they are also
+    narrower than a fifth of the picture. So what a stroke encloses is no ink.
     """
     factor = max(1, max(pixels.shape) // 160)
     small = np.asarray(Image.fromarray(pixels).reduce(factor))
@@ -160,7 +161,7 @@ def bright_ink(pixels: Float32[np.ndarray, "height width"]) -> bool:
     size = (min(size, small.shape[0]), min(size, small.shape[1]))
     dark = np.minimum(ndimage.black_tophat(small, size), np.maximum(-apart, 0))
     bright = np.minimum(ndimage.white_tophat(small, size), np.maximum(apart, 0))
-    return float((bright**3).sum()) > float((dark**3).sum())
+    return float((dark**3).sum()), float((bright**3).sum())
 
 
 def _usual_paper(
@@ -211,8 +212,9 @@ def threshold(contrast: Float32[np.ndarray, "height width"], around: int) -> Ink
     """Parts ink from paper by the strongest ink within `around` pixels and the paper's noise."""
     some = contrast[::3]
     noise = 1.05 * float(np.median(np.abs(some[:, 2:] - some[:, :-2])))
-    pattern = float(np.median(some[:, ::3]))
-    floor = min(max(FAINTEST, 4 * noise, 2.5 * pattern), 0.4)
+    common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
+    pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
+    floor = float(max(FAINTEST, 4 * noise, pattern))
     strongest = np.partition(_blocks(contrast, BLOCK), -3, axis=-1)[..., -3]
     size = max(3, 2 * (around // (2 * BLOCK)) + 1)
     reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")
@@ -224,4 +226,4 @@ def threshold(contrast: Float32[np.ndarray, "height width"], around: int) -> Ink
     kept = np.zeros(count + 1, dtype=bool)
     kept[labels[strong]] = True
     kept[0] = False
-    return Ink(contrast, reach, kept[labels])
+    return Ink(contrast, reach, kept[labels], contrast > floor)

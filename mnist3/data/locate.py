@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist3.data import rules
-from mnist3.data.ink import Ink, best_mix, bright_ink, find_ink, grey, threshold
+from mnist3.data.ink import Ink, best_mix, find_ink, grey, tails, threshold
 
 HEIGHT = 32  # px of a strip
 DIGIT = 20  # px; the median height of a line's digits in its strip
@@ -26,6 +26,7 @@ LARGEST_SIDE = 1600  # px; a larger picture shows no more
 FIRST_SIDE = 1000  # px; lines are found at this size,
 SMALL_SIDE = 320  # px; and small pictures enlarged to this one
 LEVEL = 40  # px; the height of digits when their line is looked at closely
+UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
 STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
 
 
@@ -42,7 +43,7 @@ class Line(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """Connected pieces of ink: their bounding boxes and pixels."""
+    """Connected pieces of ink: their labels, bounding boxes, pixels and mean contrast."""
 
     labels: np.ndarray
     left: np.ndarray
@@ -50,6 +51,7 @@ class Shapes(NamedTuple):
     right: np.ndarray
     bottom: np.ndarray
     area: np.ndarray
+    strength: np.ndarray
 
     @property
     def height(self) -> np.ndarray:
@@ -113,11 +115,13 @@ def locate(
     coarse = np.asarray(image if factor == 1 else image.resize(size, filter_))
     mix = best_mix(coarse)
     pixels = grey(coarse, mix)
-    bright = bright_ink(pixels)
-    ink = find_ink(255 - pixels if bright else pixels, max(size) // 5, max(size) // 12)
-    shapes = _shapes(_without_rules(ink.mask), smallest=12)
-    shapes = _chosen(shapes, _sharp(shapes, ink))
-    groups = _groups(shapes, ink.mask.shape)
+    dark, light = tails(pixels)
+    shapes, groups = _found(255 - pixels if light > dark else pixels)
+    bright = light > dark
+    if not groups or min(dark, light) > UNCLEAR * max(dark, light):
+        others = _found(pixels if bright else 255 - pixels)
+        if _best(others[1]) > _best(groups):
+            shapes, groups, bright = *others, not bright
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
     lines = []
@@ -129,12 +133,25 @@ def locate(
     return sorted(lines, key=lambda line: line.box[1] + line.box[3])
 
 
+def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group]]:
+    """Returns the lines of dark ink in a whole picture."""
+    side = max(pixels.shape)
+    ink = find_ink(pixels, side // 5, side // 8)
+    shapes = _shapes(_without_rules(ink.mask), ink.contrast, smallest=12)
+    shapes = _chosen(shapes, _strokes(shapes, ink))
+    return shapes, _groups(shapes, pixels.shape)
+
+
+def _best(groups: list[Group]) -> float:
+    return max((group.score for group in groups), default=0.0)
+
+
 def _without_rules(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
     """Returns the ink of a whole picture without printed lines, found at half the size."""
     height, width = mask.shape
     padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
     half = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
-    shapes = _shapes(half, smallest=6)
+    shapes = _shapes(half, half, smallest=6)
     if not len(shapes.area):
         return mask
     tall = shapes.height < 0.95 * half.shape[0]
@@ -156,7 +173,11 @@ def _usual(heights: np.ndarray) -> float:
     return float(order[np.searchsorted(share, share[-1] / 2)])
 
 
-def _shapes(mask: Bool[np.ndarray, "height width"], smallest: int) -> Shapes:
+def _shapes(
+    mask: Bool[np.ndarray, "height width"],
+    contrast: Float32[np.ndarray, "height width"],
+    smallest: int,
+) -> Shapes:
     """Returns the connected pieces of at least `smallest` pixels."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     area = np.bincount(labels.ravel(), minlength=count + 1)
@@ -171,7 +192,10 @@ def _shapes(mask: Bool[np.ndarray, "height width"], smallest: int) -> Shapes:
         ],
         dtype=np.float64,
     ).reshape(-1, 4)
-    return Shapes(labels, *boxes.T, area[kept])
+    inked = labels > 0
+    total = np.bincount(labels[inked], contrast[inked], minlength=len(boxes) + 1)
+    left, top, right, bottom = boxes.T
+    return Shapes(labels, left, top, right, bottom, area[kept], total[1:] / area[kept])
 
 
 def _chosen(shapes: Shapes, chosen: np.ndarray) -> Shapes:
@@ -180,8 +204,8 @@ def _chosen(shapes: Shapes, chosen: np.ndarray) -> Shapes:
     return Shapes(numbers[shapes.labels], *(values[chosen] for values in shapes[1:]))
 
 
-def _sharp(shapes: Shapes, ink: Ink) -> np.ndarray:
-    """Returns which shapes end within a tenth of their height, as strokes do and shadows do not."""
+def _strokes(shapes: Shapes, ink: Ink) -> np.ndarray:
+    """Returns which shapes are made of strokes: no shadows, whose ends are soft, and no blots."""
     inked = shapes.labels > 0
     rows, columns = np.nonzero(inked & ~_inner(inked))
     number = shapes.labels[rows, columns] - 1
@@ -199,7 +223,10 @@ def _sharp(shapes: Shapes, ink: Ink) -> np.ndarray:
     sharp = darkest - brightest > 0.45 * ink.reach[rows, columns]
     count = len(shapes.area)
     borders = np.bincount(number, minlength=count)
-    return np.bincount(number, sharp, minlength=count) > 0.5 * borders
+    soft = np.bincount(number, sharp, minlength=count) < 0.5 * borders
+    longest = np.maximum(shapes.height, shapes.width)
+    blot = 2 * shapes.area > 0.38 * borders * longest
+    return ~soft & ~(blot & (longest > 0.3 * longest.max(initial=0)))
 
 
 def _inner(mask: np.ndarray) -> np.ndarray:
@@ -252,7 +279,8 @@ def _groups(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
         near &= (x > left - 1.5 * typical) & (x < right + 1.5 * typical)
         near[digits] = False
         edge = (shapes.top[found] <= 1) | (shapes.bottom[found] >= shape[0] - 1)
-        score = float((height[found] ** 2 * np.where(edge, 0.3, 1)).sum())
+        score = height[found] ** 2 * shapes.strength[found] * np.where(edge, 0.3, 1)
+        score = float(score.sum())
         groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
     return groups
 
@@ -413,9 +441,9 @@ def _read(
     for attempt in range(3):
         level = _levelled(image, mix, place)
         pixels = 255 - level.pixels if bright else level.pixels
-        ink = find_ink(pixels, LEVEL, LEVEL, level.inside)
-        ink = _cleaned(ink)
-        shapes = _shapes(ink.mask, smallest=10)
+        ink = _cleaned(find_ink(pixels, LEVEL, 2 * LEVEL, level.inside))
+        shapes = _shapes(ink.mask, ink.contrast, smallest=10)
+        shapes = _chosen(shapes, _strokes(shapes, ink))
         groups = _groups(shapes, ink.mask.shape)
         if not groups:
             return None
@@ -435,11 +463,11 @@ def _read(
 
 def _cleaned(ink: Ink) -> Ink:
     """Returns a levelled line's ink without printed lines, thresholds found anew without them."""
-    printed = rules.printed(ink.mask, LEVEL)
+    printed = rules.printed(ink.faint, LEVEL)
     if not printed.any():
         return ink
     around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
-    return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), LEVEL)
+    return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), 2 * LEVEL)
 
 
 def _line(
@@ -447,6 +475,8 @@ def _line(
 ) -> Line:
     """Draws the strip of a line that was found level."""
     members = np.concatenate([group.digits, group.marks]).astype(int)
+    usual = np.median(shapes.strength[group.digits])
+    members = members[shapes.strength[members] > 0.4 * usual]
     chosen = np.zeros(len(shapes.area) + 1, dtype=bool)
     chosen[members + 1] = True
     mask = chosen[shapes.labels]

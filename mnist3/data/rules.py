@@ -173,7 +173,7 @@ def printed(
     printed_across = across.right - across.left >= 2.5 * digit
     near = max(3, digit // 8)
     upper, lower = _meeting(down, across, near)
-    printed_down |= (upper & lower).any(axis=1)
+    printed_down |= upper.any(axis=1) & lower.any(axis=1)
     teeth = lower.any(axis=1) & ~printed_down
     if teeth.sum() >= 4:
         height = np.median((down.bottom - down.top)[teeth])
