@@ -7,13 +7,14 @@ it, darker or brighter, and whichever of both is the long tail of the brightness
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32
 from PIL import Image
 from scipy import ndimage
 
 BLOCK = 8  # pixels; the paper's brightness and the ink's are found on squares of this side
 FAINTEST = 0.05  # share of the paper's brightness; fainter ink is not told from paper
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+CHANNELS = "LRGB"
 MIXES = np.concatenate([LUMA[None], np.eye(3, dtype=np.float32)])
 COLOURED = 24  # grey levels between the channels of ink; below, a picture is read as brightness
 
@@ -24,13 +25,15 @@ class Ink(NamedTuple):
     Attributes:
         contrast: how much, from 0 for paper to 1 for black on white.
         reach: the contrast of the strongest ink around each pixel.
-        mask: where there is ink.
+        mask: where there is ink, if connected to what is strong.
+        strong: where there is surely ink.
         faint: where there is ink, or what is fainter than the ink beside it, as rules are.
     """
 
     contrast: Float32[np.ndarray, "height width"]
     reach: Float32[np.ndarray, "height width"]
     mask: Bool[np.ndarray, "height width"]
+    strong: Bool[np.ndarray, "height width"]
     faint: Bool[np.ndarray, "height width"]
 
 
@@ -57,48 +60,55 @@ def _enlarged(
 
 def _surface(values: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "rows columns"]:
     """Returns the smooth surface that most of the values lie on (Tukey's weights)."""
-    rows, columns = values.shape
-    flat = values.ravel().astype(np.float64)
-    fitted = np.full_like(flat, np.median(flat))
-    if rows < 6 or columns < 6:
-        return fitted.reshape(values.shape).astype(np.float32)
-    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
-    terms = [np.ones_like(x), x, y, x * x, x * y, y * y, x**4, x * x * y * y, y**4]
-    terms = np.stack(terms, axis=-1).reshape(-1, len(terms))
-    before = np.median(np.abs(flat - fitted))
+    step = max(1, max(values.shape) // 32)
+    some = values[step // 2 :: step, step // 2 :: step].ravel().astype(np.float64)
+    usual = np.median(some)
+    if min(values.shape) < 6:
+        return np.full_like(values, usual)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in values.shape)
+    terms = _terms(x[step // 2 :: step], y[step // 2 :: step]).reshape(len(some), -1)
+    fitted = np.full_like(some, usual)
+    before = np.median(np.abs(some - fitted))
+    factors = np.zeros(terms.shape[1])
     for used in (6, 6, 6, 9, 9, 9):  # a vignette needs the fourth order, but not at once
-        scale = 4.7 * max(1.48 * np.median(np.abs(flat - fitted)), 1.0)
-        weights = np.clip(1 - ((flat - fitted) / scale) ** 2, 0, None) ** 2
-        some = terms[:, :used]
-        weighted = (some * weights[:, None]).T
-        fitted = some @ np.linalg.lstsq(weighted @ some, weighted @ flat, rcond=None)[0]
-    if np.median(np.abs(flat - fitted)) > before:
-        fitted = np.full_like(flat, np.median(flat))
-    fitted = np.clip(fitted, flat.min(), flat.max())
-    return fitted.reshape(values.shape).astype(np.float32)
+        scale = 4.7 * max(1.48 * np.median(np.abs(some - fitted)), 1.0)
+        weights = np.clip(1 - ((some - fitted) / scale) ** 2, 0, None) ** 2
+        weighted = (terms[:, :used] * weights[:, None]).T
+        factors[:used] = np.linalg.lstsq(weighted @ terms[:, :used], weighted @ some, rcond=None)[0]
+        fitted = terms[:, :used] @ factors[:used]
+    if np.median(np.abs(some - fitted)) > before:
+        return np.full_like(values, usual)
+    surface = _terms(x, y) @ factors.astype(np.float32)
+    return np.clip(surface, values.min(), values.max())
 
 
-def grey(
-    picture: UInt8[np.ndarray, "height width *channels"], mix: Float32[np.ndarray, "3"]
-) -> Float32[np.ndarray, "height width"]:
-    """Returns a picture's brightness, its channels weighed by `mix`."""
-    if picture.ndim == 2:
-        return picture.astype(np.float32)
-    return picture @ mix
+def _terms(
+    x: Float32[np.ndarray, "columns"], y: Float32[np.ndarray, "rows"]
+) -> Float32[np.ndarray, "rows columns 9"]:
+    """Returns the terms of a surface, those of second order first."""
+    x, y = np.meshgrid(x, y)
+    return np.stack(
+        [np.ones_like(x), x, y, x * x, x * y, y * y, x**4, x * x * y * y, y**4], axis=-1
+    )
 
 
-def best_mix(picture: UInt8[np.ndarray, "height width *channels"]) -> Float32[np.ndarray, "3"]:
-    """Returns the weights of red, green and blue that show the ink best.
+def grey(image: Image.Image, channel: str) -> Float32[np.ndarray, "height width"]:
+    """Returns a channel of a picture: R, G or B, or its brightness L."""
+    if image.mode == "L" or channel == "L":
+        return np.asarray(image.convert("L"), dtype=np.float32)
+    return np.asarray(image.getchannel(channel), dtype=np.float32)
+
+
+def best_channel(image: Image.Image) -> str:
+    """Returns the channel of a picture that shows the ink best: R, G, B or brightness L.
 
     The colours that stand out from the paper are parted in two by their hue. If they differ, the
-    darker is the pen's and the other is print, and the mix is the one that shows the pen and hides
-    the print. Otherwise it is the one that shows most; brightness, if no channel shows more.
+    darker is the pen's and the other is print, and the channel is the one that shows the pen and hides
+    the print. Otherwise it is the one that shows most; brightness, if none shows more.
     """
-    if picture.ndim == 2:
-        return LUMA
-    height, width, _ = picture.shape
-    factor = max(1, max(height, width) // 256)
-    colours = np.asarray(Image.fromarray(picture).reduce(factor), dtype=np.float32)
+    if image.mode == "L":
+        return "L"
+    colours = np.asarray(image.reduce(max(1, max(image.size) // 256)), dtype=np.float32)
     paper = np.stack(
         [
             _enlarged(
@@ -114,7 +124,7 @@ def best_mix(picture: UInt8[np.ndarray, "height width *channels"]) -> Float32[np
     strength = np.linalg.norm(apart, axis=1)
     strong = apart[strength >= max(np.percentile(strength, 97) * 0.5, 8)]
     if len(strong) < 8:
-        return LUMA
+        return "L"
     if strong.sum() < 0:
         strong = -strong
     hues = strong / np.linalg.norm(strong, axis=1, keepdims=True)
@@ -131,10 +141,10 @@ def best_mix(picture: UInt8[np.ndarray, "height width *channels"]) -> Float32[np
             centres.sort(key=lambda centre: float(centre @ LUMA))
             prints, pen = centres
     if np.ptp(pen) < COLOURED and not prints.any():
-        return LUMA
+        return "L"
     shown = MIXES @ pen - np.abs(MIXES @ prints)
     best = int(np.argmax(shown))
-    return MIXES[0] if shown[0] > 0.85 * shown[best] else MIXES[best]
+    return "L" if shown[0] > 0.85 * shown[best] else CHANNELS[best]
 
 
 def _two_means(values: Float[np.ndarray, "n"]) -> float:
@@ -148,14 +158,13 @@ def _two_means(values: Float[np.ndarray, "n"]) -> float:
     return cut
 
 
-def tails(pixels: Float32[np.ndarray, "height width"]) -> tuple[float, float]:
-    """Returns how much stands out from the paper that is darker, and how much that is brighter.
+def tails(image: Image.Image) -> tuple[float, float]:
+    """Returns how much of a grey picture is darker than the paper, and how much is brighter.
 
     Ink is the minority around, and what is narrow: both tails count only where they are also
     narrower than a fifth of the picture. So what a stroke encloses is no ink.
     """
-    factor = max(1, max(pixels.shape) // 160)
-    small = np.asarray(Image.fromarray(pixels).reduce(factor))
+    small = np.asarray(image.reduce(max(1, max(image.size) // 160)), dtype=np.float32)
     apart = small - _usual_paper(small, max(3, max(small.shape) // 4))
     size = max(3, max(small.shape) // 5)
     size = (min(size, small.shape[0]), min(size, small.shape[1]))
@@ -211,7 +220,7 @@ def find_ink(
 def threshold(contrast: Float32[np.ndarray, "height width"], around: int) -> Ink:
     """Parts ink from paper by the strongest ink within `around` pixels and the paper's noise."""
     some = contrast[::3]
-    noise = 1.05 * float(np.median(np.abs(some[:, 2:] - some[:, :-2])))
+    noise = 1.05 * float(np.median(np.abs(some[:, 2::3] - some[:, :-2:3])))
     common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
     pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
     floor = float(max(FAINTEST, 4 * noise, pattern))
@@ -220,10 +229,5 @@ def threshold(contrast: Float32[np.ndarray, "height width"], around: int) -> Ink
     reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")
     reach = np.maximum(ndimage.uniform_filter(reach, 3, mode="nearest"), floor / 0.6)
     reach = _enlarged(reach, contrast.shape, BLOCK)
-    weak = contrast > 0.36 * reach
     strong = contrast > np.maximum(0.5 * reach, floor)
-    labels, count = ndimage.label(weak, np.ones((3, 3)))
-    kept = np.zeros(count + 1, dtype=bool)
-    kept[labels[strong]] = True
-    kept[0] = False
-    return Ink(contrast, reach, kept[labels], contrast > floor)
+    return Ink(contrast, reach, contrast > 0.36 * reach, strong, contrast > floor)

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist3.data import rules
-from mnist3.data.ink import Ink, best_mix, find_ink, grey, tails, threshold
+from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold
 
 HEIGHT = 32  # px of a strip
 DIGIT = 20  # px; the median height of a line's digits in its strip
@@ -23,7 +23,7 @@ MARGIN = 8  # px; blank columns at both ends of a strip
 WIDEST_GAP = 24  # px; wider gaps between the digits of a strip are cut to this
 THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
 LARGEST_SIDE = 1600  # px; a larger picture shows no more
-FIRST_SIDE = 1000  # px; lines are found at this size,
+FIRST_SIDE = 800  # px; lines are found at this size,
 SMALL_SIDE = 320  # px; and small pictures enlarged to this one
 LEVEL = 40  # px; the height of digits when their line is looked at closely
 UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
@@ -43,9 +43,12 @@ class Line(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """Connected pieces of ink: their labels, bounding boxes, pixels and mean contrast."""
+    """Connected pieces of ink: a picture of labels, and of each its label, bounding box, pixels
+    and mean contrast.
+    """
 
     labels: np.ndarray
+    number: np.ndarray
     left: np.ndarray
     top: np.ndarray
     right: np.ndarray
@@ -112,10 +115,10 @@ def locate(
     size = max(1, round(width * factor)), max(1, round(height * factor))
     filter_ = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
     image = Image.fromarray(picture)
-    coarse = np.asarray(image if factor == 1 else image.resize(size, filter_))
-    mix = best_mix(coarse)
-    pixels = grey(coarse, mix)
-    dark, light = tails(pixels)
+    coarse = image if factor == 1 else image.resize(size, filter_)
+    channel = best_channel(coarse)
+    pixels = grey(coarse, channel)
+    dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
     shapes, groups = _found(255 - pixels if light > dark else pixels)
     bright = light > dark
     if not groups or min(dark, light) > UNCLEAR * max(dark, light):
@@ -127,7 +130,7 @@ def locate(
     lines = []
     for group in groups:
         place = _place(shapes, group, 0.0, 1 / factor, (0.0, 0.0))
-        line = _read(image, mix, bright, place)
+        line = _read(image, channel, bright, place)
         if line:
             lines.append(line)
     return sorted(lines, key=lambda line: line.box[1] + line.box[3])
@@ -137,7 +140,7 @@ def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Gr
     """Returns the lines of dark ink in a whole picture."""
     side = max(pixels.shape)
     ink = find_ink(pixels, side // 5, side // 8)
-    shapes = _shapes(_without_rules(ink.mask), ink.contrast, smallest=12)
+    shapes = _shapes(_without_rules(ink.mask), ink.strong, ink.contrast, smallest=12)
     shapes = _chosen(shapes, _strokes(shapes, ink))
     return shapes, _groups(shapes, pixels.shape)
 
@@ -151,7 +154,7 @@ def _without_rules(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "
     height, width = mask.shape
     padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
     half = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
-    shapes = _shapes(half, half, smallest=6)
+    shapes = _shapes(half, half, half, smallest=6)
     if not len(shapes.area):
         return mask
     tall = shapes.height < 0.95 * half.shape[0]
@@ -175,40 +178,48 @@ def _usual(heights: np.ndarray) -> float:
 
 def _shapes(
     mask: Bool[np.ndarray, "height width"],
+    strong: Bool[np.ndarray, "height width"],
     contrast: Float32[np.ndarray, "height width"],
     smallest: int,
 ) -> Shapes:
-    """Returns the connected pieces of at least `smallest` pixels."""
+    """Returns the connected pieces of at least `smallest` pixels, one of them strong."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
-    area = np.bincount(labels.ravel(), minlength=count + 1)
+    inked = np.flatnonzero(mask)
+    numbers = labels.ravel()[inked]
+    area = np.bincount(numbers, minlength=count + 1)
+    total = np.bincount(numbers, contrast.ravel()[inked], minlength=count + 1)
     kept = area >= smallest
-    kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    labels = numbers[labels]
+    kept &= np.bincount(numbers, strong.ravel()[inked], minlength=count + 1) > 0
+    number = np.flatnonzero(kept)
+    objects = ndimage.find_objects(labels)
     boxes = np.array(
         [
             (columns.start, rows.start, columns.stop, rows.stop)
-            for rows, columns in ndimage.find_objects(labels)
+            for rows, columns in (objects[index - 1] for index in number)
         ],
         dtype=np.float64,
     ).reshape(-1, 4)
-    inked = labels > 0
-    total = np.bincount(labels[inked], contrast[inked], minlength=len(boxes) + 1)
     left, top, right, bottom = boxes.T
-    return Shapes(labels, left, top, right, bottom, area[kept], total[1:] / area[kept])
+    return Shapes(
+        labels, number, left, top, right, bottom, area[number], total[number] / area[number]
+    )
 
 
 def _chosen(shapes: Shapes, chosen: np.ndarray) -> Shapes:
     """Returns some of the shapes."""
-    numbers = np.concatenate([[0], np.where(chosen, np.cumsum(chosen), 0)]).astype(np.int32)
-    return Shapes(numbers[shapes.labels], *(values[chosen] for values in shapes[1:]))
+    return Shapes(shapes.labels, *(values[chosen] for values in shapes[1:]))
 
 
 def _strokes(shapes: Shapes, ink: Ink) -> np.ndarray:
     """Returns which shapes are made of strokes: no shadows, whose ends are soft, and no blots."""
     inked = shapes.labels > 0
     rows, columns = np.nonzero(inked & ~_inner(inked))
-    number = shapes.labels[rows, columns] - 1
+    count = len(shapes.number)
+    index = np.full(int(shapes.number.max(initial=0)) + 1, count)
+    index[shapes.number] = np.arange(count)
+    number = index[np.minimum(shapes.labels[rows, columns], len(index) - 1)]
+    known = number < count
+    rows, columns, number = rows[known], columns[known], number[known]
     step = np.clip(0.12 * shapes.height[number], 3, 12).astype(int)
     height, width = inked.shape
     centre = ink.contrast[rows, columns]
@@ -221,7 +232,6 @@ def _strokes(shapes: Shapes, ink: Ink) -> np.ndarray:
             ]
             darkest, brightest = np.maximum(darkest, beside), np.minimum(brightest, beside)
     sharp = darkest - brightest > 0.45 * ink.reach[rows, columns]
-    count = len(shapes.area)
     borders = np.bincount(number, minlength=count)
     soft = np.bincount(number, sharp, minlength=count) < 0.5 * borders
     longest = np.maximum(shapes.height, shapes.width)
@@ -393,7 +403,7 @@ class Level(NamedTuple):
     scale: float
 
 
-def _levelled(image: Image.Image, mix: Float32[np.ndarray, "3"], place: Place) -> Level:
+def _levelled(image: Image.Image, channel: str, place: Place) -> Level:
     """Cuts a line out of a picture."""
     scale = place.height / LEVEL
     left, top = place.left - 1.2 * place.height, place.top - 0.7 * place.height
@@ -413,7 +423,7 @@ def _levelled(image: Image.Image, mix: Float32[np.ndarray, "3"], place: Place) -
     part = image.crop(box)
     if reduction > 1:
         part = part.reduce(reduction)
-    pixels = grey(np.asarray(part), mix)
+    pixels = grey(part, channel)
     # From a pixel of the cut-out to one of the part, as Image.transform counts them.
     step = scale / reduction
     matrix = (
@@ -434,15 +444,13 @@ def _levelled(image: Image.Image, mix: Float32[np.ndarray, "3"], place: Place) -
     return Level(sampled, inside, left, top, scale)
 
 
-def _read(
-    image: Image.Image, mix: Float32[np.ndarray, "3"], bright: bool, place: Place
-) -> Line | None:
+def _read(image: Image.Image, channel: str, bright: bool, place: Place) -> Line | None:
     """Looks at a line closely, until its digits are level and of the height looked for."""
     for attempt in range(3):
-        level = _levelled(image, mix, place)
+        level = _levelled(image, channel, place)
         pixels = 255 - level.pixels if bright else level.pixels
         ink = _cleaned(find_ink(pixels, LEVEL, 2 * LEVEL, level.inside))
-        shapes = _shapes(ink.mask, ink.contrast, smallest=10)
+        shapes = _shapes(ink.mask, ink.strong, ink.contrast, smallest=10)
         shapes = _chosen(shapes, _strokes(shapes, ink))
         groups = _groups(shapes, ink.mask.shape)
         if not groups:
@@ -477,8 +485,8 @@ def _line(
     members = np.concatenate([group.digits, group.marks]).astype(int)
     usual = np.median(shapes.strength[group.digits])
     members = members[shapes.strength[members] > 0.4 * usual]
-    chosen = np.zeros(len(shapes.area) + 1, dtype=bool)
-    chosen[members + 1] = True
+    chosen = np.zeros(int(shapes.labels.max()) + 1, dtype=bool)
+    chosen[shapes.number[members]] = True
     mask = chosen[shapes.labels]
     x = (shapes.left + shapes.right) / 2
     y = (shapes.top + shapes.bottom) / 2 - group.slope * x

@@ -154,9 +154,7 @@ def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends 
     return met[..., 1:]
 
 
-def printed(
-    mask: Bool[np.ndarray, "height width"], digit: int
-) -> Bool[np.ndarray, "height width"]:
+def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarray, "height width"]:
     """Returns the pixels of rules, frames and combs around digits of a known height.
 
     Lines much longer than a digit are printed. Shorter ones are if they end on others as the sides
