@@ -123,7 +123,7 @@ def locate(
     bright = light > dark
     if not groups or min(dark, light) > UNCLEAR * max(dark, light):
         others = _found(pixels if bright else 255 - pixels)
-        if _best(others[1]) > _best(groups):
+        if _best(others[1]) > 4 * _best(groups):
             shapes, groups, bright = *others, not bright
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
@@ -140,7 +140,7 @@ def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Gr
     """Returns the lines of dark ink in a whole picture."""
     side = max(pixels.shape)
     ink = find_ink(pixels, side // 5, side // 8)
-    shapes = _shapes(_without_rules(ink.mask), ink.strong, ink.contrast, smallest=12)
+    shapes = _shapes(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
     shapes = _chosen(shapes, _strokes(shapes, ink))
     return shapes, _groups(shapes, pixels.shape)
 
@@ -149,24 +149,22 @@ def _best(groups: list[Group]) -> float:
     return max((group.score for group in groups), default=0.0)
 
 
-def _without_rules(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
     """Returns the ink of a whole picture without printed lines, found at half the size."""
-    height, width = mask.shape
-    padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
+    height, width = ink.mask.shape
+    padded = np.pad(ink.faint, ((0, height % 2), (0, width % 2)))
     half = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
     shapes = _shapes(half, half, half, smallest=6)
     if not len(shapes.area):
-        return mask
+        return ink.mask
     tall = shapes.height < 0.95 * half.shape[0]
     usual = tall & (shapes.width < 0.95 * half.shape[1]) & (shapes.width < 4 * shapes.height)
     if not usual.any():
         usual = np.ones_like(tall)
     digit = _usual(shapes.height[usual])
-    thickness = max(3, max(half.shape) // 100)
-    across = rules.horizontal(half, int(max(2.5 * digit, 0.1 * half.shape[1])), thickness)
-    down = rules.vertical(half, int(max(2.0 * digit, 0.1 * half.shape[0])), thickness)
-    printed = (across | down).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return mask & ~printed
+    printed = rules.printed(half, max(8, int(digit)))
+    printed = printed.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return ink.mask & ~printed
 
 
 def _usual(heights: np.ndarray) -> float:
@@ -290,6 +288,7 @@ def _groups(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
         near[digits] = False
         edge = (shapes.top[found] <= 1) | (shapes.bottom[found] >= shape[0] - 1)
         score = height[found] ** 2 * shapes.strength[found] * np.where(edge, 0.3, 1)
+        score = score * np.where(height > 7 * width, 0.2, 1)[found]
         score = float(score.sum())
         groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
     return groups

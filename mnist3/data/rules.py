@@ -127,18 +127,26 @@ class Pieces(NamedTuple):
     top: Int[np.ndarray, "count"]
     right: Int[np.ndarray, "count"]
     bottom: Int[np.ndarray, "count"]
+    area: Int[np.ndarray, "count"]
 
 
-def _pieces(lines: Bool[np.ndarray, "height width"], gap: tuple[int, int]) -> Pieces:
-    """Returns the lines, each in one piece although strokes cross it."""
-    labels, count = ndimage.label(ndimage.binary_dilation(lines, np.ones(gap)), np.ones((3, 3)))
+def _pieces(lines: Bool[np.ndarray, "height width"], gap: int) -> Pieces:
+    """Returns vertical lines, each in one piece although strokes cross it, `gap` pixels long."""
+    labels, count = ndimage.label(dilated(lines, gap)[: len(lines)], np.ones((3, 3)))
     labels = np.where(lines, labels, 0).astype(np.int32)
+    area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     boxes = np.zeros((count, 4), dtype=int)
     for number, found in enumerate(ndimage.find_objects(labels, count)):
         if found is not None:
             rows, columns = found
             boxes[number] = columns.start, rows.start, columns.stop, rows.stop
-    return Pieces(labels, *boxes.T)
+    return Pieces(labels, *boxes.T, area)
+
+
+def _turned(pieces: Pieces) -> Pieces:
+    """Returns the pieces with rows and columns exchanged."""
+    labels, left, top, right, bottom, area = pieces
+    return Pieces(labels.T, top, left, bottom, right, area)
 
 
 def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends down across"]:
@@ -165,22 +173,41 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
         digit: pixels.
     """
     thickness = max(2, digit // 6)
-    across = _pieces(horizontal(mask, int(1.1 * digit), thickness), (1, digit // 2))
-    down = _pieces(vertical(mask, int(0.7 * digit), thickness), (digit // 2, 1))
-    printed_down = down.bottom - down.top >= 1.7 * digit
+    across = _turned(_pieces(horizontal(mask, int(1.1 * digit), thickness).T, digit // 2))
+    down = _pieces(vertical(mask, int(0.7 * digit), thickness), digit // 2)
+    length, width = down.bottom - down.top, down.right - down.left
+    stroke = down.area / np.maximum(length, 1)
     printed_across = across.right - across.left >= 2.5 * digit
+    printed_down = length >= 1.7 * digit
     near = max(3, digit // 8)
     upper, lower = _meeting(down, across, near)
-    printed_down |= upper.any(axis=1) & lower.any(axis=1)
-    teeth = lower.any(axis=1) & ~printed_down
+    met = upper.any(axis=1) & lower.any(axis=1)
+    straight = width <= 0.08 * length + 2 * stroke + 2
+    if printed_across.any():  # sides are as thick as what they end on
+        usual = (across.area / np.maximum(across.right - across.left, 1))[printed_across]
+        straight &= stroke <= 1.6 * np.median(usual) + 1
+    printed_down |= met & straight
+    teeth = lower.any(axis=1) & straight & ~printed_down
     if teeth.sum() >= 4:
-        height = np.median((down.bottom - down.top)[teeth])
-        level = np.median(down.top[teeth])
-        alike = teeth & (np.abs(down.bottom - down.top - height) < 0.12 * digit)
-        alike &= np.abs(down.top - level) < 0.15 * digit
+        alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
+        alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
         if alike.sum() >= 4:
             printed_down |= alike
-    met = (upper | lower)[printed_down].sum(axis=0)
-    printed_across |= met >= 2
+    printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
     lines = np.append(False, printed_across)[across.labels]
-    return lines | np.append(False, printed_down)[down.labels]
+    lines |= np.append(False, printed_down)[down.labels]
+    return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
+
+
+def _corners(
+    rest: Bool[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"], side: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the small pieces of ink beside lines, which are left where lines cross."""
+    labels, count = ndimage.label(rest, np.ones((3, 3)))
+    beside = np.zeros(count + 1, dtype=bool)
+    beside[labels[ndimage.binary_dilation(lines, np.ones((3, 3)))]] = True
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        if max(rows.stop - rows.start, columns.stop - columns.start) > side:
+            beside[number] = False
+    beside[0] = False
+    return beside[labels]
