@@ -142,7 +142,18 @@ def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Gr
     ink = find_ink(pixels, side // 5, side // 8)
     shapes = _shapes(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
     shapes = _chosen(shapes, _strokes(shapes, ink))
+    free = ~_along_edges(shapes)
+    if free.any():
+        shapes = _chosen(shapes, free)
     return shapes, _groups(shapes, pixels.shape)
+
+
+def _along_edges(shapes: Shapes) -> np.ndarray:
+    """Returns which shapes lie along the picture's edge, as a desk beside a page does."""
+    labels = shapes.labels
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    length = np.bincount(edge, minlength=int(labels.max()) + 1)[shapes.number]
+    return length > 0.35 * np.maximum(shapes.height, shapes.width)
 
 
 def _best(groups: list[Group]) -> float:
@@ -152,19 +163,27 @@ def _best(groups: list[Group]) -> float:
 def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
     """Returns the ink of a whole picture without printed lines, found at half the size."""
     height, width = ink.mask.shape
-    padded = np.pad(ink.faint, ((0, height % 2), (0, width % 2)))
-    half = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
-    shapes = _shapes(half, half, half, smallest=6)
+    mask, faint = _halved(ink.mask), _halved(ink.faint)
+    side = min(mask.shape)
+    lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, side // 60))
+    lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, side // 60))
+    shapes = _shapes(mask & ~lines, mask, mask, smallest=6)
+    if not len(shapes.area):
+        shapes = _shapes(mask, mask, mask, smallest=6)
     if not len(shapes.area):
         return ink.mask
-    tall = shapes.height < 0.95 * half.shape[0]
-    usual = tall & (shapes.width < 0.95 * half.shape[1]) & (shapes.width < 4 * shapes.height)
-    if not usual.any():
-        usual = np.ones_like(tall)
-    digit = _usual(shapes.height[usual])
-    printed = rules.printed(half, max(8, int(digit)))
+    usual = (shapes.height < 0.95 * mask.shape[0]) & (shapes.width < 4 * shapes.height)
+    digit = _usual(shapes.height[usual] if usual.any() else shapes.height)
+    printed = rules.printed(faint, max(8, int(digit)))
     printed = printed.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     return ink.mask & ~printed
+
+
+def _halved(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
+    """Returns a mask at half its size, with all that it holds."""
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
+    return padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
 
 
 def _usual(heights: np.ndarray) -> float:
