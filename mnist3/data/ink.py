@@ -158,6 +158,31 @@ def _two_means(values: Float[np.ndarray, "n"]) -> float:
     return cut
 
 
+def without_desk(
+    pixels: Float32[np.ndarray, "height width"],
+) -> Float32[np.ndarray, "height width"]:
+    """Returns a picture of a bright page on something dark with paper all around it.
+
+    A page is wider than any stroke, and ends abruptly, as the light on a page does not.
+    """
+    level = np.median(_blocks(pixels, BLOCK), axis=-1)
+    cut = _two_means(level.ravel())
+    bright = level > cut
+    if min(level.shape) < 12 or level[bright].mean() < 2 * level[~bright].mean() + 20:
+        return pixels
+    labels, _ = ndimage.label(bright)
+    page = ndimage.binary_fill_holes(labels == np.bincount(labels[bright]).argmax())
+    steps = [ndimage.binary_erosion(page, iterations=times, border_value=1) for times in (1, 3)]
+    around = [ndimage.binary_dilation(page, iterations=times) for times in (1, 3)]
+    inner, outer = level[steps[0] & ~steps[1]], level[around[1] & ~around[0]]
+    wide = ndimage.binary_erosion(page & bright, iterations=max(level.shape) // 8).any()
+    if not wide or page.mean() < 0.2 or not inner.size or not outer.size or np.median(inner) < 1.6 * np.median(outer):
+        return pixels
+    inside = steps[0].repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
+    inside = inside[: pixels.shape[0], : pixels.shape[1]]
+    return np.where(inside, pixels, np.median(level[page]))
+
+
 def tails(image: Image.Image) -> tuple[float, float]:
     """Returns how much of a grey picture is darker than the paper, and how much is brighter.
 

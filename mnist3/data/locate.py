@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist3.data import rules
-from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold
+from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold, without_desk
 
 HEIGHT = 32  # px of a strip
 DIGIT = 20  # px; the median height of a line's digits in its strip
@@ -118,13 +118,10 @@ def locate(
     coarse = image if factor == 1 else image.resize(size, filter_)
     channel = best_channel(coarse)
     pixels = grey(coarse, channel)
-    dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
-    shapes, groups = _found(255 - pixels if light > dark else pixels)
-    bright = light > dark
-    if not groups or min(dark, light) > UNCLEAR * max(dark, light):
-        others = _found(pixels if bright else 255 - pixels)
-        if _best(others[1]) > 4 * _best(groups):
-            shapes, groups, bright = *others, not bright
+    page = without_desk(pixels)
+    shapes, groups, bright = _either(page)
+    if page is not pixels and not groups:
+        shapes, groups, bright = _either(pixels)
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
     lines = []
@@ -136,10 +133,22 @@ def locate(
     return sorted(lines, key=lambda line: line.box[1] + line.box[3])
 
 
+def _either(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group], bool]:
+    """Returns the lines of a whole picture, and whether their ink is brighter than paper."""
+    dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
+    bright = light > dark
+    shapes, groups = _found(255 - pixels if bright else pixels)
+    if not groups or min(dark, light) > UNCLEAR * max(dark, light):
+        others = _found(pixels if bright else 255 - pixels)
+        if _best(others[1]) > 4 * _best(groups):
+            return *others, not bright
+    return shapes, groups, bright
+
+
 def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group]]:
     """Returns the lines of dark ink in a whole picture."""
     side = max(pixels.shape)
-    ink = find_ink(pixels, side // 5, side // 8)
+    ink = find_ink(pixels, side // 7, side // 8)
     shapes = _shapes(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
     shapes = _chosen(shapes, _strokes(shapes, ink))
     free = ~_along_edges(shapes)
@@ -250,7 +259,7 @@ def _strokes(shapes: Shapes, ink: Ink) -> np.ndarray:
             darkest, brightest = np.maximum(darkest, beside), np.minimum(brightest, beside)
     sharp = darkest - brightest > 0.45 * ink.reach[rows, columns]
     borders = np.bincount(number, minlength=count)
-    soft = np.bincount(number, sharp, minlength=count) < 0.5 * borders
+    soft = np.bincount(number, sharp, minlength=count) < 0.6 * borders
     longest = np.maximum(shapes.height, shapes.width)
     blot = 2 * shapes.area > 0.38 * borders * longest
     return ~soft & ~(blot & (longest > 0.3 * longest.max(initial=0)))

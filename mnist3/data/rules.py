@@ -172,7 +172,7 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
         mask: ink.
         digit: pixels.
     """
-    thickness = max(2, digit // 6)
+    thickness = max(4, digit // 6)
     across = _turned(_pieces(horizontal(mask, int(1.1 * digit), thickness).T, digit // 2))
     down = _pieces(vertical(mask, int(0.7 * digit), thickness), digit // 2)
     length, width = down.bottom - down.top, down.right - down.left
