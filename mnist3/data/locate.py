@@ -36,10 +36,13 @@ class Line(NamedTuple):
     Attributes:
         strip: ink bright on dark, digits of 20 px around the middle row.
         box: left, top, right and bottom of its ink in the picture, px.
+        sideways: whether the line runs up or down the picture. Shapes do not tell up from down,
+            so that `strip[::-1, ::-1]` may be the right way up.
     """
 
     strip: UInt8[np.ndarray, "32 width"]
     box: tuple[int, int, int, int]
+    sideways: bool = False
 
 
 class Shapes(NamedTuple):
@@ -108,6 +111,13 @@ def locate(
     Returns:
         the lines; none if the picture holds no ink.
     """
+    return _lines(picture, every_line, may_turn=True)
+
+
+def _lines(
+    picture: UInt8[np.ndarray, "height width *channels"], every_line: bool, may_turn: bool
+) -> list[Line]:
+    """Finds the lines of a picture, which may be turned by 90 degrees."""
     height, width = picture.shape[:2]
     factor = min(FIRST_SIDE / max(height, width), 1.0)
     if max(height, width) < SMALL_SIDE:
@@ -122,6 +132,11 @@ def locate(
     shapes, groups, bright = _either(page)
     if page is not pixels and not groups:
         shapes, groups, bright = _either(pixels)
+    if may_turn and _sideways(shapes, groups, pixels.shape):
+        return [
+            Line(line.strip, (width - line.box[3], line.box[0], width - line.box[1], line.box[2]), True)
+            for line in _lines(np.ascontiguousarray(np.rot90(picture)), every_line, may_turn=False)
+        ]
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
     lines = []
@@ -163,6 +178,18 @@ def _along_edges(shapes: Shapes) -> np.ndarray:
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     length = np.bincount(edge, minlength=int(labels.max()) + 1)[shapes.number]
     return length > 0.35 * np.maximum(shapes.height, shapes.width)
+
+
+def _sideways(shapes: Shapes, groups: list[Group], shape: tuple[int, ...]) -> bool:
+    """Returns whether the digits clearly lie on their sides, one above the other."""
+    left, top, right, bottom = shapes.left, shapes.top, shapes.right, shapes.bottom
+    turned = shapes._replace(left=top, top=left, right=bottom, bottom=right)
+    standing = max(groups, key=lambda group: group.score, default=None)
+    lying = max(_groups(turned, shape[::-1]), key=lambda group: group.score, default=None)
+    if standing is None or lying is None:
+        return False
+    wide = np.median((shapes.width / shapes.height)[lying.digits]) > 1.1
+    return bool(wide and len(lying.digits) >= max(3, 2 * len(standing.digits)))
 
 
 def _best(groups: list[Group]) -> float:
