@@ -102,8 +102,8 @@ def grey(image: Image.Image, channel: str) -> Float32[np.ndarray, "height width"
 def best_channel(image: Image.Image) -> str:
     """Returns the channel of a picture that shows the ink best: R, G, B or brightness L.
 
-    The colours that stand out from the paper are parted in two by their hue. If they differ, the
-    darker is the pen's and the other is print, and the channel is the one that shows the pen and hides
+    The colours that stand out from the paper are parted in two by their hue. If they differ,
+    the darker is the pen's and the other is print, and the channel is the one that shows the pen and hides
     the print. Otherwise it is the one that shows most; brightness, if none shows more.
     """
     if image.mode == "L":
@@ -176,7 +176,13 @@ def without_desk(
     around = [ndimage.binary_dilation(page, iterations=times) for times in (1, 3)]
     inner, outer = level[steps[0] & ~steps[1]], level[around[1] & ~around[0]]
     wide = ndimage.binary_erosion(page & bright, iterations=max(level.shape) // 8).any()
-    if not wide or page.mean() < 0.2 or not inner.size or not outer.size or np.median(inner) < 1.6 * np.median(outer):
+    if (
+        not wide
+        or page.mean() < 0.2
+        or not inner.size
+        or not outer.size
+        or np.median(inner) < 1.6 * np.median(outer)
+    ):
         return pixels
     inside = steps[0].repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
     inside = inside[: pixels.shape[0], : pixels.shape[1]]

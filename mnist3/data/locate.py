@@ -14,7 +14,9 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist3.data import rules
+from mnist3.data.groups import Group, best_score, groups_of, sideways
 from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold, without_desk
+from mnist3.data.shapes import Shapes, along_edges, chosen, connected, inner, strokes, usual_height
 
 HEIGHT = 32  # px of a strip
 DIGIT = 20  # px; the median height of a line's digits in its strip
@@ -27,7 +29,6 @@ FIRST_SIDE = 800  # px; lines are found at this size,
 SMALL_SIDE = 320  # px; and small pictures enlarged to this one
 LEVEL = 40  # px; the height of digits when their line is looked at closely
 UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
-STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
 
 
 class Line(NamedTuple):
@@ -43,49 +44,6 @@ class Line(NamedTuple):
     strip: UInt8[np.ndarray, "32 width"]
     box: tuple[int, int, int, int]
     sideways: bool = False
-
-
-class Shapes(NamedTuple):
-    """Connected pieces of ink: a picture of labels, and of each its label, bounding box, pixels
-    and mean contrast.
-    """
-
-    labels: np.ndarray
-    number: np.ndarray
-    left: np.ndarray
-    top: np.ndarray
-    right: np.ndarray
-    bottom: np.ndarray
-    area: np.ndarray
-    strength: np.ndarray
-
-    @property
-    def height(self) -> np.ndarray:
-        """Rows of each."""
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> np.ndarray:
-        """Columns of each."""
-        return self.right - self.left
-
-
-class Group(NamedTuple):
-    """Shapes that stand in a line.
-
-    Attributes:
-        digits: indices of the shapes that may be digits.
-        marks: indices of smaller ones among them.
-        slope: how much the line falls from a column to the next, px.
-        height: px of the median digit.
-        score: how much writing this is.
-    """
-
-    digits: np.ndarray
-    marks: np.ndarray
-    slope: float
-    height: float
-    score: float
 
 
 class Place(NamedTuple):
@@ -132,9 +90,13 @@ def _lines(
     shapes, groups, bright = _either(page)
     if page is not pixels and not groups:
         shapes, groups, bright = _either(pixels)
-    if may_turn and _sideways(shapes, groups, pixels.shape):
+    if may_turn and sideways(shapes, groups, pixels.shape):
         return [
-            Line(line.strip, (width - line.box[3], line.box[0], width - line.box[1], line.box[2]), True)
+            Line(
+                line.strip,
+                (width - line.box[3], line.box[0], width - line.box[1], line.box[2]),
+                True,
+            )
             for line in _lines(np.ascontiguousarray(np.rot90(picture)), every_line, may_turn=False)
         ]
     if not every_line:
@@ -155,7 +117,7 @@ def _either(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[G
     shapes, groups = _found(255 - pixels if bright else pixels)
     if not groups or min(dark, light) > UNCLEAR * max(dark, light):
         others = _found(pixels if bright else 255 - pixels)
-        if _best(others[1]) > 4 * _best(groups):
+        if best_score(others[1]) > 4 * best_score(groups):
             return *others, not bright
     return shapes, groups, bright
 
@@ -164,53 +126,29 @@ def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Gr
     """Returns the lines of dark ink in a whole picture."""
     side = max(pixels.shape)
     ink = find_ink(pixels, side // 7, side // 8)
-    shapes = _shapes(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
-    shapes = _chosen(shapes, _strokes(shapes, ink))
-    free = ~_along_edges(shapes)
+    shapes = connected(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
+    shapes = chosen(shapes, strokes(shapes, ink))
+    free = ~along_edges(shapes)
     if free.any():
-        shapes = _chosen(shapes, free)
-    return shapes, _groups(shapes, pixels.shape)
-
-
-def _along_edges(shapes: Shapes) -> np.ndarray:
-    """Returns which shapes lie along the picture's edge, as a desk beside a page does."""
-    labels = shapes.labels
-    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    length = np.bincount(edge, minlength=int(labels.max()) + 1)[shapes.number]
-    return length > 0.35 * np.maximum(shapes.height, shapes.width)
-
-
-def _sideways(shapes: Shapes, groups: list[Group], shape: tuple[int, ...]) -> bool:
-    """Returns whether the digits clearly lie on their sides, one above the other."""
-    left, top, right, bottom = shapes.left, shapes.top, shapes.right, shapes.bottom
-    turned = shapes._replace(left=top, top=left, right=bottom, bottom=right)
-    standing = max(groups, key=lambda group: group.score, default=None)
-    lying = max(_groups(turned, shape[::-1]), key=lambda group: group.score, default=None)
-    if standing is None or lying is None:
-        return False
-    wide = np.median((shapes.width / shapes.height)[lying.digits]) > 1.1
-    return bool(wide and len(lying.digits) >= max(3, 2 * len(standing.digits)))
-
-
-def _best(groups: list[Group]) -> float:
-    return max((group.score for group in groups), default=0.0)
+        shapes = chosen(shapes, free)
+    return shapes, groups_of(shapes, pixels.shape)
 
 
 def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
     """Returns the ink of a whole picture without printed lines, found at half the size."""
     height, width = ink.mask.shape
     mask, faint = _halved(ink.mask), _halved(ink.faint)
-    side = min(mask.shape)
+    side, weights = min(mask.shape), mask.astype(np.float32)
     lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, side // 60))
     lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, side // 60))
-    shapes = _shapes(mask & ~lines, mask, mask, smallest=6)
+    shapes = connected(mask & ~lines, mask, weights, smallest=6)
     if not len(shapes.area):
-        shapes = _shapes(mask, mask, mask, smallest=6)
+        shapes = connected(mask, mask, weights, smallest=6)
     if not len(shapes.area):
         return ink.mask
     usual = (shapes.height < 0.95 * mask.shape[0]) & (shapes.width < 4 * shapes.height)
-    digit = _usual(shapes.height[usual] if usual.any() else shapes.height)
-    printed = rules.printed(faint, max(8, int(digit)))
+    digit = usual_height(shapes.height[usual] if usual.any() else shapes.height)
+    printed = rules.printed(faint, int(max(digit, max(mask.shape) // 20, 8)))
     printed = printed.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     return ink.mask & ~printed
 
@@ -220,190 +158,6 @@ def _halved(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows co
     height, width = mask.shape
     padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
     return padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
-
-
-def _usual(heights: np.ndarray) -> float:
-    """Returns the height of most ink: the median, taller shapes counting for more."""
-    order = np.sort(heights)
-    share = np.cumsum(order.astype(np.float64) ** 2)
-    return float(order[np.searchsorted(share, share[-1] / 2)])
-
-
-def _shapes(
-    mask: Bool[np.ndarray, "height width"],
-    strong: Bool[np.ndarray, "height width"],
-    contrast: Float32[np.ndarray, "height width"],
-    smallest: int,
-) -> Shapes:
-    """Returns the connected pieces of at least `smallest` pixels, one of them strong."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    inked = np.flatnonzero(mask)
-    numbers = labels.ravel()[inked]
-    area = np.bincount(numbers, minlength=count + 1)
-    total = np.bincount(numbers, contrast.ravel()[inked], minlength=count + 1)
-    kept = area >= smallest
-    kept &= np.bincount(numbers, strong.ravel()[inked], minlength=count + 1) > 0
-    number = np.flatnonzero(kept)
-    objects = ndimage.find_objects(labels)
-    boxes = np.array(
-        [
-            (columns.start, rows.start, columns.stop, rows.stop)
-            for rows, columns in (objects[index - 1] for index in number)
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 4)
-    left, top, right, bottom = boxes.T
-    return Shapes(
-        labels, number, left, top, right, bottom, area[number], total[number] / area[number]
-    )
-
-
-def _chosen(shapes: Shapes, chosen: np.ndarray) -> Shapes:
-    """Returns some of the shapes."""
-    return Shapes(shapes.labels, *(values[chosen] for values in shapes[1:]))
-
-
-def _strokes(shapes: Shapes, ink: Ink) -> np.ndarray:
-    """Returns which shapes are made of strokes: no shadows, whose ends are soft, and no blots."""
-    inked = shapes.labels > 0
-    rows, columns = np.nonzero(inked & ~_inner(inked))
-    count = len(shapes.number)
-    index = np.full(int(shapes.number.max(initial=0)) + 1, count)
-    index[shapes.number] = np.arange(count)
-    number = index[np.minimum(shapes.labels[rows, columns], len(index) - 1)]
-    known = number < count
-    rows, columns, number = rows[known], columns[known], number[known]
-    step = np.clip(0.12 * shapes.height[number], 3, 12).astype(int)
-    height, width = inked.shape
-    centre = ink.contrast[rows, columns]
-    darkest, brightest = centre, centre
-    for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        for part in (1, 2):
-            beside = ink.contrast[
-                np.clip(rows + down * step // part, 0, height - 1),
-                np.clip(columns + across * step // part, 0, width - 1),
-            ]
-            darkest, brightest = np.maximum(darkest, beside), np.minimum(brightest, beside)
-    sharp = darkest - brightest > 0.45 * ink.reach[rows, columns]
-    borders = np.bincount(number, minlength=count)
-    soft = np.bincount(number, sharp, minlength=count) < 0.6 * borders
-    longest = np.maximum(shapes.height, shapes.width)
-    blot = 2 * shapes.area > 0.38 * borders * longest
-    return ~soft & ~(blot & (longest > 0.3 * longest.max(initial=0)))
-
-
-def _inner(mask: np.ndarray) -> np.ndarray:
-    """Returns the pixels of a mask with all four neighbours in it."""
-    inner = mask.copy()
-    inner[1:] &= mask[:-1]
-    inner[:-1] &= mask[1:]
-    inner[:, 1:] &= mask[:, :-1]
-    inner[:, :-1] &= mask[:, 1:]
-    return inner
-
-
-def _groups(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
-    """Returns the lines that shapes stand in."""
-    if not len(shapes.area):
-        return []
-    height, width = shapes.height, shapes.width
-    across = (height >= 0.95 * shape[0]) | (width >= 0.95 * shape[1])
-    bar = (width > 4 * height) & (height < 0.5 * height.max())
-    useful = ~bar & ~_around_others(shapes)
-    if (useful & ~across).any():
-        useful &= ~across
-    if not useful.any():
-        return []
-    usual = _usual(height[useful])
-    digits = np.flatnonzero(useful & (height >= 0.35 * usual))
-    slope = _slope(shapes, digits)
-    x, y = (shapes.left + shapes.right) / 2, (shapes.top + shapes.bottom) / 2
-    level = y - slope * x
-    order = digits[np.argsort(level[digits] - 0.3 * height[digits])]
-    members: list[list[int]] = []
-    reached = -np.inf
-    for index in order:
-        if level[index] - 0.3 * height[index] > reached or not members:
-            members.append([])
-        members[-1].append(index)
-        reached = max(reached, level[index] + 0.3 * height[index])
-    groups = []
-    others = useful | bar
-    for line in members:
-        found = np.array(line)
-        tilt = _fitted_slope(x[found], y[found], height[found], slope)
-        upright = y - tilt * x
-        tallest = height[found].max()
-        typical = float(np.median(height[found][height[found] >= 0.5 * tallest]))
-        top = (upright - height / 2)[found].min() - 0.1 * typical
-        bottom = (upright + height / 2)[found].max() + 0.1 * typical
-        left, right = shapes.left[found].min(), shapes.right[found].max()
-        near = (upright > top) & (upright < bottom) & others
-        near &= (x > left - 1.5 * typical) & (x < right + 1.5 * typical)
-        near[digits] = False
-        edge = (shapes.top[found] <= 1) | (shapes.bottom[found] >= shape[0] - 1)
-        score = height[found] ** 2 * shapes.strength[found] * np.where(edge, 0.3, 1)
-        score = score * np.where(height > 7 * width, 0.2, 1)[found]
-        score = float(score.sum())
-        groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
-    return groups
-
-
-def _around_others(shapes: Shapes) -> np.ndarray:
-    """Returns which shapes are frames: thin, with others within."""
-    boxes = shapes.height * shapes.width
-    large = np.flatnonzero((shapes.area < 0.25 * boxes) & (shapes.height > 8))
-    found = np.zeros(len(boxes), dtype=bool)
-    x, y = (shapes.left + shapes.right) / 2, (shapes.top + shapes.bottom) / 2
-    for index in large:
-        inside = (x > shapes.left[index]) & (x < shapes.right[index])
-        inside &= (y > shapes.top[index]) & (y < shapes.bottom[index])
-        inside &= shapes.height > 0.3 * shapes.height[index]
-        inside[index] = False
-        found[index] = inside.any() and (
-            inside.sum() > 1 or boxes[inside].max() > 0.12 * boxes[index]
-        )
-    return found
-
-
-def _slope(shapes: Shapes, digits: np.ndarray) -> float:
-    """Returns how the lines fall, from shapes to those on their right."""
-    height = shapes.height[digits]
-    left, right = shapes.left[digits], shapes.right[digits]
-    top, bottom = shapes.top[digits], shapes.bottom[digits]
-    x, y = (left + right) / 2, (top + bottom) / 2
-    across, down = x[None] - x[:, None], y[None] - y[:, None]
-    larger = np.maximum(height[None], height[:, None])
-    possible = (across > 0.3 * larger) & (np.abs(down) < 0.75 * across)
-    possible &= (left[None] - right[:, None] < 4 * larger) & (
-        np.minimum(height[None], height[:, None]) > 0.4 * larger
-    )
-    distance = np.where(possible, across + 2 * np.abs(down), np.inf)
-    nearest = distance.argmin(axis=1)
-    pairs = np.flatnonzero(np.isfinite(distance.min(axis=1)))
-    if not len(pairs):
-        return 0.0
-    to = nearest[pairs]
-    across = across[pairs, to]
-    slopes = np.stack([down[pairs, to], top[to] - top[pairs], bottom[to] - bottom[pairs]]) / across
-    if len(pairs) < 3:
-        slopes = np.median(np.stack([slopes[1], slopes[2], np.zeros(len(pairs))]), axis=0)
-        return float(np.clip(np.mean(slopes), -STEEPEST, STEEPEST))
-    return float(np.clip(np.median(slopes[0]), -STEEPEST, STEEPEST))
-
-
-def _fitted_slope(x: np.ndarray, y: np.ndarray, height: np.ndarray, slope: float) -> float:
-    """Returns a line's own slope, outliers left out (Theil and Sen)."""
-    if len(x) < 4:
-        return slope
-    first, second = np.triu_indices(len(x), 1)
-    across = x[second] - x[first]
-    far = np.abs(across) > np.maximum(height[first], height[second])
-    if not far.any():
-        return slope
-    first, second = first[far], second[far]
-    own = float(np.median((y[second] - y[first]) / (x[second] - x[first])))
-    return float(np.clip(own, -STEEPEST, STEEPEST))
 
 
 def _place(
@@ -504,9 +258,9 @@ def _read(image: Image.Image, channel: str, bright: bool, place: Place) -> Line 
         level = _levelled(image, channel, place)
         pixels = 255 - level.pixels if bright else level.pixels
         ink = _cleaned(find_ink(pixels, LEVEL, 2 * LEVEL, level.inside))
-        shapes = _shapes(ink.mask, ink.strong, ink.contrast, smallest=10)
-        shapes = _chosen(shapes, _strokes(shapes, ink))
-        groups = _groups(shapes, ink.mask.shape)
+        shapes = connected(ink.mask, ink.strong, ink.contrast, smallest=10)
+        shapes = chosen(shapes, strokes(shapes, ink))
+        groups = groups_of(shapes, ink.mask.shape)
         if not groups:
             return None
         middle = ink.mask.shape[0] / 2
@@ -539,9 +293,9 @@ def _line(
     members = np.concatenate([group.digits, group.marks]).astype(int)
     usual = np.median(shapes.strength[group.digits])
     members = members[shapes.strength[members] > 0.4 * usual]
-    chosen = np.zeros(int(shapes.labels.max()) + 1, dtype=bool)
-    chosen[shapes.number[members]] = True
-    mask = chosen[shapes.labels]
+    shown = np.zeros(int(shapes.labels.max()) + 1, dtype=bool)
+    shown[shapes.number[members]] = True
+    mask = shown[shapes.labels]
     x = (shapes.left + shapes.right) / 2
     y = (shapes.top + shapes.bottom) / 2 - group.slope * x
     tops, bottoms = (y - shapes.height / 2)[members], (y + shapes.height / 2)[members]
@@ -572,7 +326,7 @@ def _line(
 
 def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "height width"]:
     """Returns the chosen ink from 0 to 1, as strong along faint strokes as along others."""
-    border = int((mask & ~_inner(mask)).sum())
+    border = int((mask & ~inner(mask)).sum())
     stroke = 2 * float(mask.sum()) / max(border, 1)
     around = ndimage.binary_dilation(mask, np.ones((3, 3)))
     soft = np.where(around, np.clip((ink.contrast / ink.reach - 0.12) / 0.68, 0, 1), 0)

@@ -179,14 +179,14 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     stroke = down.area / np.maximum(length, 1)
     printed_across = across.right - across.left >= 2.5 * digit
     printed_down = length >= 1.7 * digit
-    near = max(3, digit // 8)
-    upper, lower = _meeting(down, across, near)
-    met = upper.any(axis=1) & lower.any(axis=1)
-    straight = width <= 0.08 * length + 2 * stroke + 2
+    upper, lower = _meeting(down, across, max(3, digit // 10))
+    reach = across.right - across.left
+    thickness = across.area / np.maximum(reach, 1)
+    tilt = np.max((across.bottom - across.top - thickness) / np.maximum(reach, 1), initial=0)
+    straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
     if printed_across.any():  # sides are as thick as what they end on
-        usual = (across.area / np.maximum(across.right - across.left, 1))[printed_across]
-        straight &= stroke <= 1.6 * np.median(usual) + 1
-    printed_down |= met & straight
+        straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
+    printed_down |= straight & _sides(upper, lower)
     teeth = lower.any(axis=1) & straight & ~printed_down
     if teeth.sum() >= 4:
         alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
@@ -197,6 +197,14 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     lines = np.append(False, printed_across)[across.labels]
     lines |= np.append(False, printed_down)[down.labels]
     return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
+
+
+def _sides(
+    upper: Bool[np.ndarray, "down across"], lower: Bool[np.ndarray, "down across"]
+) -> Bool[np.ndarray, "down"]:
+    """Returns which vertical lines are sides of boxes: of two that end on the same two lines."""
+    beside = ((upper.astype(int) @ upper.T) > 0) & ((lower.astype(int) @ lower.T) > 0)
+    return beside.sum(axis=1) >= 2
 
 
 def _corners(
