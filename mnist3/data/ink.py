@@ -103,8 +103,8 @@ def best_channel(image: Image.Image) -> str:
     """Returns the channel of a picture that shows the ink best: R, G, B or brightness L.
 
     The colours that stand out from the paper are parted in two by their hue. If they differ,
-    the darker is the pen's and the other is print, and the channel is the one that shows the pen and hides
-    the print. Otherwise it is the one that shows most; brightness, if none shows more.
+    the darker is the pen's and the other is print, and the channel is the one that shows the pen
+    and hides the print. Otherwise it is the one that shows most; brightness, if none shows more.
     """
     if image.mode == "L":
         return "L"
@@ -168,7 +168,9 @@ def without_desk(
     level = np.median(_blocks(pixels, BLOCK), axis=-1)
     cut = _two_means(level.ravel())
     bright = level > cut
-    if min(level.shape) < 12 or level[bright].mean() < 2 * level[~bright].mean() + 20:
+    if min(level.shape) < 12 or not bright.any():
+        return pixels
+    if level[bright].mean() < 2 * level[~bright].mean() + 20:
         return pixels
     labels, _ = ndimage.label(bright)
     page = ndimage.binary_fill_holes(labels == np.bincount(labels[bright]).argmax())

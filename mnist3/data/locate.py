@@ -282,6 +282,12 @@ def _cleaned(ink: Ink) -> Ink:
     printed = rules.printed(ink.faint, LEVEL)
     if not printed.any():
         return ink
+    labels, count = ndimage.label(printed, np.ones((3, 3)))
+    usual = np.zeros(count + 1, dtype=np.float32)
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        usual[number] = np.percentile(ink.contrast[place][labels[place] == number], 75)
+    # What is much darker than the line it lies on is a stroke.
+    printed &= ink.contrast < 1.4 * usual[labels] + 0.05
     around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
     return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), 2 * LEVEL)
 
@@ -298,21 +304,29 @@ def _line(
     mask = shown[shapes.labels]
     x = (shapes.left + shapes.right) / 2
     y = (shapes.top + shapes.bottom) / 2 - group.slope * x
-    tops, bottoms = (y - shapes.height / 2)[members], (y + shapes.height / 2)[members]
-    top, bottom = float(tops.min()), float(bottoms.max())
+    height = shapes.height
     left, right = int(shapes.left[members].min()), int(shapes.right[members].max())
-    scale = max(group.height / DIGIT, (bottom - top) / TALLEST)  # px per px of the strip
-    soft = _soft(ink, mask, scale)
     middle = float(np.median(y[group.digits]))
-    middle = float(np.clip(middle, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
+    growth = _growth(x[group.digits], height[group.digits])
+    local = np.exp(growth * (x - left))  # how large the writing is there
+    tops, bottoms = (y - height / 2 - middle) / local, (y + height / 2 - middle) / local
+    top, bottom = float(tops[members].min()), float(bottoms[members].max())
+    even = (height / local)[group.digits]
+    usual = float(np.median(even[even >= 0.5 * even.max()]))
+    scale = max(usual / DIGIT, (bottom - top) / TALLEST)  # px per px of the strip
+    soft = _soft(ink, mask, scale * float(np.median(local[group.digits])))
+    offset = float(np.clip(0, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
     # Twice as fine, then averaged.
-    columns = 2 * max(1, int(np.ceil((right - left) / scale)))
-    across = left + (np.arange(columns) + 0.5) * scale / 2
-    down = middle + (np.arange(2 * HEIGHT) + 0.5 - HEIGHT) * scale / 2
-    rows = down[:, None] + group.slope * across[None, :]
+    end = right - left if growth == 0 else (1 - np.exp(-growth * (right - left))) / growth
+    columns = 2 * max(1, int(np.ceil(end / scale)))
+    across = (np.arange(columns) + 0.5) * scale / 2
+    if growth != 0:
+        across = -np.log(np.maximum(1 - growth * across, 1e-3)) / growth
+    down = offset + (np.arange(2 * HEIGHT) + 0.5 - HEIGHT) * scale / 2
+    rows = down[:, None] * np.exp(growth * across) + middle + group.slope * (left + across)
     fine = ndimage.map_coordinates(
         soft,
-        [rows - 0.5, np.broadcast_to(across - 0.5, rows.shape)],
+        [rows - 0.5, np.broadcast_to(left + across - 0.5, rows.shape)],
         order=1,
         output=np.float32,
     )
@@ -322,6 +336,24 @@ def _line(
         np.pad(_closer(strip), ((0, 0), (MARGIN, MARGIN))),
         _box(shapes, members, level, place, size),
     )
+
+
+def _growth(x: np.ndarray, height: np.ndarray) -> float:
+    """Returns how digits grow along their line: the slope of the logarithm of their heights.
+
+    It is 0 unless they clearly do, as on a page seen from its side.
+    """
+    if len(x) < 4:
+        return 0.0
+    logarithm = np.log(height)
+    first, second = np.triu_indices(len(x), 1)
+    across = x[second] - x[first]
+    far = np.abs(across) > height.min()
+    if not far.any() or np.ptp(logarithm) == 0:
+        return 0.0
+    growth = float(np.median((logarithm[second] - logarithm[first])[far] / across[far]))
+    steady = abs(float(np.corrcoef(x, logarithm)[0, 1])) > 0.85
+    return growth if steady and abs(growth) * np.ptp(x) > np.log(1.5) else 0.0
 
 
 def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "height width"]:
