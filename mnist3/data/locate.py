@@ -1,0 +1,399 @@
+"""From a user's picture to strips: where its lines of digits are, and what a network sees of them.
+
+Twice the same steps: ink is parted from paper (`ink`), printed lines are taken away (`rules`), what
+is left falls into shapes, and shapes side by side are a line. First on the whole picture at a
+small size, to find the lines; then on each line, levelled and scaled to digits of one height, so
+that neither margins nor the picture's size change what is cut out.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
+from scipy import ndimage
+
+from mnist3.data import rules
+from mnist3.data.groups import Group, best_score, groups_of, sideways
+from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold, without_desk
+from mnist3.data.shapes import Shapes, along_edges, chosen, connected, inner, strokes, usual_height
+
+HEIGHT = 32  # px of a strip
+DIGIT = 20  # px; the median height of a line's digits in its strip
+TALLEST = 30  # px; all the line's ink fits in so many rows
+MARGIN = 8  # px; blank columns at both ends of a strip
+WIDEST_GAP = 24  # px; wider gaps between the digits of a strip are cut to this
+THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
+LARGEST_SIDE = 1600  # px; a larger picture shows no more
+FIRST_SIDE = 800  # px; lines are found at this size,
+SMALL_SIDE = 320  # px; and small pictures enlarged to this one
+LEVEL = 40  # px; the height of digits when their line is looked at closely
+UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
+
+
+class Line(NamedTuple):
+    """A line of writing.
+
+    Attributes:
+        strip: ink bright on dark, digits of 20 px around the middle row.
+        box: left, top, right and bottom of its ink in the picture, px.
+        sideways: whether the line runs up or down the picture. Shapes do not tell up from down,
+            so that `strip[::-1, ::-1]` may be the right way up.
+    """
+
+    strip: UInt8[np.ndarray, "32 width"]
+    box: tuple[int, int, int, int]
+    sideways: bool = False
+
+
+class Place(NamedTuple):
+    """Where a line is in the picture: its frame turned by `angle`, then cut out; px, radians."""
+
+    angle: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+    height: float
+
+
+def locate(
+    picture: UInt8[np.ndarray, "height width *channels"], every_line: bool = False
+) -> list[Line]:
+    """Finds the digits that somebody wrote.
+
+    Args:
+        picture: brightness, or red, green and blue; upright, ink dark on light or light on dark.
+        every_line: every line from top to bottom, instead of the one with most writing.
+
+    Returns:
+        the lines; none if the picture holds no ink.
+    """
+    return _lines(picture, every_line, may_turn=True)
+
+
+def _lines(
+    picture: UInt8[np.ndarray, "height width *channels"], every_line: bool, may_turn: bool
+) -> list[Line]:
+    """Finds the lines of a picture, which may be turned by 90 degrees."""
+    height, width = picture.shape[:2]
+    factor = min(FIRST_SIDE / max(height, width), 1.0)
+    if max(height, width) < SMALL_SIDE:
+        factor = min(SMALL_SIDE / max(height, width), 6.0)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    filter_ = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
+    image = Image.fromarray(picture)
+    coarse = image if factor == 1 else image.resize(size, filter_)
+    channel = best_channel(coarse)
+    pixels = grey(coarse, channel)
+    page = without_desk(pixels)
+    shapes, groups, bright = _either(page)
+    if page is not pixels and not groups:
+        shapes, groups, bright = _either(pixels)
+    if may_turn and sideways(shapes, groups, pixels.shape):
+        return [
+            Line(
+                line.strip,
+                (width - line.box[3], line.box[0], width - line.box[1], line.box[2]),
+                True,
+            )
+            for line in _lines(np.ascontiguousarray(np.rot90(picture)), every_line, may_turn=False)
+        ]
+    if not every_line:
+        groups = sorted(groups, key=lambda group: -group.score)[:1]
+    lines = []
+    for group in groups:
+        place = _place(shapes, group, 0.0, 1 / factor, (0.0, 0.0))
+        line = _read(image, channel, bright, place)
+        if line:
+            lines.append(line)
+    return sorted(lines, key=lambda line: line.box[1] + line.box[3])
+
+
+def _either(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group], bool]:
+    """Returns the lines of a whole picture, and whether their ink is brighter than paper."""
+    dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
+    bright = light > dark
+    shapes, groups = _found(255 - pixels if bright else pixels)
+    if not groups or min(dark, light) > UNCLEAR * max(dark, light):
+        others = _found(pixels if bright else 255 - pixels)
+        if best_score(others[1]) > 4 * best_score(groups):
+            return *others, not bright
+    return shapes, groups, bright
+
+
+def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group]]:
+    """Returns the lines of dark ink in a whole picture."""
+    side = max(pixels.shape)
+    ink = find_ink(pixels, side // 7, side // 8)
+    shapes = connected(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
+    shapes = chosen(shapes, strokes(shapes, ink))
+    free = ~along_edges(shapes)
+    if free.any():
+        shapes = chosen(shapes, free)
+    return shapes, groups_of(shapes, pixels.shape)
+
+
+def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
+    """Returns the ink of a whole picture without printed lines, found at half the size."""
+    height, width = ink.mask.shape
+    mask, faint = _halved(ink.mask), _halved(ink.faint)
+    side, weights = min(mask.shape), mask.astype(np.float32)
+    lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, side // 60))
+    lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, side // 60))
+    shapes = connected(mask & ~lines, mask, weights, smallest=6)
+    if not len(shapes.area):
+        shapes = connected(mask, mask, weights, smallest=6)
+    if not len(shapes.area):
+        return ink.mask
+    usual = (shapes.height < 0.95 * mask.shape[0]) & (shapes.width < 4 * shapes.height)
+    digit = usual_height(shapes.height[usual] if usual.any() else shapes.height)
+    printed = rules.printed(faint, int(max(digit, max(mask.shape) // 20, 8)))
+    printed = printed.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return ink.mask & ~printed
+
+
+def _halved(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
+    """Returns a mask at half its size, with all that it holds."""
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
+    return padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
+
+
+def _place(
+    shapes: Shapes, group: Group, angle: float, scale: float, origin: tuple[float, float]
+) -> Place:
+    """Returns where a line is in the picture.
+
+    Args:
+        shapes: those of an image of the picture turned by `angle`,
+        group: the line,
+        angle: radians,
+        scale: picture's px per px of that image,
+        origin: the image's left and top in the turned picture, picture's px.
+    """
+    more = np.arctan(group.slope)
+    cosine, sine = np.cos(more), np.sin(more)
+    x = (shapes.left + shapes.right)[group.digits] / 2 * scale + origin[0]
+    y = (shapes.top + shapes.bottom)[group.digits] / 2 * scale + origin[1]
+    width, height = (
+        shapes.width[group.digits] * scale,
+        shapes.height[group.digits] * scale,
+    )
+    along, across = x * cosine + y * sine, y * cosine - x * sine
+    upright = (height * cosine - width * abs(sine)) / (cosine**2 - sine**2)
+    upright = np.clip(upright, 0.5 * height, height)
+    return Place(
+        angle + more,
+        float((along - width / 2).min()),
+        float((across - height / 2).min()),
+        float((along + width / 2).max()),
+        float((across + height / 2).max()),
+        float(np.median(upright[upright >= 0.5 * upright.max()])),
+    )
+
+
+class Level(NamedTuple):
+    """A line cut out of the picture, level, digits about LEVEL px tall.
+
+    Attributes:
+        pixels: brightness.
+        inside: where the picture is.
+        left: of the cut-out in the turned picture, picture's px.
+        top: likewise.
+        scale: picture's px per px.
+    """
+
+    pixels: Float32[np.ndarray, "height width"]
+    inside: Bool[np.ndarray, "height width"]
+    left: float
+    top: float
+    scale: float
+
+
+def _levelled(image: Image.Image, channel: str, place: Place) -> Level:
+    """Cuts a line out of a picture."""
+    scale = place.height / LEVEL
+    left, top = place.left - 1.2 * place.height, place.top - 0.7 * place.height
+    width = max(8, round((place.right + 1.2 * place.height - left) / scale))
+    height = max(8, round((place.bottom + 0.7 * place.height - top) / scale))
+    cosine, sine = np.cos(place.angle), np.sin(place.angle)
+    x, y = np.array([0, width, 0, width]), np.array([0, 0, height, height])
+    along, across = left + x * scale, top + y * scale
+    columns, lines = along * cosine - across * sine, along * sine + across * cosine
+    reduction = max(1, int(scale))
+    box = (
+        int(np.clip(columns.min() - 2, 0, image.width - 1)),
+        int(np.clip(lines.min() - 2, 0, image.height - 1)),
+        int(np.clip(columns.max() + 2, 1, image.width)),
+        int(np.clip(lines.max() + 2, 1, image.height)),
+    )
+    part = image.crop(box)
+    if reduction > 1:
+        part = part.reduce(reduction)
+    pixels = grey(part, channel)
+    # From a pixel of the cut-out to one of the part, as Image.transform counts them.
+    step = scale / reduction
+    matrix = (
+        step * cosine,
+        -step * sine,
+        (left * cosine - top * sine - box[0]) / reduction,
+        step * sine,
+        step * cosine,
+        (left * sine + top * cosine - box[1]) / reduction,
+    )
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    column = matrix[0] * x + matrix[1] * y + matrix[2]
+    row = matrix[3] * x + matrix[4] * y + matrix[5]
+    inside = (column > 0) & (row > 0) & (column < pixels.shape[1]) & (row < pixels.shape[0])
+    sampled = ndimage.map_coordinates(
+        pixels, [row - 0.5, column - 0.5], order=1, mode="nearest", output=np.float32
+    )
+    return Level(sampled, inside, left, top, scale)
+
+
+def _read(image: Image.Image, channel: str, bright: bool, place: Place) -> Line | None:
+    """Looks at a line closely, until its digits are level and of the height looked for."""
+    for attempt in range(3):
+        level = _levelled(image, channel, place)
+        pixels = 255 - level.pixels if bright else level.pixels
+        ink = _cleaned(find_ink(pixels, LEVEL, 2 * LEVEL, level.inside))
+        shapes = connected(ink.mask, ink.strong, ink.contrast, smallest=10)
+        shapes = chosen(shapes, strokes(shapes, ink))
+        groups = groups_of(shapes, ink.mask.shape)
+        if not groups:
+            return None
+        middle = ink.mask.shape[0] / 2
+        y = (shapes.top + shapes.bottom) / 2
+
+        def value(group: Group, y: np.ndarray = y, middle: float = middle) -> float:
+            away = abs(float(np.median(y[group.digits])) - middle) / middle
+            return group.score * max(1 - away, 0.05)
+
+        group = max(groups, key=value)
+        if attempt == 2 or (abs(group.slope) < 0.03 and 0.8 < group.height / LEVEL < 1.25):
+            break
+        place = _place(shapes, group, place.angle, level.scale, (level.left, level.top))
+    return _line(ink, shapes, group, level, place, image.size)
+
+
+def _cleaned(ink: Ink) -> Ink:
+    """Returns a levelled line's ink without printed lines, thresholds found anew without them."""
+    printed = rules.printed(ink.faint, LEVEL)
+    if not printed.any():
+        return ink
+    labels, count = ndimage.label(printed, np.ones((3, 3)))
+    usual = np.zeros(count + 1, dtype=np.float32)
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        usual[number] = np.percentile(ink.contrast[place][labels[place] == number], 75)
+    # What is much darker than the line it lies on is a stroke.
+    printed &= ink.contrast < 1.4 * usual[labels] + 0.05
+    around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
+    return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), 2 * LEVEL)
+
+
+def _line(
+    ink: Ink, shapes: Shapes, group: Group, level: Level, place: Place, size: tuple[int, int]
+) -> Line:
+    """Draws the strip of a line that was found level."""
+    members = np.concatenate([group.digits, group.marks]).astype(int)
+    usual = np.median(shapes.strength[group.digits])
+    members = members[shapes.strength[members] > 0.4 * usual]
+    shown = np.zeros(int(shapes.labels.max()) + 1, dtype=bool)
+    shown[shapes.number[members]] = True
+    mask = shown[shapes.labels]
+    x = (shapes.left + shapes.right) / 2
+    y = (shapes.top + shapes.bottom) / 2 - group.slope * x
+    height = shapes.height
+    left, right = int(shapes.left[members].min()), int(shapes.right[members].max())
+    middle = float(np.median(y[group.digits]))
+    growth = _growth(x[group.digits], height[group.digits])
+    local = np.exp(growth * (x - left))  # how large the writing is there
+    tops, bottoms = (y - height / 2 - middle) / local, (y + height / 2 - middle) / local
+    top, bottom = float(tops[members].min()), float(bottoms[members].max())
+    even = (height / local)[group.digits]
+    usual = float(np.median(even[even >= 0.5 * even.max()]))
+    scale = max(usual / DIGIT, (bottom - top) / TALLEST)  # px per px of the strip
+    soft = _soft(ink, mask, scale * float(np.median(local[group.digits])))
+    offset = float(np.clip(0, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
+    # Twice as fine, then averaged.
+    end = right - left if growth == 0 else (1 - np.exp(-growth * (right - left))) / growth
+    columns = 2 * max(1, int(np.ceil(end / scale)))
+    across = (np.arange(columns) + 0.5) * scale / 2
+    if growth != 0:
+        across = -np.log(np.maximum(1 - growth * across, 1e-3)) / growth
+    down = offset + (np.arange(2 * HEIGHT) + 0.5 - HEIGHT) * scale / 2
+    rows = down[:, None] * np.exp(growth * across) + middle + group.slope * (left + across)
+    fine = ndimage.map_coordinates(
+        soft,
+        [rows - 0.5, np.broadcast_to(left + across - 0.5, rows.shape)],
+        order=1,
+        output=np.float32,
+    )
+    strip = fine.reshape(HEIGHT, 2, columns // 2, 2).mean(axis=(1, 3))
+    strip = np.rint(np.clip(strip, 0, 1) * 255).astype(np.uint8)
+    return Line(
+        np.pad(_closer(strip), ((0, 0), (MARGIN, MARGIN))),
+        _box(shapes, members, level, place, size),
+    )
+
+
+def _growth(x: np.ndarray, height: np.ndarray) -> float:
+    """Returns how digits grow along their line: the slope of the logarithm of their heights.
+
+    It is 0 unless they clearly do, as on a page seen from its side.
+    """
+    if len(x) < 4:
+        return 0.0
+    logarithm = np.log(height)
+    first, second = np.triu_indices(len(x), 1)
+    across = x[second] - x[first]
+    far = np.abs(across) > height.min()
+    if not far.any() or np.ptp(logarithm) == 0:
+        return 0.0
+    growth = float(np.median((logarithm[second] - logarithm[first])[far] / across[far]))
+    steady = abs(float(np.corrcoef(x, logarithm)[0, 1])) > 0.85
+    return growth if steady and abs(growth) * np.ptp(x) > np.log(1.5) else 0.0
+
+
+def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "height width"]:
+    """Returns the chosen ink from 0 to 1, as strong along faint strokes as along others."""
+    border = int((mask & ~inner(mask)).sum())
+    stroke = 2 * float(mask.sum()) / max(border, 1)
+    around = ndimage.binary_dilation(mask, np.ones((3, 3)))
+    soft = np.where(around, np.clip((ink.contrast / ink.reach - 0.12) / 0.68, 0, 1), 0)
+    wider = int(np.ceil((THINNEST * scale - stroke) / 2))
+    if wider > 0:
+        soft = ndimage.grey_dilation(soft, (2 * wider + 1, 2 * wider + 1))
+    return soft.astype(np.float32)
+
+
+def _closer(strip: UInt8[np.ndarray, "32 width"]) -> UInt8[np.ndarray, "32 less"]:
+    """Returns a strip without the middle of very wide gaps."""
+    blank = ~(strip > 25).any(axis=0)
+    labels, count = ndimage.label(blank)
+    kept = np.ones(len(blank), dtype=bool)
+    for (gap,) in ndimage.find_objects(labels, count):
+        excess = gap.stop - gap.start - WIDEST_GAP
+        if excess > 0:
+            start = gap.start + WIDEST_GAP // 2
+            kept[start : start + excess] = False
+    return strip[:, kept]
+
+
+def _box(
+    shapes: Shapes, members: np.ndarray, level: Level, place: Place, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Returns the upright box of a line's ink in the picture."""
+    x = np.concatenate([shapes.left, shapes.right, shapes.left, shapes.right]).reshape(4, -1)
+    y = np.concatenate([shapes.top, shapes.top, shapes.bottom, shapes.bottom]).reshape(4, -1)
+    along = level.left + x[:, members] * level.scale
+    across = level.top + y[:, members] * level.scale
+    cosine, sine = np.cos(place.angle), np.sin(place.angle)
+    columns, rows = along * cosine - across * sine, along * sine + across * cosine
+    return (
+        int(np.clip(np.floor(columns.min()), 0, size[0] - 1)),
+        int(np.clip(np.floor(rows.min()), 0, size[1] - 1)),
+        int(np.clip(np.ceil(columns.max()), 1, size[0])),
+        int(np.clip(np.ceil(rows.max()), 1, size[1])),
+    )

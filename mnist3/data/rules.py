@@ -1,0 +1,221 @@
+"""Printed lines in a mask of ink: rules, frames and combs, told from the strokes upon them.
+
+A printed line is long, straight and thin. Long means longer than any straight stroke of a digit;
+thin, that the ink across it ends after a few pixels. Where a stroke crosses or meets the line, the
+ink across is longer, so that the stroke stays whole.
+
+The line is followed by dynamic programming as in path openings (Heijmans, Buckley and Talbot, Path
+openings and closings, 2005), a block of columns at a time, so that it may be tilted and a little
+bent.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int, Int32
+from scipy import ndimage
+
+STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
+
+
+def eroded(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "less width"]:
+    """Returns where `rows` pixels one below the other are set, by the uppermost of them."""
+    found, reached = mask, 1
+    while reached < rows:
+        step = min(reached, rows - reached)
+        found = found[:-step] & found[step:]
+        reached += step
+    return found
+
+
+def dilated(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "more width"]:
+    """Returns the mask with each pixel drawn down over `rows` rows; `rows - 1` rows are added."""
+    found = np.pad(mask, ((0, rows - 1), (0, 0)))
+    reached = 1
+    while reached < rows:
+        step = min(reached, rows - reached)
+        longer = found.copy()
+        longer[step:] |= found[:-step]
+        found = longer
+        reached += step
+    return found
+
+
+def thick(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of vertical runs that are longer than `rows`."""
+    if rows + 1 > len(mask):
+        return np.zeros_like(mask)
+    return dilated(eroded(mask, rows + 1), rows + 1)
+
+
+def _near(rows: np.ndarray) -> np.ndarray:
+    """Returns the maximum of each value and its two neighbours along the last axis."""
+    found = rows.copy()
+    np.maximum(found[..., 1:], rows[..., :-1], out=found[..., 1:])
+    np.maximum(found[..., :-1], rows[..., 1:], out=found[..., :-1])
+    return found
+
+
+def _followed(ink: np.ndarray, thin: np.ndarray) -> np.ndarray:
+    """Returns how many thin blocks the best path to each block has, gaps subtracted."""
+    lengths = np.zeros(ink.shape, dtype=np.int16)
+    before = lengths[0]
+    for block in range(len(ink)):
+        reached = _near(before)
+        before = np.where(ink[block], reached + thin[block], np.maximum(reached - 3, 0))
+        lengths[block] = before
+    return lengths
+
+
+def horizontal(
+    mask: Bool[np.ndarray, "height width"], length: int, thickness: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of roughly horizontal lines, without those of strokes upon them.
+
+    Args:
+        mask: ink.
+        length: pixels; shorter ones are no printed lines.
+        thickness: pixels; thicker ones are none either.
+    """
+    height, width = mask.shape
+    blocks = -(-width // STEP)
+    if blocks * STEP < length or height < 3:
+        return np.zeros_like(mask)
+    padded = np.pad(mask, ((0, 0), (0, blocks * STEP - width)))
+    thin = padded & ~thick(padded, thickness)
+    near = padded | False
+    near[1:] |= padded[:-1]
+    near[:-1] |= padded[1:]
+    ink = np.ascontiguousarray(_all_columns(near).T)
+    thin_blocks = np.ascontiguousarray((_all_columns(near) & _any_column(thin)).T)
+    steps = thin_blocks.astype(np.int16)
+    paths = _followed(ink, steps) + _followed(ink[::-1], steps[::-1])[::-1] - steps
+    lines = _near(ink & (paths * STEP >= length))
+    found = thin & np.repeat(lines.T, STEP, axis=1)
+    starts = found.copy()
+    starts[1:] &= ~found[:-1]
+    usual = found.sum() / max(int(starts.sum()), 1)
+    return (found & ~thick(padded, int(2 * usual + 1)))[:, :width]
+
+
+def _all_columns(mask: np.ndarray) -> np.ndarray:
+    found = mask[:, ::STEP].copy()
+    for column in range(1, STEP):
+        found &= mask[:, column::STEP]
+    return found
+
+
+def _any_column(mask: np.ndarray) -> np.ndarray:
+    found = mask[:, ::STEP].copy()
+    for column in range(1, STEP):
+        found |= mask[:, column::STEP]
+    return found
+
+
+def vertical(
+    mask: Bool[np.ndarray, "height width"], length: int, thickness: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of roughly vertical lines; see `horizontal`."""
+    return horizontal(np.ascontiguousarray(mask.T), length, thickness).T
+
+
+class Pieces(NamedTuple):
+    """Lines as one label each, with their bounding boxes."""
+
+    labels: Int32[np.ndarray, "height width"]
+    left: Int[np.ndarray, "count"]
+    top: Int[np.ndarray, "count"]
+    right: Int[np.ndarray, "count"]
+    bottom: Int[np.ndarray, "count"]
+    area: Int[np.ndarray, "count"]
+
+
+def _pieces(lines: Bool[np.ndarray, "height width"], gap: int) -> Pieces:
+    """Returns vertical lines, each in one piece although strokes cross it, `gap` pixels long."""
+    labels, count = ndimage.label(dilated(lines, gap)[: len(lines)], np.ones((3, 3)))
+    labels = np.where(lines, labels, 0).astype(np.int32)
+    area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    boxes = np.zeros((count, 4), dtype=int)
+    for number, found in enumerate(ndimage.find_objects(labels, count)):
+        if found is not None:
+            rows, columns = found
+            boxes[number] = columns.start, rows.start, columns.stop, rows.stop
+    return Pieces(labels, *boxes.T, area)
+
+
+def _turned(pieces: Pieces) -> Pieces:
+    """Returns the pieces with rows and columns exchanged."""
+    labels, left, top, right, bottom, area = pieces
+    return Pieces(labels.T, top, left, bottom, right, area)
+
+
+def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends down across"]:
+    """Returns which horizontal lines the upper and the lower end of each vertical one meets."""
+    met = np.zeros((2, len(down.left), len(across.left) + 1), dtype=bool)
+    for end, rows in enumerate((down.top, down.bottom)):
+        for number, row in enumerate(rows):
+            window = across.labels[
+                max(row - near, 0) : row + near,
+                max(down.left[number] - near, 0) : down.right[number] + near,
+            ]
+            met[end, number, window] = True
+    return met[..., 1:]
+
+
+def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of rules, frames and combs around digits of a known height.
+
+    Lines much longer than a digit are printed. Shorter ones are if they end on others as the sides
+    of a box do; and so are at least four of one height that stand on a line, as a comb's teeth do.
+
+    Args:
+        mask: ink.
+        digit: pixels.
+    """
+    thickness = max(4, digit // 6)
+    across = _turned(_pieces(horizontal(mask, int(1.1 * digit), thickness).T, digit // 2))
+    down = _pieces(vertical(mask, int(0.7 * digit), thickness), digit // 2)
+    length, width = down.bottom - down.top, down.right - down.left
+    stroke = down.area / np.maximum(length, 1)
+    printed_across = across.right - across.left >= 2.5 * digit
+    printed_down = length >= 1.7 * digit
+    upper, lower = _meeting(down, across, max(3, digit // 10))
+    reach = across.right - across.left
+    thickness = across.area / np.maximum(reach, 1)
+    tilt = np.max((across.bottom - across.top - thickness) / np.maximum(reach, 1), initial=0)
+    straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
+    if printed_across.any():  # sides are as thick as what they end on
+        straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
+    printed_down |= straight & _sides(upper, lower)
+    teeth = lower.any(axis=1) & straight & ~printed_down
+    if teeth.sum() >= 4:
+        alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
+        alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
+        if alike.sum() >= 4:
+            printed_down |= alike
+    printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
+    lines = np.append(False, printed_across)[across.labels]
+    lines |= np.append(False, printed_down)[down.labels]
+    return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
+
+
+def _sides(
+    upper: Bool[np.ndarray, "down across"], lower: Bool[np.ndarray, "down across"]
+) -> Bool[np.ndarray, "down"]:
+    """Returns which vertical lines are sides of boxes: of two that end on the same two lines."""
+    beside = ((upper.astype(int) @ upper.T) > 0) & ((lower.astype(int) @ lower.T) > 0)
+    return beside.sum(axis=1) >= 2
+
+
+def _corners(
+    rest: Bool[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"], side: int
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the small pieces of ink beside lines, which are left where lines cross."""
+    labels, count = ndimage.label(rest, np.ones((3, 3)))
+    beside = np.zeros(count + 1, dtype=bool)
+    beside[labels[ndimage.binary_dilation(lines, np.ones((3, 3)))]] = True
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        if max(rows.stop - rows.start, columns.stop - columns.start) > side:
+            beside[number] = False
+    beside[0] = False
+    return beside[labels]
