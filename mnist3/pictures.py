@@ -79,9 +79,7 @@ def reader_of(
     return functools.partial(_read_whole, size=size, predict=predict)
 
 
-def _read_whole(
-    paths: Sequence[str], size: tuple[int, int], predict: Predict
-) -> Iterator[Batch]:
+def _read_whole(paths: Sequence[str], size: tuple[int, int], predict: Predict) -> Iterator[Batch]:
     read = functools.partial(read_image, height=size[0], width=size[1])
     for first, files in _files(paths, read):
         images = [file.value[0] for file in files if not file.error]
@@ -109,20 +107,32 @@ def _files(
 def _read_lines(paths: Sequence[str], predict: Predict, every_line: bool) -> Iterator[Batch]:
     read = functools.partial(lines_of, every_line=every_line)
     for first, files in _files(paths, read):
-        seen = [file.value or [] for file in files]
-        images = [each.image for lines in seen for each in lines]
+        ways = [file.value or [] for file in files]
+        every = [way for lines in ways for line in lines for way in line]
+        predictions = predict_strips(predict, [way.image for way in every]) if every else None
+        seen, rows, row = [], [], 0
+        for lines in ways:
+            seen.append([])
+            for line in lines:
+                best = row + int(np.argmax(predictions.confidence[row : row + len(line)]))
+                rows.append(best)
+                seen[-1].append(every[best])
+                row += len(line)
         yield Batch(
             paths[first : first + len(files)],
             seen,
-            predict_strips(predict, images) if images else None,
+            predictions and predictions.of(np.asarray(rows)),
             [file.error for file in files],
             [file.warning for file in files],
             [False] * len(files),
         )
 
 
-def lines_of(path: str, every_line: bool) -> list[Seen]:
+def lines_of(path: str, every_line: bool) -> list[list[Seen]]:
     """Returns the lines of writing on the picture in a file, the best one or all from the top.
+
+    Of each line the ways that it may be held: a line that runs up or down the picture is either
+    way up, and the one that is read with more confidence is right.
 
     Raises:
         UnreadableImage: if the file cannot be decoded, or there is none.
@@ -131,9 +141,12 @@ def lines_of(path: str, every_line: bool) -> list[Seen]:
     found = locate(picture.pixels, every_line)
     if not found:
         raise UnreadableImage(NOTHING)
-    return [
-        Seen(line.strip, tuple(round(picture.scale * edge) for edge in line.box)) for line in found
-    ]
+    lines = []
+    for line in found:
+        left, top, right, bottom = (round(picture.scale * edge) for edge in line.box)
+        ways = [line.strip, line.strip[::-1, ::-1]] if line.sideways else [line.strip]
+        lines.append([Seen(way, (left, top, right, bottom)) for way in ways])
+    return lines
 
 
 def predict_filled(predict: Predict, images: UInt8[np.ndarray, "n height width"]) -> Predictions:

@@ -4,13 +4,20 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from mnist3 import learners
 from mnist3.data.images import find_images
 from mnist3.errors import UserError
 from mnist3.jobs import parts, workdir
-from mnist3.jobs.predict import BATCH_SIZE, predict_filled
-from mnist3.jobs.readings import Reading, read_files, readings_of
+from mnist3.pictures import (
+    BATCH_SIZE,
+    Reading,
+    predict_filled,
+    read_lists,
+    reader_of,
+    readings_of,
+)
 from mnist3.tasks import Task
 
 __all__ = ["Reader", "Reading", "load"]
@@ -28,21 +35,26 @@ class Reader:
     """
 
     def __init__(
-        self, folder: str, task: Task, size: tuple[int, int], learned: learners.Learned
+        self, folder: str, config: ConfigDict, task: Task, learned: learners.Learned
     ) -> None:
-        self.folder, self.task, self.size = folder, task, size
-        self._learned = learned
+        self.folder, self.task = folder, task
+        self.size = config.data.height, config.data.width
+        self._config, self._learned = config, learned
 
-    def read(self, images: Path | Sequence[Path] | np.ndarray) -> list[Reading]:
+    def read(
+        self, images: Path | Sequence[Path] | np.ndarray, every_line: bool = False
+    ) -> list[Reading]:
         """Reads images.
 
         Args:
             images: a path, which may be that of a folder or a glob; paths of files; or uint8 pixels
                 of the run's size, ink bright on dark, of one image `[height, width]` or of several
                 `[n, height, width]`. Files may have any size, dark ink on light or light on dark.
+            every_line: of files, by a run of strings: every line of a picture, not the best alone.
 
         Returns:
-            A reading of each image, in order; of a folder or a glob in natural order.
+            A reading of each image, in order; of a folder or a glob in natural order. Of every
+            line one, from the top, each with its box.
 
         Raises:
             UserError: if pixels have another type or size, or there is no such file.
@@ -53,7 +65,8 @@ class Reader:
             paths = find_images(os.fspath(images))
         else:
             paths = [os.fspath(path) for path in images]
-        return list(read_files(paths, self.size, self.task, self._learned.predict))
+        batches = reader_of(self._config, self.task, self._learned.predict, every_line)
+        return [one for each in read_lists(paths, self.task, batches) for one in each]
 
     def _read_pixels(self, pixels: np.ndarray) -> list[Reading]:
         if pixels.ndim == 2:
@@ -95,4 +108,4 @@ def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> 
         )
     task = parts.task_of(config)
     learned = learners.load(config, task, chosen, checkpoint, allow_pickle)
-    return Reader(chosen, task, (config.data.height, config.data.width), learned)
+    return Reader(chosen, config, task, learned)

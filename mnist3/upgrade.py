@@ -114,7 +114,10 @@ def upgrade(held: ConfigDict) -> Upgraded:
         ConfigDict(
             {
                 "kind": values["kind"],
-                "data": {"source": values.get("data.source", "digits")},
+                "data": {
+                    "name": values.get("data.name", ""),
+                    "source": values.get("data.source", "digits"),
+                },
                 "learner": {"name": values.get("learner.name", NETWORK)},
             }
         )

@@ -17,6 +17,8 @@ class Arguments:
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
         output: predict: the CSV file to write; audit: the JSON file, None for none; evaluate on
             other data: the folder for its files, None for that of the run.
+        lines: predict with strings: whether to read every line of a picture.
+        save_views: predict: folder for a view of each picture, with what was found and seen.
         allow_pickle: predict: whether to read the model of an older run, a pickle.
         figures: formats of the figures; PNG is always one of them.
         on: evaluate: the experiment on whose data to measure, as its text.
@@ -31,6 +33,8 @@ class Arguments:
     images: str | None = None
     table: str | None = None
     output: str | None = None
+    lines: bool = False
+    save_views: str | None = None
     allow_pickle: bool = False
     figures: tuple[str, ...] = ("png",)
     on: str | None = None

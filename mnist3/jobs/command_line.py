@@ -67,6 +67,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "The file to write: CSV for predict, JSON for audit; - for standard output. For evaluate "
         "with --on or --images: the folder, that of the run if not given.",
     )
+    text("save_views", None, "For predict: a folder for views: what was found on each picture.")
+    flags.DEFINE_bool(
+        "lines",
+        False,
+        "For predict with strings: reads every line of a picture, a row each.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "allow_pickle",
         False,
@@ -180,6 +187,8 @@ def run(argv: Sequence[str]) -> int:
         table=values.table,
         output=values.output,
         on=values.on,
+        lines=values.lines,
+        save_views=values.save_views,
         allow_pickle=values.allow_pickle,
         figures=tuple(values.figures),
         command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),

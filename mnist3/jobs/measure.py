@@ -28,7 +28,7 @@ from mnist3.files import STANDARD_OUTPUT, replacing, require_writable, write_jso
 from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.predict import make_folder
-from mnist3.jobs.readings import Reading, read_files
+from mnist3.pictures import Reading, read_lists, reader_of
 from mnist3.reporting import console
 from mnist3.results import Result
 
@@ -183,8 +183,8 @@ def _on_pictures(folder: str, config: ConfigDict, arguments: Arguments) -> int:
     name = f"pictures_{_as_file_name(pathlib.Path(images).resolve().name)}"
     output = _output(arguments, f"metrics_on_{name}.json")
     learned = learners.load(config, task, folder, arguments.checkpoint)
-    canvas = (config.data.height, config.data.width)
-    readings = list(read_files(pictures.paths, canvas, task, learned.predict))
+    batches = reader_of(config, task, learned.predict)
+    readings = [each[0] for each in read_lists(pictures.paths, task, batches)]
     kept, remarks = grouping(pictures.groups)
     if remarks:
         logging.info("no groups by %s, which has too many values", ", ".join(remarks))

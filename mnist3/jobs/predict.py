@@ -5,17 +5,15 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 from absl import logging
-from jaxtyping import UInt8
 from ml_collections import ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
 from mnist3 import learners
-from mnist3.data.images import ReadImages, find_images, read_images
+from mnist3.data.images import find_images
 from mnist3.errors import UserError
 from mnist3.files import (
     STANDARD_OUTPUT,
@@ -27,12 +25,11 @@ from mnist3.files import (
 )
 from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.pictures import Batch, Batches, reader_of
+from mnist3.reporting import views
 from mnist3.tasks import Predictions, Task
 
-BATCH_SIZE = 256  # of every batch, the last one filled up, so that one compiled program serves
 LOGGED_PATHS = 10  # of the inverted images, and of those that the decoder warned of
-
-Predict = Callable[[UInt8[np.ndarray, "batch height width"]], Predictions]
 
 
 def require(value: str | None, flag: str, example: str) -> str:
@@ -46,41 +43,21 @@ def require(value: str | None, flag: str, example: str) -> str:
     return value
 
 
-def predict_filled(predict: Predict, images: UInt8[np.ndarray, "n height width"]) -> Predictions:
-    """Returns predictions of up to `BATCH_SIZE` images."""
-    filled = np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
-    return predict(filled).of(slice(len(images)))
-
-
-def read_batches(
-    paths: Sequence[str], canvas: tuple[int, int], predict: Predict
-) -> Iterator[tuple[ReadImages, Predictions]]:
-    """Yields what is read of image files, and predictions of each, also of unreadable ones.
-
-    The next batch is read from the disk while the model works on this one.
-
-    Args:
-        paths: image files.
-        canvas: (height, width) of the model's images.
-        predict: returns predictions of images, `BATCH_SIZE` at a time.
-    """
-    for batch in read_images(paths, *canvas, BATCH_SIZE, workers=os.cpu_count() or 1):
-        yield batch, predict_filled(predict, batch.images)
-
-
 def predict_files(
     paths: Sequence[str],
-    canvas: tuple[int, int],
-    predict: Predict,
+    batches: Batches,
     columns: Sequence[str],
     cells: Callable[[Predictions, Sequence[str]], Sequence[Sequence[str]]],
     output: str,
+    by_line: bool = False,
+    save_views: Callable[[Batch], None] | None = None,
 ) -> int:
     """Writes what is predicted for each image file to a CSV file, one row an image, in order.
 
     The columns are path, those given and error; an unreadable file has its path and its error
-    alone. A file appears whole or not at all; standard output gets the rows of a batch as they are
-    known.
+    alone. Where pictures are read line by line there is a row a line, with its number from 1 in the
+    column `line` and its box, `left top right bottom` in px, in the column `box`. A file appears
+    whole or not at all; standard output gets the rows of a batch as they are known.
 
     Whoever reads the CSV with a number in it has to read that column as text, or leading zeros are
     lost: `pandas.read_csv(path, dtype={"number": str})`; in Excel, Data > From Text/CSV with the
@@ -88,13 +65,14 @@ def predict_files(
 
     Args:
         paths: image files.
-        canvas: (height, width) of the model's images.
-        predict: returns predictions of images, `BATCH_SIZE` at a time.
+        batches: reads them, see `mnist3.pictures.reader_of`.
         columns: names, between path and error.
         cells: returns, of predictions and the paths of their images, a row an image under
             `columns`.
         output: path of the CSV file, one that exists is replaced and has to be none of the image
             files (`require_unread`); or `STANDARD_OUTPUT`.
+        by_line: whether pictures are read line by line.
+        save_views: given each batch.
 
     Returns:
         the number of unreadable files.
@@ -103,30 +81,34 @@ def predict_files(
         UserError: if the output cannot be written.
         OutputClosed: if nobody reads standard output any more.
     """
-    unread = [""] * len(columns)
+    names = ["path", "line", *columns, "box", "error"] if by_line else ["path", *columns, "error"]
     unreadable, inverted, odd = 0, [], []
-    first = 0
     hidden = True if output == STANDARD_OUTPUT and sys.stdout.isatty() else None
     with (
         opened_output(output) as file,
         tqdm(total=len(paths), unit="image", disable=hidden) as progress,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", *columns, "error"])
-        for batch, predicted in read_batches(paths, canvas, predict):
-            of_batch = paths[first : (first := first + len(batch.errors))]
-            read = [row for row, error in enumerate(batch.errors) if not error]
-            predictions = predicted.of(np.asarray(read, int))
-            rows = dict(zip(read, cells(predictions, [of_batch[row] for row in read]), strict=True))
-            for row, (path, error) in enumerate(zip(of_batch, batch.errors, strict=True)):
-                writer.writerow([path, *(unread if error else rows[row]), error])
-                if batch.inverted[row]:
-                    inverted.append(path)
-                if batch.warnings[row]:
-                    odd.append(f"{path}: {batch.warnings[row]}")
+        writer.writerow(names)
+        for batch in batches(paths):
+            owners = [
+                path for path, seen in zip(batch.paths, batch.seen, strict=True) for _ in seen
+            ]
+            found = iter([] if batch.predictions is None else cells(batch.predictions, owners))
+            for path, seen, error in zip(batch.paths, batch.seen, batch.errors, strict=True):
+                if error:
+                    writer.writerow([path, *[""] * (len(names) - 2), error])
+                for line, each in enumerate(seen, start=1):
+                    row, box = next(found), " ".join(map(str, each.box or ()))
+                    writer.writerow([path, line, *row, box, ""] if by_line else [path, *row, ""])
+            inverted += [p for p, dark in zip(batch.paths, batch.inverted, strict=True) if dark]
+            noted = zip(batch.paths, batch.warnings, strict=True)
+            odd += [f"{path}: {warning}" for path, warning in noted if warning]
             unreadable += sum(map(bool, batch.errors))
+            if save_views is not None:
+                save_views(batch)
             file.flush()
-            progress.update(len(batch.errors))
+            progress.update(len(batch.paths))
     logging.info(
         "wrote %s: %d of %d images read, %d of them dark on light and therefore inverted",
         output_text(output),
@@ -179,8 +161,16 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     require_writable(output)
     paths = find_images(images)
     require_unread(output, paths, workdir_of_run)
+    if arguments.lines and not task.reads_lines:
+        raise UserError(
+            f"--lines reads every line of a picture, which the task {task.name} does not; give a "
+            "run of experiments/people.py, or leave out --lines."
+        )
+    if arguments.save_views:
+        make_folder(arguments.save_views, "the views", flag="save_views")
+        _require_other_folder(arguments.save_views, paths, "views", "save_views")
     if images_folder is not None:
-        _require_other_folder(images_folder, paths)
+        _require_other_folder(images_folder, paths, "predicted images", "output")
     learned = learners.load(config, task, folder, arguments.checkpoint, arguments.allow_pickle)
     logging.info(
         "reading %d images with %s, whose digit images are from source %s",
@@ -188,9 +178,16 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         folder,
         config.data.source,
     )
-    canvas = (config.data.height, config.data.width)
-    columns, cells = task.predicted_columns, _cells(task, images_folder)
-    return 2 if predict_files(paths, canvas, learned.predict, columns, cells, output) else 0
+    unreadable = predict_files(
+        paths,
+        reader_of(config, task, learned.predict, arguments.lines),
+        task.predicted_columns,
+        _cells(task, images_folder),
+        output,
+        task.reads_lines,
+        views.saver(task, arguments.save_views) if arguments.save_views else None,
+    )
+    return 2 if unreadable else 0
 
 
 def _cells(
@@ -220,18 +217,18 @@ def _cells(
     return save
 
 
-def _require_other_folder(folder: str, paths: Sequence[str]) -> None:
-    """Checks that no predicted image can take the place of one that is read."""
+def _require_other_folder(folder: str, paths: Sequence[str], what: str, flag: str) -> None:
+    """Checks that no image that is written can take the place of one that is read."""
     for path in paths:
         if os.path.realpath(os.path.dirname(os.path.abspath(path))) == os.path.realpath(folder):
             raise UserError(
-                f"--output={folder} holds {path}, which is read; name another folder for the "
-                "predicted images."
+                f"--{flag}={folder} holds {path}, which is read; name another folder for the "
+                f"{what}."
             )
 
 
-def make_folder(folder: str, purpose: str) -> None:
-    """Makes the folder that --output names, unless it is there.
+def make_folder(folder: str, purpose: str, flag: str = "output") -> None:
+    """Makes the folder that a flag names, unless it is there.
 
     Raises:
         UserError: if it cannot be made; says for what it was to be.
@@ -240,6 +237,6 @@ def make_folder(folder: str, purpose: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot make the folder --output={folder} for {purpose}: "
+            f"cannot make the folder --{flag}={folder} for {purpose}: "
             f"{error.strerror}; name another."
         ) from error

@@ -63,6 +63,7 @@ class String(Task):
     outcome: ClassVar[str] = "exact_match"
     right_name: ClassVar[str] = "exact_match"
     reads_views: ClassVar[bool] = False
+    reads_lines: ClassVar[bool] = True
     model_output: ClassVar[str] = "columns"
 
     @classmethod

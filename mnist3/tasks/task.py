@@ -109,6 +109,7 @@ class Task(abc.ABC):
             blank, or `images`, which predict writes as files.
         loss_unit: of `loss`, for the axis of a figure.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
+        reads_lines: whether pictures are read line by line, as strips, and not as a whole.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Task(abc.ABC):
     scoring: ClassVar[str] = "accuracy"
     loss_unit: ClassVar[str] = "nats"
     reads_views: ClassVar[bool] = True
+    reads_lines: ClassVar[bool] = False
     model_output: ClassVar[str] = "logits"
     higher_is_better: ClassVar[bool] = True
 

@@ -297,7 +297,7 @@ def test_mistaken_flags_are_answered_with_a_sentence(numbers, flags, reason):
 
 
 def test_an_output_that_cannot_be_made_is_told_before_anything_is_read(numbers, pictures):
-    with pytest.raises(UserError, match="cannot make the folder .* for what is measured"):
+    with pytest.raises(UserError, match=r"cannot make the folder .* for what is measured"):
         measure(numbers, f"--images={pictures}", f"--output={pictures}/1.png")
 
 
