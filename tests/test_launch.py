@@ -161,7 +161,13 @@ def read_metrics(workdir):
 def test_a_run_leaves_the_files_of_the_contract(finished_run):
     workdir, done = finished_run
     metrics = read_metrics(workdir)
-    assert set(metrics) == {"dataset", "task", "model", "environment", "train", "val", "test"}
+    described = {"dataset", "task", "model", "environment", "train", "calibration"}
+    assert set(metrics) == described | {"val", "test"}
+    calibration = json.loads((workdir / "calibration.json").read_text())
+    assert {**calibration, "note": metrics["calibration"]["note"]} == metrics["calibration"]
+    assert calibration["epoch"] == metrics["train"]["checkpoint_epoch"]
+    assert calibration["fingerprint"] == metrics["dataset"]["fingerprint"]
+    assert calibration["ece"] == metrics["val"]["ece"]
     assert set(metrics["dataset"]) == {"name", "source", "fingerprint", "protocol", "overlap"}
     assert metrics["dataset"]["source"] == "digits"
     assert metrics["dataset"]["protocol"] == {"numbers": "disjoint", "digit_images": "disjoint"}
@@ -195,7 +201,11 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
         "macro_f1",
         "nll",
         "ece",
+        "coverage",
+        "aurc",
+        "sure",
     }
+    assert set(metrics["test"]["coverage"]) == {"0.01", "0.001"}
     assert metrics["test"]["n"] == 100
     assert len(metrics["test"]["position_accuracy"]) == 2
     history = [json.loads(line) for line in (workdir / "history.jsonl").read_text().splitlines()]
@@ -225,7 +235,12 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
     with open(workdir / "predictions_test.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 100
-    assert list(rows[0])[:4] == ["index", "label", "prediction", "confidence"]
+    columns = ["index", "label", "prediction", "confidence", "sure", "digit_1", "digit_2"]
+    assert list(rows[0]) == columns
+    sure = [row for row in rows if row["sure"] == "1"]
+    assert {row["sure"] for row in rows} <= {"0", "1"}
+    assert len(sure) / len(rows) == pytest.approx(metrics["test"]["sure"]["share"])
+    assert all(float(row["confidence"]) >= calibration["threshold"] - 1e-6 for row in sure)
     share = np.mean([row["label"] == row["prediction"] for row in rows])
     assert share == pytest.approx(metrics["test"]["exact_match"])
     figures = {path.stem for path in (workdir / "figures").glob("*.png")}
@@ -235,6 +250,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished_run):
         "misread",
         "confusion",
         "reliability",
+        "risk_coverage",
         "examples",
         "class_balance",
         "augmented",

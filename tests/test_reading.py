@@ -64,6 +64,7 @@ def test_pixels_of_a_run_of_numbers_are_read(numbers, pixels):
         assert len(reading.probabilities) == 3
         assert 0 < reading.confidence <= 1
         assert reading.error == "" and reading.image is None
+        assert reading.sure in (True, False)
 
 
 def test_one_image_reads_as_it_does_among_others(numbers, pixels):
@@ -99,7 +100,7 @@ def test_a_file_that_cannot_be_read_says_so_and_the_others_go_on(numbers, pixels
     (tmp_path / "broken.png").write_bytes(b"no image")
     Image.fromarray(pixels[0]).save(tmp_path / "good.png")
     broken, good = mnist3.load(numbers).read([tmp_path / "broken.png", tmp_path / "good.png"])
-    assert broken.text == "" and broken.confidence is None
+    assert broken.text == "" and broken.confidence is None and broken.sure is None
     assert "not a PNG" in broken.error
     assert good.text and not good.error
 

@@ -58,6 +58,9 @@ def test_an_old_network_predicts_what_it_predicted(old, tmp_path):
         assert now["number"] == then["number"]
         for name in ("confidence", "confidence_1", "confidence_2"):
             assert float(now[name]) == pytest.approx(float(then[name]), abs=2e-5)
+        assert now["sure"] == ""
+    assert [name for name in found[0] if name != "sure"] == list(expected[0])
+    assert [*found[0]][-2:] == ["sure", "error"]
 
 
 def test_old_parameters_are_those_of_the_moving_average_and_history_is_read(old):
@@ -123,11 +126,12 @@ def test_an_old_run_that_was_killed_does_not_say_what_it_began_with(old):
 def test_what_a_config_lacks_and_has_too_many_is_named_in_a_line_each(old, logged):
     config = workdir.read_config(str(old / "numbers"))
     assert config.model.attention == 4
+    assert config.evaluation.wanted_error == 0.001
     lines = [line for line in logged.messages if "is of another version" in line]
     assert len(lines) == 2
     assert lines[0].endswith(
-        "what it lacks has its default: config.training.init_from='', "
-        "config.training.init_skip=(), config.training.log_steps=50"
+        "what it lacks has its default: config.evaluation.wanted_error=0.001, "
+        "config.training.init_from='', config.training.init_skip=(), config.training.log_steps=50"
     )
     for name in ("config.compare.*", "config.data.shifted_copies", "config.textbook.*"):
         assert name in lines[1]

@@ -378,7 +378,9 @@ def reliability(
     edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
     width = 1 / CALIBRATION_BINS
     histogram.bar(edges, binned.counts, width, align="edge", color=BLUE, edgecolor="white")
+    highest = binned.counts.max()
     if before is not None:
+        highest = max(highest, first.counts.max())
         histogram.stairs(first.counts, np.append(edges, 1), color=ORANGE, linewidth=1.5)
     histogram.set(
         xlabel="confidence: probability given to the reading",
@@ -386,7 +388,7 @@ def reliability(
         yscale="log",
         xlim=(-0.01, 1.01),
     )
-    histogram.set_ylim(0.7, 2 * max(len(right) // 2, binned.counts.max()))
+    histogram.set_ylim(0.7, 2 * highest)
     histogram.yaxis.set_major_formatter("{x:,.0f}")
     percent_axis(curve.yaxis)
     percent_axis(histogram.xaxis)

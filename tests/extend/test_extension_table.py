@@ -193,7 +193,7 @@ class Ink(Task):
 
     def rows(self, examples, predictions):
         for label, value in zip(examples.targets, predictions.values, strict=True):
-            yield [f"{label:.3f}", f"{value:.3f}", ""]
+            yield [f"{label:.3f}", f"{value:.3f}", "", ""]
 
 
 def test_a_task_of_a_new_family(run, monkeypatch, tmp_path):

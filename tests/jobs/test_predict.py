@@ -35,7 +35,8 @@ def read_bars(images: np.ndarray) -> tasks.Predictions:
     assert images.dtype == np.uint8
     digits = (images[:, 7, 1::4] // 20).astype(np.int32)
     confidences = (1 - digits / 100).astype(np.float32)
-    return tasks.Predictions(digits, confidences.prod(axis=1), confidences)
+    together = confidences.prod(axis=1)
+    return tasks.Predictions(digits, together, confidences, sure=together > 0.9)
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def test_a_row_an_image_with_leading_zeros_and_every_column(save, tmp_path):
 
     assert output.read_text().splitlines()[:2] == [
         "path,number,confidence,digit_1,digit_2,digit_3,"
-        "confidence_1,confidence_2,confidence_3,error",
-        f"{paths[0]},042,0.940800,0,4,2,1.000000,0.960000,0.980000,",
+        "confidence_1,confidence_2,confidence_3,sure,error",
+        f"{paths[0]},042,0.940800,0,4,2,1.000000,0.960000,0.980000,1,",
     ]
     rows = rows_of(output)
     assert [row["path"] for row in rows] == paths

@@ -113,11 +113,16 @@ def test_the_table(task, name, config_of, dataset, tmp_path):
     result = learn(config, dataset, tmp_path)
     metrics, made = result.metrics, result.task
     json.dumps(metrics)
+    known = result.learned.calibrator
+    assert bool(known.n) == (result.predictions["val"].confidence is not None)
     for split in ("val", "test"):
         headline = metrics[split][made.metrics[0]]
         low, high = metrics[split][f"{made.metrics[0]}_ci95"]
         assert low - 1e-9 <= headline <= high + 1e-9
         rows = rows_of(tmp_path / f"predictions_{split}.csv")
+        if task != "denoise":
+            assert [*rows[0]][:5] == ["index", "label", "prediction", "confidence", "sure"]
+            assert {row["sure"] for row in rows} <= ({"0", "1"} if known.n else {""})
         assert len(rows) == metrics[split]["n"]
         check_predictions(made, name, result.predictions[split], len(rows))
         if task == "denoise":
