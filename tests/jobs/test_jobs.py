@@ -39,3 +39,14 @@ def test_a_mode_selects_a_job_or_is_refused_with_those_that_do(experiment, mode,
     with pytest.raises(UserError, match=f"--mode={mode} is not for .* with --mode=") as refusal:
         jobs.job_of(mode, load(experiment))
     assert all(f"--mode={each}" in str(refusal.value) for each in expected)
+
+
+@pytest.mark.parametrize("experiment", JOBS)
+def test_other_data_are_measured_by_whatever_reads_images(experiment, load, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = load(experiment)
+    if config.kind != "table":
+        assert jobs.job_of("evaluate", config, elsewhere=True) == "measure"
+        return
+    with pytest.raises(UserError, match=r"this run is of a table; .* --mode=predict --table=FILE"):
+        jobs.job_of("evaluate", config, elsewhere=True)

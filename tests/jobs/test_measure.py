@@ -18,7 +18,7 @@ from tests import renderer
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SMALL = (
-    " --config.data.train_examples=512 --config.data.val_examples=100 "
+    " --config.data.digits=2 --config.data.width=56 --config.data.train_examples=512 --config.data.val_examples=100 "
     "--config.data.test_examples=100 --config.training.epochs=1 --config.wandb.mode=disabled"
 )
 NUMBERS = f"experiments/quickstart.py:model=logistic{SMALL}"
@@ -83,13 +83,13 @@ def write_labels(folder, rows, columns=("file", "number")):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A folder of pictures of three digits and of one, by two writers, with remarks."""
+    """A folder of pictures of two digits and of one, by two writers, with remarks."""
     folder = tmp_path / "people"
     folder.mkdir()
     rows = []
     for index in range(30):
         rng = np.random.default_rng(index)
-        text = "".join(map(str, rng.integers(0, 10, 1 if index % 3 == 0 else 3)))
+        text = "".join(map(str, rng.integers(0, 10, 1 if index % 3 == 0 else 2)))
         picture, _ = renderer.render(rng, text, [], width=120, pen=6)
         Image.fromarray(picture).save(folder / f"{index}.png")
         rows.append([f"{index}.png", text, "AB"[index % 2], f"remark {index}"])
@@ -103,7 +103,7 @@ def test_another_experiment_is_measured_beside_the_files_of_the_run(numbers, cap
     text = f"{NUMBERS} --config.data.seed=7"
     assert measure(numbers, f"--on={text}") == 0
     name = (
-        "quickstart-model=logistic-data.train_examples=512-data.val_examples=100-"
+        "quickstart-model=logistic-data.digits=2-data.width=56-data.train_examples=512-data.val_examples=100-"
         "data.test_examples=100-training.epochs=1-wandb.mode=disabled-data.seed=7"
     )
     new = files_of(numbers)
@@ -138,8 +138,7 @@ def test_the_own_data_of_a_run_measure_as_they_did(numbers, tmp_path):
 
 
 def test_another_composition_of_the_same_division_shares_no_digit_image(numbers, tmp_path):
-    text = f"{NUMBERS} --config.data.composition.spread=0.5"
-    text = text.replace("composition.spread=0.5", "composition.ink=sum")
+    text = f"{NUMBERS} --config.data.composition.ink=sum"
     assert measure(numbers, f"--on={text}", f"--output={tmp_path}") == 0
     (path,) = tmp_path.glob("metrics_on_*.json")
     on = json.loads(path.read_text())["on"]
@@ -162,8 +161,8 @@ def test_splits_of_another_version_may_share(numbers, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f"{NUMBERS} --config.data.digits=2", "reads numbers of 3 digits, and .* has some of 2"),
-        (f"{NUMBERS} --config.data.width=90", "reads images of 84x84 px, and .* of 84x90; give"),
+        (f"{NUMBERS} --config.data.digits=3", "reads numbers of 2 digits, and .* has some of 3"),
+        (f"{NUMBERS} --config.data.width=90", "reads images of 84x56 px, and .* of 84x90; give"),
         (f"{NUMBERS} --config.data.source=emnist_letters", "has A, B, .* the classes of source"),
         ("experiments/compare.py", "is of kind comparison and has no images of its own"),
         ("experiments/absent.py", r"cannot read the experiment experiments/absent\.py"),
@@ -219,15 +218,15 @@ def test_pictures_are_measured_as_they_are_predicted(numbers, pictures, tmp_path
     low, high = metrics["exact_match_ci95"]
     assert low <= right.mean() <= high and high - low < 0.4
     assert metrics["right_length"] == pytest.approx(2 / 3)
-    assert set(metrics["by_length"]) == {"1", "3"}
+    assert set(metrics["by_length"]) == {"1", "2"}
     assert metrics["by_length"]["1"]["exact_match"] == 0
-    assert metrics["by_length"]["3"]["n"] == 20
+    assert metrics["by_length"]["2"]["n"] == 20
     assert set(metrics["by"]) == {"writer"}  # notes are remarks
     writers = metrics["by"]["writer"]
     assert [writers[name]["n"] for name in "AB"] == [15, 15]
     assert writers["A"]["exact_match"] == right[::2].mean()
     assert metrics["unreadable"] == 0
-    for words in ("all", "1 digit ", "3 digits", "writer A", "right length", "exact match of the"):
+    for words in ("all", "1 digit ", "2 digits", "writer A", "right length", "exact match of the"):
         assert words in printed
 
 
@@ -247,7 +246,7 @@ def test_a_run_of_one_digit_reads_the_pictures_of_one(one_digit, pictures, tmp_p
     assert measure(one_digit, f"--images={pictures}", f"--output={tmp_path}") == 0
     metrics = content(tmp_path, "metrics_on_pictures_people.json")
     assert metrics["right_length"] == pytest.approx(1 / 3)
-    assert metrics["by_length"]["3"]["exact_match"] == 0
+    assert metrics["by_length"]["2"]["exact_match"] == 0
 
 
 def test_a_picture_that_cannot_be_read_is_wrong_and_the_exit_status_2(numbers, pictures, tmp_path):
@@ -271,7 +270,7 @@ def test_where_nothing_is_written_to_read_nothing_is_right(numbers, tmp_path):
 
 def test_pictures_of_other_lengths_alone_are_refused(numbers, pictures):
     write_labels(pictures, [["1.png", "12345"], ["2.png", "1"]])
-    with pytest.raises(UserError, match=r"reads numbers of 3 digits, and .* but of 1, 5; give a"):
+    with pytest.raises(UserError, match=r"reads numbers of 2 digits, and .* but of 1, 5; give a"):
         measure(numbers, f"--images={pictures}")
 
 
