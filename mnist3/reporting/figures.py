@@ -303,7 +303,7 @@ def _error_bars(
             if np.isnan(error):
                 continue
             style: Any = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
-            style |= {"rotation": 90} if crowded else {}
+            style |= {"xytext": (0, 6), "rotation": 90} if crowded else {}
             axes.annotate(percent_text(error, 2), (place, max(top, error)), fontsize=9, **style)
     plain_axes(axes, grid="y")
     axes.set_xticks(range(len(names)), names)

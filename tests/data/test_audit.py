@@ -191,3 +191,15 @@ def test_labels_of_the_published_triple_mnist_are_those_of_its_digit_images(
     np.testing.assert_array_equal(source.labels[match_columns(val.images, source)], val.labels)
     assert (np.unique(val.labels, axis=0, return_counts=True)[1] == 100).all()
     assert pathlib.Path(val.images.filename).name == "val_images.npy"
+
+
+def test_where_a_string_has_no_digit_nothing_is_missing(source):
+    indices = {
+        "train": np.array([[0], [1], [2]], np.int32),
+        "val": np.array([[0, 1, -1], [2, -1, -1], [5, -1, -1]], np.int32),
+    }
+    labels = {"val": np.array([[0, 1, -1], [2, -1, -1], [3, 4, -1]], np.int32)}
+    val = report(indices, source, labels).splits["val"]
+    assert val.found == 4 / 5
+    assert val.digit_images_in_train == 3 / 4
+    assert val.images_in_train == 1
