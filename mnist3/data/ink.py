@@ -108,7 +108,7 @@ def best_channel(image: Image.Image) -> str:
     """
     if image.mode == "L":
         return "L"
-    colours = np.asarray(image.reduce(max(1, max(image.size) // 256)), dtype=np.float32)
+    colours = np.asarray(image.reduce(max(1, max(image.size) // 160)), dtype=np.float32)
     paper = np.stack(
         [
             _enlarged(
@@ -165,7 +165,7 @@ def without_desk(
 
     A page is wider than any stroke, and ends abruptly, as the light on a page does not.
     """
-    level = np.median(_blocks(pixels, BLOCK), axis=-1)
+    level = np.median(_blocks(pixels, BLOCK)[..., ::3], axis=-1)
     cut = _two_means(level.ravel())
     bright = level > cut
     if min(level.shape) < 12 or not bright.any():

@@ -140,7 +140,8 @@ def _pieces(lines: Bool[np.ndarray, "height width"], gap: int) -> Pieces:
         if found is not None:
             rows, columns = found
             boxes[number] = columns.start, rows.start, columns.stop, rows.stop
-    return Pieces(labels, *boxes.T, area)
+    left, top, right, bottom = boxes.T
+    return Pieces(labels, left, top, right, bottom, area)
 
 
 def _turned(pieces: Pieces) -> Pieces:
