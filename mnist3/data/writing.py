@@ -274,13 +274,13 @@ class _Draws:
     def __init__(self, key: Key[Array, ""], batch: int, count: int = 80) -> None:
         self._columns = iter(jnp.split(jax.random.uniform(key, (batch, count, 1, 1)), count, 1))
 
-    def uniform(self, low: float = 0.0, high: float = 1.0) -> Float[Array, "batch 1 1"]:
+    def uniform(self, low: int | float = 0, high: int | float = 1) -> Float[Array, "batch 1 1"]:
         return low + (high - low) * next(self._columns)[:, 0]
 
-    def either(self, most: float) -> Float[Array, "batch 1 1"]:
+    def either(self, most: int | float) -> Float[Array, "batch 1 1"]:
         return self.uniform(-most, most)
 
-    def happens(self, share: float) -> Bool[Array, "batch 1 1"]:
+    def happens(self, share: int | float) -> Bool[Array, "batch 1 1"]:
         return self.uniform() < share
 
 

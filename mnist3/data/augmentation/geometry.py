@@ -63,9 +63,9 @@ AUGMENTATION = Augmentation(
 
 def warp(
     images: Float[Array, "batch height width"],
-    rows: Float32[Array, "batch height width"],
-    columns: Float32[Array, "batch height width"],
-) -> Float[Array, "batch height width"]:
+    rows: Float32[Array, "batch rows columns"],
+    columns: Float32[Array, "batch rows columns"],
+) -> Float[Array, "batch rows columns"]:
     """Reads images between their pixels, bilinearly; they are 0 outside.
 
     Look-ups cost most of the time on a CPU, so two neighbouring pixels are packed into one word.
