@@ -64,7 +64,7 @@ class Calibrator(NamedTuple):
         return (
             f"val, {self.n:,} examples, is too small or too hard to show at most "
             f"{100 * (self.wanted_error or 0):g} % of errors among the sure; the least that it "
-            f"shows is {100 * self.shown_error:.2g} %"
+            f"shows is {100 * self.shown_error:.3g} %"
         )
 
     def describe(self) -> dict[str, Any]:

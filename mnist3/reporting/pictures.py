@@ -177,7 +177,7 @@ def reliability(result: Result) -> Figure | None:
         result.about,
         result.dataset.digit_indices_of(result.split),
         before=before,
-        error=result.measured[result.split]["ece"],
+        error=result.reliance(result.split)["ece"],
     )
 
 

@@ -162,7 +162,7 @@ def check_predictions(task, name, predictions, n):
 
 
 DATA_FIGURES = {"class_balance", "digit_grid", "digit"}
-CLASS_FIGURES = {"confusion", "worst_images", "reliability", *DATA_FIGURES}
+CLASS_FIGURES = {"confusion", "worst_images", "reliability", "risk_coverage", *DATA_FIGURES}
 CURVES = {"thresholds", "precision_recall", "roc"}
 
 
@@ -177,7 +177,7 @@ CURVES = {"thresholds", "precision_recall", "roc"}
         ),
         ("binary", "sgd", {"confusion", *CURVES, *DATA_FIGURES}),
         ("pair", "knn", {*CLASS_FIGURES, *CURVES}),
-        ("multilabel", "knn", {"precision_recall", "roc", "worst_images", *DATA_FIGURES}),
+        ("multilabel", "knn", {"precision_recall", "roc", *CLASS_FIGURES} - {"confusion"}),
         ("denoise", "knn", {"cleaned", *DATA_FIGURES}),
     ],
 )

@@ -2,6 +2,7 @@ import matplotlib._pylab_helpers
 import numpy as np
 import pytest
 
+from mnist3.evaluation.calibration import risk_coverage
 from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.curves import calibration
 from mnist3.evaluation.intervals import effective_share_interval, wilson_interval
@@ -218,6 +219,39 @@ def test_reliability_of_known_digit_images_has_intervals_of_new_ones():
     drawn = [each[:, 1] for each in figure.axes[0].collections[0].get_segments()]
     for ends, rows in zip(drawn, (confidences < 0.5, confidences > 0.5), strict=True):
         assert ends == pytest.approx(cluster_interval(right[rows], digit_images[rows]))
+
+
+def test_reliability_shows_before_and_after_and_the_error_on_other_images(drawn_whole, texts):
+    _, labels, predictions, confidences = fake(500, 1, wrong_share=0.4)
+    before = confidences / 2
+    figure = figures.reliability(
+        confidences, labels, predictions, WORDS, before=before, error=0.0123
+    )
+    was = calibration(before, (labels == predictions)[:, 0])
+    said = figure.get_suptitle().replace("\n", " ")
+    assert f"expected calibration error 0.0123 ({was.error:.4f} before), 500 images" in said
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), was.right[was.counts > 0])
+    assert "before calibration" in texts(figure)
+    drawn_whole(figure, WORDS)
+
+
+def test_risk_by_coverage_has_its_points_and_the_threshold(drawn_whole, texts):
+    confidences = np.linspace(0, 1, 2000)
+    right = np.random.default_rng(0).random(2000) < 0.5 + 0.7 * confidences
+    curve = risk_coverage(confidences, right)
+    figure = figures.risk_coverage(confidences, right, WORDS, threshold=0.75)
+    for wanted in (0.01, 0.001):
+        share = drawing.percent_text(curve.coverage_at(wanted), 1)
+        assert f"{share} read with at most {100 * wanted:g} % of errors" in texts(figure)
+    assert "25.0 % sure, of a confidence from 0.75 on" in texts(figure)
+    assert f"area under the curve {curve.area:.5f}, 2,000 images" in figure.get_suptitle()
+    drawn_whole(figure, WORDS)
+    without = figures.risk_coverage(confidences, right, WORDS)
+    assert not [text for text in texts(without) if "sure" in text]
+
+
+def test_risk_by_coverage_without_any_error_is_drawn(drawn_whole):
+    drawn_whole(figures.risk_coverage(np.array([0.5, 0.9]), np.ones(2, bool), WORDS), WORDS)
 
 
 def test_class_balance_shares_add_up():

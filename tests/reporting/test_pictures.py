@@ -8,6 +8,7 @@ import pytest
 from mnist3 import tasks
 from mnist3.config import numbers
 from mnist3.data.splits import Dataset
+from mnist3.evaluation.calibration import UNCALIBRATED
 from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting import pictures
@@ -21,7 +22,8 @@ N = 60
 
 def learned(task, history=()):
     """Returns what a network leaves that is not asked to predict."""
-    unasked = dict.fromkeys(("predict", "save", "network"), unittest.mock.Mock())
+    names = ("raw", "decode", "log_likelihoods", "predict", "save", "network")
+    unasked = dict.fromkeys(names, unittest.mock.Mock())
     return types.SimpleNamespace(
         task=task,
         name="multihead",
@@ -30,6 +32,7 @@ def learned(task, history=()):
         history=history,
         loss_curve=(),
         search_results=None,
+        calibrator=UNCALIBRATED,
         **unasked,
     )
 

@@ -10,6 +10,7 @@ import pytest
 from mnist3 import tasks
 from mnist3.config import numbers
 from mnist3.data.splits import Dataset
+from mnist3.evaluation.calibration import Calibrator
 from mnist3.evaluation.error_analysis import Confused
 from mnist3.reporting import captions, pages, report, tables
 from mnist3.results import Result
@@ -72,6 +73,16 @@ class Reader:
         for epoch in (1, 2)
     )
     loss_curve, search_results = (), None
+    calibrator = Calibrator(0.5, 0.9875, 0.001, 0.0022, 2000, 0.25, 0.0125, "f" * 64, 2)
+
+    def raw(self, inputs):
+        raise NotImplementedError
+
+    def decode(self, raw, targets=None, temperature=1.0):
+        raise NotImplementedError
+
+    def log_likelihoods(self, raw, targets, temperature):
+        raise NotImplementedError
 
     def predict(self, inputs, targets=None):
         raise NotImplementedError
