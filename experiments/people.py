@@ -3,6 +3,7 @@
 Trained on strips that are composed on the device from MNIST's digits alone:
 
     python launch.py --config=experiments/people.py
+    python launch.py --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
 
 `experiments/people.py:source=digits` needs no files and takes a minute or two.
 """
@@ -13,8 +14,8 @@ from mnist3.config import parse_variants, strings
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """Variants: `source` (mnist, digits)."""
-    variants = parse_variants(argument, source="mnist")
+    """Variants: `source` (mnist, digits), `writing` (people; plain: digits apart on clean paper)."""
+    variants = parse_variants(argument, source="mnist", writing="people")
     config = strings(variants.source)
     config.data.digits = (1, 12)
     config.data.val_fraction = 1 / 12
@@ -51,4 +52,16 @@ def get_config(argument: str = "") -> ConfigDict:
     config.augmentation.elastic = 0.8
     config.augmentation.stroke = 1.5
     config.training.epochs = 12
+    if variants.source == "digits":
+        config.data.train_examples = 8_000
+        config.data.val_examples = config.data.test_examples = 2_000
+        config.training.epochs = 3
+    if variants.writing == "plain":  # as `strict` spaces and distorts digits
+        config.data.digits = (1, 10)
+        config.data.width = 384
+        config.data.composition = strings(variants.source).data.composition
+        config.data.composition.gap = (0.6, 0.8)
+        config.augmentation.update(strings(variants.source).augmentation)
+        config.augmentation.rotation = config.augmentation.shear = 15.0
+        config.augmentation.scale = 0.15
     return config

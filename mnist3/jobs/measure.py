@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import experiments, learners, results, runtime, validation
+from mnist3 import experiments, learners, results, runtime, tasks, validation
 from mnist3.data import dataset as datasets
 from mnist3.data import numbers, sources
 from mnist3.data.labelled import LABELS_FILE, LabelledPictures, read_labels
@@ -110,11 +110,19 @@ def _require_fit(config: ConfigDict, other: ConfigDict, text: str, folder: str) 
             f"--on={text} is of kind {other.kind} and has no images of its own; give an experiment "
             "of kind numbers or digits."
         )
-    if config.data.digits != other.data.digits:
+    (fewest, most), (shortest, longest) = (_lengths(each.data.digits) for each in (config, other))
+    reads_lines = parts.task_of(config).reads_lines
+    if longest > most or (not reads_lines and (fewest, most) != (shortest, longest)):
         raise UserError(
-            f"the run in {folder} reads numbers of {config.data.digits} digits, and --on={text} "
-            f"has some of {other.data.digits}; give an experiment with "
+            f"the run in {folder} reads numbers of {_some(fewest, most)} digits, and --on={text} "
+            f"has some of {_some(shortest, longest)}; give an experiment with "
             f"config.data.digits={config.data.digits}."
+        )
+    if reads_lines != tasks.REGISTRY[other.task.name].reads_lines:
+        raise UserError(
+            f"the run in {folder} reads {'strips' if reads_lines else 'whole images'}, and "
+            f"--on={text} has {'whole images' if reads_lines else 'strips'}; give an experiment of "
+            f"the same data, {config.data.name}."
         )
     had, has = (sources.REGISTRY[each.data.source].classes for each in (config, other))
     if had != has:
@@ -130,6 +138,15 @@ def _require_fit(config: ConfigDict, other: ConfigDict, text: str, folder: str) 
             f"of {high}x{wide}; give one that has such images, or change it where it can be "
             f"composed so: --on='{text} --config.data.height={height} --config.data.width={width}'."
         )
+
+
+def _lengths(digits: int | tuple[int, ...]) -> tuple[int, int]:
+    """Returns the fewest and the most digits of numbers that a config asks for."""
+    return (digits, digits) if isinstance(digits, int) else (min(digits), max(digits))
+
+
+def _some(fewest: int, most: int) -> str:
+    return f"{fewest}" if fewest == most else f"{fewest} to {most}"
 
 
 def _may_share(
@@ -168,9 +185,8 @@ def _on_pictures(folder: str, config: ConfigDict, arguments: Arguments) -> int:
     fewest, most = task.number_lengths
     fitting = (lengths >= fewest) & (lengths <= most)
     if not fitting.any() and lengths.any():
-        some = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         raise UserError(
-            f"the run in {folder} reads numbers of {some} digits, and {images}/{LABELS_FILE} has "
+            f"the run in {folder} reads numbers of {_some(fewest, most)} digits, and {images}/{LABELS_FILE} has "
             f"none of them but of {', '.join(map(str, np.unique(lengths)))}; give a run that reads "
             "so many."
         )

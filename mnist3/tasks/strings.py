@@ -77,6 +77,11 @@ class String(Task):
         return self.longest
 
     @property
+    def number_lengths(self) -> tuple[int, int]:
+        """Any up to the longest, and none."""
+        return 0, self.longest
+
+    @property
     def outputs(self) -> int:
         """The classes and the blank."""
         return len(self.classes) + 1

@@ -19,7 +19,8 @@ from tests import renderer
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SMALL = (
     " --config.data.digits=2 --config.data.width=56 --config.data.train_examples=512 "
-    "--config.data.val_examples=100 --config.data.test_examples=100 --config.training.epochs=1 --config.wandb.mode=disabled"
+    "--config.data.val_examples=100 --config.data.test_examples=100 --config.training.epochs=1 "
+    "--config.wandb.mode=disabled"
 )
 NUMBERS = f"experiments/quickstart.py:model=logistic{SMALL}"
 KNN = (
