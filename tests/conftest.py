@@ -33,6 +33,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/learners/",
     "tests/models/test_models.py",
     "tests/ops/",
+    "tests/tasks/test_ctc.py",
     "tests/test_launch.py",
     "tests/test_models_on_unseen_numbers.py",
     "tests/test_notebook.py",
