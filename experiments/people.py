@@ -14,7 +14,7 @@ from mnist3.config import parse_variants, strings
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """Variants: `source` (mnist, digits), `writing` (people; plain: digits apart on clean paper)."""
+    """Variants: `source` (mnist, digits), `writing` (people; plain: digits apart, clean paper)."""
     variants = parse_variants(argument, source="mnist", writing="people")
     config = strings(variants.source)
     config.data.digits = (1, 12)

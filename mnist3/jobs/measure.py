@@ -131,7 +131,7 @@ def _require_fit(config: ConfigDict, other: ConfigDict, text: str, folder: str) 
             f"{', '.join(has)}; give an experiment with the classes of source {config.data.source}."
         )
     sizes = [(each.data.height, each.data.width) for each in (config, other)]
-    if sizes[0] != sizes[1]:
+    if sizes[0] != sizes[1] and not reads_lines:  # strips may have any width
         (height, width), (high, wide) = sizes
         raise UserError(
             f"the run in {folder} reads images of {height}x{width} px, and --on={text} has images "
@@ -186,9 +186,9 @@ def _on_pictures(folder: str, config: ConfigDict, arguments: Arguments) -> int:
     fitting = (lengths >= fewest) & (lengths <= most)
     if not fitting.any() and lengths.any():
         raise UserError(
-            f"the run in {folder} reads numbers of {_some(fewest, most)} digits, and {images}/{LABELS_FILE} has "
-            f"none of them but of {', '.join(map(str, np.unique(lengths)))}; give a run that reads "
-            "so many."
+            f"the run in {folder} reads numbers of {_some(fewest, most)} digits, and "
+            f"{images}/{LABELS_FILE} has none of them but of "
+            f"{', '.join(map(str, np.unique(lengths)))}; give a run that reads so many."
         )
     if not fitting.all():
         logging.warning(
