@@ -285,9 +285,10 @@ def _cleaned(ink: Ink) -> Ink:
     labels, count = ndimage.label(printed, np.ones((3, 3)))
     usual = np.zeros(count + 1, dtype=np.float32)
     for number, place in enumerate(ndimage.find_objects(labels), 1):
-        usual[number] = np.median(ink.contrast[place][labels[place] == number])
+        part = np.where(labels[place] == number, ink.contrast[place], 0)
+        usual[number] = np.median(part.max(axis=int(part.shape[0] > part.shape[1])))
     # What is much darker than the line it lies on is a stroke.
-    printed &= ink.contrast < 1.4 * usual[labels] + 0.05
+    printed &= ink.contrast < 1.35 * usual[labels]
     around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
     return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), 2 * LEVEL)
 
