@@ -68,6 +68,8 @@ def require_type(name: str, value: Any, default: Any) -> None:
     Raises:
         UserError: if not.
     """
+    if name == "data.digits" and isinstance(value, int) and isinstance(default, tuple):
+        value = (value, value)  # strings of one length
     if isinstance(default, tuple):
         texts = name.endswith(("learners", "experiments", "tags", "init_skip"))
         kind = str if texts else type(default[0]) if default else int

@@ -8,6 +8,7 @@ from mnist3 import config as configs
 from mnist3 import tasks
 from mnist3.config import KINDS, NETWORK, OPEN, fields
 from mnist3.data import dataset, sources
+from mnist3.data.numbers import digit_range
 from mnist3.errors import UserError, nearest
 from mnist3.estimators import registry
 from mnist3.limits import (
@@ -137,7 +138,8 @@ def _require_model(config: ConfigDict) -> None:
         return
     task = tasks.REGISTRY[config.task.name]
     classes = len(sources.REGISTRY[config.data.source].classes)
-    require_model(config, config.data.digits, classes, config.task.name, task.model_output)
+    most = digit_range(config.data.digits)[1]
+    require_model(config, most, classes, config.task.name, task.model_output)
     if config.evaluation.shift and not task.reads_views:
         raise UserError(
             f"config.evaluation.shift is {config.evaluation.shift}, but the task "

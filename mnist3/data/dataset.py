@@ -17,7 +17,7 @@ REGISTRY = {
 }
 
 # Those that divide their source's digit images between the splits, by these fields alone.
-_DIVIDE_DIGIT_IMAGES = ("composed", "single_digit")
+_DIVIDE_DIGIT_IMAGES = ("composed", "single_digit", "strings")
 _DIVIDING = ("source", "seed", "val_fraction")
 
 

@@ -17,11 +17,9 @@ from mnist3.data import rules
 from mnist3.data.groups import Group, best_score, groups_of, sideways
 from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold, without_desk
 from mnist3.data.shapes import Shapes, along_edges, chosen, connected, inner, strokes, usual_height
+from mnist3.data.strips import DIGIT_HEIGHT, HEIGHT, MARGIN
 
-HEIGHT = 32  # px of a strip
-DIGIT = 20  # px; the median height of a line's digits in its strip
 TALLEST = 30  # px; all the line's ink fits in so many rows
-MARGIN = 8  # px; blank columns at both ends of a strip
 WIDEST_GAP = 24  # px; wider gaps between the digits of a strip are cut to this
 THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
 LARGEST_SIDE = 1600  # px; a larger picture shows no more
@@ -314,7 +312,7 @@ def _line(
     top, bottom = float(tops[members].min()), float(bottoms[members].max())
     even = (height / local)[group.digits]
     usual = float(np.median(even[even >= 0.5 * even.max()]))
-    scale = max(usual / DIGIT, (bottom - top) / TALLEST)  # px per px of the strip
+    scale = max(usual / DIGIT_HEIGHT, (bottom - top) / TALLEST)  # px per px of the strip
     soft = _soft(ink, mask, scale * float(np.median(local[group.digits])))
     offset = float(np.clip(0, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
     # Twice as fine, then averaged.

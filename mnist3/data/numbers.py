@@ -14,6 +14,11 @@ DIGITS = tuple("0123456789")  # the classes of the sources of digits
 NO_DIGIT = -1  # fills the labels of strings after their last digit
 
 
+def digit_range(digits: int | tuple[int, ...]) -> tuple[int, int]:
+    """Returns the fewest and the most digits of numbers, of which a config gives K or both."""
+    return (digits, digits) if isinstance(digits, int) else (min(digits), max(digits))
+
+
 def indices(
     labels: Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"], classes: int
 ) -> Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"]:

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 from mnist3.data import protocols
 from mnist3.data.composition import make_pool
 from mnist3.data.draws import data_key
+from mnist3.data.numbers import digit_range
 from mnist3.data.sources import load_source
 from mnist3.data.splits import Dataset, Split, Stream, fingerprint
 from mnist3.data.writing import Writing, split_strings, write_split
@@ -22,12 +23,12 @@ def as_writing(config: ConfigDict, side: int) -> Writing:
     Raises:
         UserError: if strings cannot be written so.
     """
-    if len(config.digits) != 2:
+    if not isinstance(config.digits, int) and len(config.digits) != 2:
         raise UserError(
             f"config.data.digits is {config.digits}; give the shortest and the longest string, as "
-            "in (1, 10)."
+            "in (1, 10), or one length."
         )
-    shortest, longest = config.digits
+    shortest, longest = digit_range(config.digits)
     return Writing(
         shortest=shortest,
         longest=longest,

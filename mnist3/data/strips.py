@@ -9,6 +9,7 @@ from PIL import Image
 HEIGHT = 32  # px
 DIGIT_HEIGHT = 20  # px, of most digits
 MARGIN = 8  # px, at least, left and right of the ink
+COLUMN = 4  # px, that a column of the logits of a strip stands for
 WIDTHS = (64, 128, 256, 512)  # px; a program is compiled for each of them, and for no other
 
 

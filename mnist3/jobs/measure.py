@@ -110,7 +110,9 @@ def _require_fit(config: ConfigDict, other: ConfigDict, text: str, folder: str) 
             f"--on={text} is of kind {other.kind} and has no images of its own; give an experiment "
             "of kind numbers or digits."
         )
-    (fewest, most), (shortest, longest) = (_lengths(each.data.digits) for each in (config, other))
+    (fewest, most), (shortest, longest) = (
+        numbers.digit_range(each.data.digits) for each in (config, other)
+    )
     reads_lines = parts.task_of(config).reads_lines
     if longest > most or (not reads_lines and (fewest, most) != (shortest, longest)):
         raise UserError(
@@ -138,11 +140,6 @@ def _require_fit(config: ConfigDict, other: ConfigDict, text: str, folder: str) 
             f"of {high}x{wide}; give one that has such images, or change it where it can be "
             f"composed so: --on='{text} --config.data.height={height} --config.data.width={width}'."
         )
-
-
-def _lengths(digits: int | tuple[int, ...]) -> tuple[int, int]:
-    """Returns the fewest and the most digits of numbers that a config asks for."""
-    return (digits, digits) if isinstance(digits, int) else (min(digits), max(digits))
 
 
 def _some(fewest: int, most: int) -> str:

@@ -7,10 +7,10 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from mnist3 import ops
+from mnist3.data.strips import COLUMN
 from mnist3.errors import UserError
 from mnist3.models.fields import field
 
-COLUMN = 4  # px of a strip that a column of the logits stands for
 _ROWS = 8  # px of a strip that a row stands for before the rows are joined
 
 

@@ -6,7 +6,7 @@ what differs between tasks is a method of theirs.
 
 from ml_collections import ConfigDict
 
-from mnist3.data.numbers import DIGITS
+from mnist3.data.numbers import DIGITS, digit_range
 from mnist3.tasks.classes import Binary, Classes, Pair, of_column
 from mnist3.tasks.images import Denoise
 from mnist3.tasks.labels import Labels
@@ -42,5 +42,4 @@ def create(
     Raises:
         UserError: if a field of the section cannot be used.
     """
-    most = positions if isinstance(positions, int) else max(positions)
-    return REGISTRY[config.name].create(config, classes, most)
+    return REGISTRY[config.name].create(config, classes, digit_range(positions)[1])

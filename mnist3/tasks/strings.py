@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from mnist3.data import numbers
 from mnist3.data.splits import Split
+from mnist3.data.strips import COLUMN
 from mnist3.data.table_dataset import AnyDataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import CONFIDENCE_METRICS
@@ -23,8 +24,6 @@ from mnist3.evaluation.strings import lengths, string_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import ctc
 from mnist3.tasks.task import Examples, Predictions, Task, confidence_cells
-
-COLUMN = 4  # px of an image that one column of the logits stands for
 
 Labels = Int32[Array, "batch longest"]
 
