@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mnist3.data.locate import DIGIT, MARGIN, locate
+from mnist3.data.locate import locate
+from mnist3.data.strips import DIGIT_HEIGHT, MARGIN
 
 STROKES = {  # of digits as somebody writes them, in a box of 1 by 1.6
     "0": [[(0.5, 0), (0.1, 0.3), (0, 0.9), (0.2, 1.5), (0.6, 1.6), (1, 1.1), (0.9, 0.3), (0.5, 0)]],
@@ -101,7 +102,7 @@ def test_a_strip_is_bright_ink_of_the_height_asked_for_within_blank_columns(plai
     assert not plain[:, :MARGIN].any() and not plain[:, -MARGIN:].any()
     assert MARGIN <= ink[0] <= MARGIN + 2 and plain.max() >= 230
     rows = np.flatnonzero((plain > 128).any(axis=1))
-    assert abs(rows[-1] + 1 - rows[0] - DIGIT) <= 2
+    assert abs(rows[-1] + 1 - rows[0] - DIGIT_HEIGHT) <= 2
     assert abs((rows[-1] + 1 + rows[0]) / 2 - 16) <= 1.5
 
 
