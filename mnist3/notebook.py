@@ -95,7 +95,7 @@ def _load_dataset(section: str, folder: str | None) -> Dataset:
 
 
 def run(experiment: str, at_hand: AtHand) -> Result:
-    """Learns an experiment, and returns the result with val read: `.with_splits("test")` reads test.
+    """Learns an experiment, and returns the result with val read; `with_splits` reads test too.
 
     Args:
         experiment: what stands behind --config= on a command line.

@@ -17,8 +17,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 if "MNIST3_TESTS_FOLDER" not in os.environ:
     os.environ["MNIST3_TESTS_FOLDER"] = tempfile.mkdtemp(prefix="mnist3-tests-")
     atexit.register(shutil.rmtree, os.environ["MNIST3_TESTS_FOLDER"], ignore_errors=True)
-FOLDER = pathlib.Path(os.environ["MNIST3_TESTS_FOLDER"])
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(FOLDER / "compiled"))
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "compiled")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import hypothesis
@@ -101,7 +102,7 @@ def triple_mnist_dir(data_dir) -> str:
 @pytest.fixture(scope="session")
 def common_cache() -> str:
     """A cache folder of all processes of this run, for what is decoded or fitted at length."""
-    return str(FOLDER / "cache")
+    return os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "cache")
 
 
 def encode_idx(array: np.ndarray) -> bytes:
