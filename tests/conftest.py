@@ -11,7 +11,7 @@ import tempfile
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile for longer than they compute.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # A folder of this run of the tests, for all its processes: what one test has compiled or decoded,
 # another finds.
 if "MNIST3_TESTS_FOLDER" not in os.environ:

@@ -43,6 +43,7 @@ def environment(tmp_path_factory, common_cache):
         "HOME": str(home),
         "MNIST3_CACHE_DIR": common_cache,
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
+        "XLA_FLAGS": "--xla_backend_optimization_level=1",  # they compute for longer than tests
     }
 
 
