@@ -20,7 +20,7 @@ from mnist3.comparisons import Compared
 from mnist3.data import dataset as datasets
 from mnist3.data import sources
 from mnist3.data.sources import has_mnist
-from mnist3.data.splits import HELD_OUT, Dataset
+from mnist3.data.splits import Dataset
 from mnist3.data.triple_mnist import has_triple_mnist
 from mnist3.evaluation import curves, selection
 from mnist3.jobs import candidates, parts
@@ -95,7 +95,7 @@ def _load_dataset(section: str, folder: str | None) -> Dataset:
 
 
 def run(experiment: str, at_hand: AtHand) -> Result:
-    """Learns an experiment, and returns the result with val and test read.
+    """Learns an experiment, and returns the result with val read; `with_splits` reads test too.
 
     Args:
         experiment: what stands behind --config= on a command line.
@@ -106,7 +106,7 @@ def run(experiment: str, at_hand: AtHand) -> Result:
     made = parts.load(config, at_hand.folder, dataset)
     with tempfile.TemporaryDirectory() as folder:
         learned = made.prepare()(folder, Tracker(folder, config))
-    return made.result(learned, HELD_OUT)
+    return made.result(learned, ("val",))
 
 
 def compare(results: Mapping[str, Result]) -> selection.Comparison:

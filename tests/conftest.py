@@ -1,19 +1,26 @@
 """What every test has: checked shapes, reproducible examples, and the real data if given."""
 
+import atexit
 import gzip
 import os
 import pathlib
+import shutil
 import struct
 import tempfile
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile for longer than they compute.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
-if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):  # what one test has compiled, another finds
-    compiled = os.path.join(tempfile.gettempdir(), f"mnist3-tests-{run}")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", compiled)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# A folder of this run of the tests, for all its processes: what one test has compiled or decoded,
+# another finds.
+if "MNIST3_TESTS_FOLDER" not in os.environ:
+    os.environ["MNIST3_TESTS_FOLDER"] = tempfile.mkdtemp(prefix="mnist3-tests-")
+    atexit.register(shutil.rmtree, os.environ["MNIST3_TESTS_FOLDER"], ignore_errors=True)
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "compiled")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import hypothesis
 import jaxtyping
@@ -92,6 +99,12 @@ def triple_mnist_dir(data_dir) -> str:
     if not has_triple_mnist(data_dir):
         pytest.skip(f"MNIST3_DATA_DIR={data_dir} lacks triple_mnist.zip")
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def common_cache() -> str:
+    """A cache folder of all processes of this run, for what is decoded or fitted at length."""
+    return os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "cache")
 
 
 def encode_idx(array: np.ndarray) -> bytes:

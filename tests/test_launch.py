@@ -648,9 +648,10 @@ def test_audit_finds_nothing_shared_in_a_disjoint_dataset(launch, tmp_path):
     assert "0.00 %" in done.stdout
 
 
-def test_audit_of_the_published_triple_mnist(launch, triple_mnist_dir):
+def test_audit_of_the_published_triple_mnist(launch, triple_mnist_dir, common_cache):
     experiment = "--config=experiments/triple_mnist.py"
-    done = launch("--mode=audit", experiment, f"--data_dir={triple_mnist_dir}")
+    cache = {"MNIST3_CACHE_DIR": common_cache}
+    done = launch("--mode=audit", experiment, f"--data_dir={triple_mnist_dir}", env=cache)
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("val"))
     assert "93.55 %" in line

@@ -59,12 +59,13 @@ def test_an_estimator_is_fitted_as_its_experiment_says():
     assert found.learned.unfitted.n_neighbors == 1
     accuracy = found.measured["val"]["accuracy"]
     assert accuracy == pytest.approx(found.outcomes().mean()) and accuracy > 0.5
-    assert found.measured["test"]["n"] == len(found.examples["test"].inputs)
+    assert [*found.measured] == ["val"]
+    assert found.with_splits("test").measured["test"]["n"] == len(found.examples["test"].inputs)
     assert found.about == "knn on the ten digits (source digits), val"
 
 
 def test_a_detector_has_curves_of_both_splits():
-    found = notebook.run(f"{CLASSIFY},task=binary", DIGITS)
+    found = notebook.run(f"{CLASSIFY},task=binary", DIGITS).with_splits("test")
     curve = notebook.precision_recall(found)
     assert curve.average_precision == found.measured["val"]["average_precision"]
     assert isinstance(curve, curves.PrecisionRecall)
@@ -113,7 +114,7 @@ def test_a_table_is_compared_by_cross_validation():
 
 
 def test_a_reader_keeps_its_results_in_memory():
-    found = notebook.run(TINY.format("multihead"), DIGITS)
+    found = notebook.run(TINY.format("multihead"), DIGITS).with_splits("test")
     labels = found.dataset.splits["val"].labels
     assert found.measured["val"]["exact_match"] == found.outcomes().mean()
     assert found.measured["test"]["n"] == 40
@@ -155,7 +156,7 @@ def test_on_mnist_shifted_copies_lift_nearest_neighbours(data_dir):
     at_hand = AtHand("mnist", "composed", data_dir)
     experiment = "experiments/classify.py:source=mnist,train_limit=2000,learner=knn,shifted={}"
     plain, shifted = (
-        notebook.run(experiment.format(each), at_hand).measured["test"]["accuracy"]
-        for each in (0, 1)
+        notebook.run(experiment.format(each), at_hand).with_splits("test") for each in (0, 1)
     )
-    assert shifted > plain + 0.004
+    accuracies = [each.measured["test"]["accuracy"] for each in (plain, shifted)]
+    assert accuracies[1] > accuracies[0] + 0.004

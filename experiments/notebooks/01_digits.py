@@ -158,10 +158,11 @@ classification_figures.roc_curves(
 # its word on images that had no say? That is what test is for.
 
 # %%
+on_test = notebook.precision_recall(sgd.with_splits("test"), "test")
 tables.of_points(
     {
         "val, where it was chosen": precise,
-        "test": curves.at_threshold(notebook.precision_recall(sgd, "test"), precise.threshold),
+        "test": curves.at_threshold(on_test, precise.threshold),
     },
     f"sgd on {sgd.data}",
 )
@@ -244,7 +245,7 @@ notebook.draw(network, "reliability")
 # The estimator was chosen on val, so its figure there may be flattered. This is the honest one:
 
 # %%
-winner = fitted[comparison.winner]
+winner = fitted[comparison.winner].with_splits("test")
 tables.of_metrics(
     {"val": winner.measured["val"], "test": winner.measured["test"]},
     ["n", "accuracy", "macro_f1", "log_loss"],

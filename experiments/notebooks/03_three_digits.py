@@ -123,10 +123,9 @@ tables.of_metrics(
 # Where the best stands at an end of the row, the row is too short.
 
 # %%
-rates = {
-    name: notebook.run(f"{three},learning_rate={name}", data)
-    for name in ("0.015", "0.045", "0.135")
-}
+rates = {"0.015": readers["multihead"]}
+for rate in ("0.045", "0.135"):
+    rates[rate] = notebook.run(f"{three},learning_rate={rate}", data)
 tried = notebook.compare(rates)
 study_figures.comparison(tried, f"multihead by learning rate, {about}, val")
 
@@ -205,9 +204,9 @@ study_figures.comparison(comparison, f"{about}, val")
 # %%
 tables.of_metrics(
     {
-        f"{epochs}, {split}": each.measured[split]
-        for epochs, each in (("one epoch", rates[tried.winner]), ("three epochs", best))
-        for split in each.measured
+        f"{epochs}, {split}": measured
+        for epochs, learned in (("one epoch", rates[tried.winner]), ("three epochs", best))
+        for split, measured in learned.with_splits("test").measured.items()
     },
     ["n", "exact_match", "digit_accuracy", "macro_f1", "nll", "ece"],
     f"multihead: {about}",

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 FOLDER = pathlib.Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("[0-9]*.py")))
-SECONDS = 120  # that outputs may come late on a busy machine; else they would be lost
+SECONDS = 120  # that the kernel and its outputs may come late on a busy machine
 
 
 def execute(name: str) -> nbformat.NotebookNode:
@@ -28,6 +28,7 @@ def execute(name: str) -> nbformat.NotebookNode:
     NotebookClient(
         notebook,
         timeout=None,
+        startup_timeout=SECONDS,
         iopub_timeout=SECONDS,
         raise_on_iopub_timeout=True,
         kernel_name="python3",

@@ -1,6 +1,5 @@
 import json
 import pathlib
-import shutil
 
 import numpy as np
 import pytest
@@ -165,10 +164,8 @@ def test_the_table_has_one_line_a_split(source):
 
 
 @pytest.fixture(scope="module")
-def published(triple_mnist_dir, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    yield load_triple_mnist(triple_mnist_dir, str(cache)).splits
-    shutil.rmtree(cache)  # 560 MB
+def published(triple_mnist_dir, common_cache):
+    return load_triple_mnist(triple_mnist_dir, common_cache).splits
 
 
 def test_audit_of_the_published_triple_mnist(published, triple_mnist_dir):

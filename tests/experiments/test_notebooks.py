@@ -13,9 +13,12 @@ import matplotlib.font_manager  # writes the font cache, which the kernels then 
 import nbformat
 import pytest
 
+from mnist3.notebook import data_at_hand
+
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
+OF_IMAGES = [name for name in NAMES if name != "04_tabular"]  # the table is embedded
 LARGEST = 1_500_000  # bytes of a notebook
 LEAST_PICTURES = 5
 OF_A_MACHINE = (
@@ -32,14 +35,15 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
+def environment(tmp_path_factory, common_cache):
     """An empty home, and one cache for all notebooks."""
     home = tmp_path_factory.mktemp("home")
     kept = {key: value for key, value in os.environ.items() if key != "MNIST3_DATA_DIR"}
     return kept | {
         "HOME": str(home),
-        "MNIST3_CACHE_DIR": str(home / "cache"),
+        "MNIST3_CACHE_DIR": common_cache,
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
+        "XLA_FLAGS": "--xla_backend_optimization_level=1",  # they compute for longer than tests
     }
 
 
@@ -111,14 +115,16 @@ def test_a_notebook_is_kept_with_its_outputs(name):
 
 
 def test_it_runs_on_the_embedded_data(name, execute):
+    if name in OF_IMAGES and data_at_hand().source == "mnist":
+        pytest.skip("it runs on MNIST, which is at hand")
     notebook = execute(name)
     check_outputs(notebook)
     assert "MNIST" not in "".join(shown(notebook)).replace("not MNIST", "")
 
 
 def test_it_runs_on_mnist(name, execute, data_dir):
-    if name == "04_tabular":
-        pytest.skip("the table is embedded")
+    if name not in OF_IMAGES:
+        pytest.skip("its data are embedded")
     notebook = execute(name, MNIST3_DATA_DIR=data_dir)
     check_outputs(notebook)
     assert "source of digit images: MNIST\n" in "".join(shown(notebook))
