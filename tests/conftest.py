@@ -34,6 +34,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/extend/",
     "tests/jobs/test_compare.py",
     "tests/jobs/test_measure.py",
+    "tests/jobs/test_predict_lines.py",
     "tests/jobs/test_run_digits.py",
     "tests/jobs/test_table.py",
     "tests/jobs/test_workdir.py",

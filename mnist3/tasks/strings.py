@@ -41,7 +41,6 @@ class String(Task):
     kind: ClassVar[str] = "numbers"
     metrics: ClassVar[tuple[str, ...]] = (
         "exact_match",
-        "exact_match_by_length",
         "digit_error_rate",
         "length_accuracy",
         "nll",
@@ -167,7 +166,10 @@ class String(Task):
         return ("number", "confidence", "sure", "length", "confidences")
 
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
-        """Returns the cells under `predicted_columns` of each image."""
+        """Returns the cells under `predicted_columns` of each image; no digit is never sure."""
+        if predictions.sure is not None:
+            written = lengths(predictions.values) > 0
+            predictions = predictions.replaced(sure=predictions.sure & written)
         return [
             [
                 text,

@@ -8,6 +8,7 @@ from mnist3.config import numbers as numbers_config
 from mnist3.data.numbers import NO_DIGIT
 from mnist3.data.splits import Split
 from mnist3.errors import UserError
+from mnist3.evaluation.calibration import CONFIDENCE_METRICS
 from mnist3.tasks import ctc
 from mnist3.tasks.strings import String
 
@@ -89,7 +90,8 @@ def test_what_is_measured():
     assert measured["ece"] == pytest.approx(0)
     low, high = measured["exact_match_ci95"]
     assert low < 0.5 < high
-    assert set(measured) == {"n", "exact_match_ci95", *STRING.metrics}
+    own = set(STRING.metrics) - set(CONFIDENCE_METRICS) | {"ece"}
+    assert set(measured) == {"n", "exact_match_ci95", "exact_match_by_length", *own}
 
 
 def test_the_interval_is_of_new_digit_images():

@@ -1,0 +1,118 @@
+"""predict of a run of strings, through the command line."""
+
+import csv
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mnist3
+from mnist3.errors import UserError
+from mnist3.jobs import command_line
+from tests import renderer
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+SMALL = (
+    "--config.data.digits=(1,3)",
+    "--config.data.width=64",
+    "--config.data.train_examples=128",
+    "--config.data.val_examples=64",
+    "--config.data.test_examples=64",
+    "--config.model.line_channels=(4,4,4,4)",
+    "--config.model.line_context=0",
+    "--config.training.epochs=1",
+    "--config.training.batch_size=64",
+    "--config.wandb.mode=disabled",
+)
+HEADER = "path,line,number,confidence,sure,length,confidences,box,error".split(",")
+
+
+def launch(*flags):
+    return command_line.run(["launch.py", *flags])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run that has learned hardly anything."""
+    folder = str(tmp_path_factory.mktemp("runs") / "strings")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        config = "--config=experiments/people.py:source=digits"
+        assert launch(config, f"--workdir={folder}", *SMALL) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name, text in (("a", "12"), ("b", "345")):
+        picture, _ = renderer.render(np.random.default_rng(5), text, kinds=(), width=400)
+        Image.fromarray(picture).save(pictures / f"{name}.png")
+    Image.fromarray(np.full((50, 60), 255, np.uint8)).save(pictures / "c.png")
+    return pictures
+
+
+def test_a_run_of_strings_leaves_what_every_run_leaves(run):
+    names = {path.name for path in pathlib.Path(run).iterdir()}
+    assert {"metrics.json", "report.html", "calibration.json", "predictions_test.csv"} <= names
+    figures = {path.stem for path in (pathlib.Path(run) / "figures").iterdir()}
+    assert {"accuracy_by_length", "augmented", "misread", "risk_coverage"} <= figures
+
+
+def test_predict_writes_a_row_a_line_with_its_box(run, folder, tmp_path):
+    output, views = tmp_path / "numbers.csv", tmp_path / "views"
+    status = launch(
+        "--mode=predict",
+        f"--workdir={run}",
+        f"--images={folder}",
+        f"--output={output}",
+        f"--save_views={views}",
+    )
+    assert status == 2  # a blank sheet is among them
+    with open(output, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == HEADER
+    assert [pathlib.Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png"]
+    for row in rows[:2]:
+        assert row["line"] == "1" and row["sure"] in ("0", "1")
+        assert len(row["number"]) == int(row["length"]) == len(row["confidences"].split())
+        assert len(row["box"].split()) == 4
+    assert rows[2]["error"] and not rows[2]["number"]
+    assert sorted(path.name for path in views.iterdir()) == ["a.png", "b.png"]
+
+
+def test_predict_reads_every_line_of_a_page(run, folder, tmp_path):
+    output = tmp_path / "numbers.csv"
+    flags = f"--workdir={run}", f"--images={folder / 'a.png'}", f"--output={output}"
+    assert launch("--mode=predict", "--lines", *flags) == 0
+    with open(output, newline="") as file:
+        assert [row["line"] for row in csv.DictReader(file)] == ["1"]
+
+
+def test_lines_are_of_strings_alone(run, folder, tmp_path):
+    with pytest.raises(UserError, match=r"--save_views=.* holds .*, which is read"):
+        launch(
+            "--mode=predict",
+            f"--workdir={run}",
+            f"--images={folder}",
+            f"--output={tmp_path / 'numbers.csv'}",
+            f"--save_views={folder}",
+        )
+
+
+def test_a_program_gets_readings_with_boxes(run, folder):
+    readings = mnist3.load(run).read(folder)
+    assert [reading.error == "" for reading in readings] == [True, True, False]
+    assert all(reading.box for reading in readings[:2])
+
+
+def test_strings_go_on_and_are_evaluated_anew(run):
+    assert launch("--mode=evaluate", f"--workdir={run}") == 0
+    on = "experiments/people.py:source=digits --config.data.digits=(2,2) --config.data.width=96"
+    on += " --config.data.val_examples=32 --config.data.test_examples=32"
+    assert launch("--mode=evaluate", f"--workdir={run}", f"--on={on}") == 0
+    longer = on.replace("(2,2)", "(2,9)")
+    with pytest.raises(UserError, match="reads numbers of 1 to 3 digits"):
+        launch("--mode=evaluate", f"--workdir={run}", f"--on={longer}")

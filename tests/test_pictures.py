@@ -1,0 +1,143 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist3 import config as configs
+from mnist3 import pictures, tasks
+from mnist3.data import strips
+from mnist3.data.numbers import NO_DIGIT
+from mnist3.reporting import views
+from mnist3.tasks import Predictions
+from tests import renderer
+
+TASK = tasks.create(configs.strings("digits").task, positions=(1, 4))
+
+
+def predict(images):
+    """Reads how many columns have ink, as a number of four digits; surer where ink is on the left."""
+    inked = images.any(axis=1).sum(axis=1)
+    values = inked[:, None] // [1000, 100, 10, 1] % 10
+    left = images[:, :, : images.shape[2] // 2].sum(axis=(1, 2), dtype=float)
+    confidence = (left + 1) / (images.sum(axis=(1, 2), dtype=float) + 2)
+    sure = confidence > 0.5
+    shape = (len(images), 4)
+    return Predictions(
+        values.astype(np.int32), confidence, np.ones(shape), spans=np.zeros((*shape, 2)), sure=sure
+    )
+
+
+def strip(columns, width):
+    image = np.zeros((strips.HEIGHT, width), np.uint8)
+    image[10:20, 8 : 8 + columns] = 255
+    return image
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A folder with a number, the same on its side, a blank sheet, and a file that is no picture."""
+    picture, _ = renderer.render(np.random.default_rng(3), "4207", kinds=(), width=500)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    Image.fromarray(np.rot90(picture)).save(tmp_path / "b.png")
+    Image.fromarray(np.full((60, 80), 240, np.uint8)).save(tmp_path / "c.png")
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    return [str(tmp_path / f"{name}.png") for name in "abcd"]
+
+
+def test_strips_of_many_widths_are_read_in_their_order():
+    widths = [40, 600, 100, 64, 300, 41] * 12
+    images = [strip(20 + place, width) for place, width in enumerate(widths)]
+    found = pictures.predict_strips(predict, images)
+    assert len(found) == len(images)
+    assert found.log_likelihood is None
+    numbers = [int("".join(map(str, row))) for row in found.values]
+    for place, (number, width) in enumerate(zip(numbers, widths, strict=True)):
+        squeezed = min(1, strips.WIDTHS[-1] / width)
+        assert abs(number - (20 + min(place, width - 28)) * squeezed) <= 1
+
+
+def test_programs_see_few_shapes():
+    shapes = set()
+
+    def seen(images):
+        shapes.add(images.shape)
+        return predict(images)
+
+    pictures.predict_strips(seen, [strip(8, width) for width in range(20, 700, 7)])
+    assert shapes == {(pictures.STRIPS, strips.HEIGHT, width) for width in strips.WIDTHS}
+
+
+def test_a_batch_says_of_each_file_what_was_found(written):
+    config = configs.strings("digits")
+    [batch] = pictures.reader_of(config, TASK, predict)(written)
+    assert [len(seen) for seen in batch.seen] == [1, 1, 0, 0]
+    assert batch.errors[:3] == ["", "", pictures.NOTHING] and "not a PNG" in batch.errors[3]
+    assert len(batch.predictions) == 2
+    for path, seen in zip(written[:2], batch.seen, strict=False):
+        left, top, right, bottom = seen[0].box
+        width, height = Image.open(path).size
+        assert 0 <= left < right <= width and 0 <= top < bottom <= height
+
+
+def test_a_line_on_its_side_is_held_the_way_that_is_read_surer(written):
+    ways = pictures.lines_of(written[1], every_line=False)[0]
+    assert len(ways) == 2
+    np.testing.assert_array_equal(ways[0].image, ways[1].image[::-1, ::-1])
+    scores = predict(np.stack([each.image for each in ways])).confidence
+    [batch] = pictures.reader_of(configs.strings("digits"), TASK, predict)([written[1]])
+    np.testing.assert_array_equal(batch.seen[0][0].image, ways[int(scores.argmax())].image)
+
+
+def test_readings_come_with_their_box_or_their_error(written):
+    batches = pictures.reader_of(configs.strings("digits"), TASK, predict)
+    lists = list(pictures.read_lists(written, TASK, batches))
+    assert [len(each) for each in lists] == [1, 1, 1, 1]
+    assert lists[0][0].box and lists[0][0].text.isdigit() and lists[0][0].sure is not None
+    assert lists[2][0] == pictures.Reading(error=pictures.NOTHING)
+
+
+def test_every_line_of_a_page_is_read(tmp_path):
+    lines = [
+        renderer.render(np.random.default_rng(seed), text, kinds=(), width=600)[0]
+        for seed, text in ((1, "123"), (2, "4567"))
+    ]
+    height = max(line.shape[0] for line in lines)
+    page = np.full((2 * height, 600, 3), lines[0][0, 0], np.uint8)
+    for row, line in enumerate(lines):
+        page[row * height : row * height + line.shape[0]] = line
+    Image.fromarray(page).save(tmp_path / "page.png")
+    found = pictures.lines_of(str(tmp_path / "page.png"), every_line=True)
+    assert len(found) == 2
+    assert found[0][0].box[3] < found[1][0].box[1] + 10
+
+
+def test_a_view_shows_the_picture_and_what_was_seen(written, tmp_path):
+    folder = tmp_path / "views"
+    folder.mkdir()
+    save = views.saver(TASK, str(folder))
+    [batch] = pictures.reader_of(configs.strings("digits"), TASK, predict)(written)
+    save(batch)
+    save(batch)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "a-2.png",
+        "a.png",
+        "b-2.png",
+        "b.png",
+    ]
+    picture, shown = Image.open(written[0]), np.asarray(Image.open(folder / "a.png"))
+    seen = batch.seen[0][0].image
+    assert shown.shape[0] > picture.height + seen.shape[0]
+    assert ((shown == (0xD5, 0x5E, 0x00)).all(axis=-1)).any()  # the box
+
+
+def test_what_the_network_sees_nothing_on_is_never_sure():
+    values = np.array([[1, NO_DIGIT], [NO_DIGIT, NO_DIGIT]], np.int32)
+    found = Predictions(values, np.ones(2), np.ones((2, 2)), sure=np.ones(2, bool))
+    cells = TASK.predicted_cells(found)
+    columns = TASK.predicted_columns
+    rows = [dict(zip(columns, row, strict=True)) for row in cells]
+    assert [row["sure"] for row in rows] == ["1", "0"]
+    assert [row["number"] for row in rows] == ["1", ""]
+    assert [row["confidences"] for row in rows] == ["1.000000", ""]
+    assert next(csv.reader([",".join(cells[1])])) == cells[1]
