@@ -16,7 +16,7 @@ TASK = tasks.create(configs.strings("digits").task, positions=(1, 4))
 
 
 def predict(images):
-    """Reads how many columns have ink, as a number of four digits; surer where ink is on the left."""
+    """Reads how many columns have ink, as four digits; surer where ink is on the left."""
     inked = images.any(axis=1).sum(axis=1)
     values = inked[:, None] // [1000, 100, 10, 1] % 10
     left = images[:, :, : images.shape[2] // 2].sum(axis=(1, 2), dtype=float)
@@ -36,7 +36,7 @@ def strip(columns, width):
 
 @pytest.fixture
 def written(tmp_path):
-    """A folder with a number, the same on its side, a blank sheet, and a file that is no picture."""
+    """A folder with a number, the same on its side, a blank sheet, and no picture."""
     picture, _ = renderer.render(np.random.default_rng(3), "4207", kinds=(), width=500)
     Image.fromarray(picture).save(tmp_path / "a.png")
     Image.fromarray(np.rot90(picture)).save(tmp_path / "b.png")
