@@ -16,16 +16,21 @@ TASK = tasks.create(configs.strings("digits").task, positions=(1, 4))
 
 
 def predict(images):
-    """Reads how many columns have ink, as four digits; surer where ink is on the left."""
+    """Reads how many columns have ink, as four digits; surer where ink is in the upper half."""
     inked = images.any(axis=1).sum(axis=1)
     values = inked[:, None] // [1000, 100, 10, 1] % 10
-    left = images[:, :, : images.shape[2] // 2].sum(axis=(1, 2), dtype=float)
-    confidence = (left + 1) / (images.sum(axis=(1, 2), dtype=float) + 2)
+    upper = images[:, : strips.HEIGHT // 2].sum(axis=(1, 2), dtype=float)
+    confidence = (upper + 1) / (images.sum(axis=(1, 2), dtype=float) + 2)
     sure = confidence > 0.5
     shape = (len(images), 4)
     return Predictions(
         values.astype(np.int32), confidence, np.ones(shape), spans=np.zeros((*shape, 2)), sure=sure
     )
+
+
+def pixels_of(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def strip(columns, width):
@@ -76,7 +81,7 @@ def test_a_batch_says_of_each_file_what_was_found(written):
     assert len(batch.predictions) == 2
     for path, seen in zip(written[:2], batch.seen, strict=False):
         left, top, right, bottom = seen[0].box
-        width, height = Image.open(path).size
+        height, width = pixels_of(path).shape[:2]
         assert 0 <= left < right <= width and 0 <= top < bottom <= height
 
 
@@ -125,9 +130,9 @@ def test_a_view_shows_the_picture_and_what_was_seen(written, tmp_path):
         "b-2.png",
         "b.png",
     ]
-    picture, shown = Image.open(written[0]), np.asarray(Image.open(folder / "a.png"))
+    picture, shown = pixels_of(written[0]), pixels_of(folder / "a.png")
     seen = batch.seen[0][0].image
-    assert shown.shape[0] > picture.height + seen.shape[0]
+    assert shown.shape[0] > len(picture) + len(seen)
     assert ((shown == (0xD5, 0x5E, 0x00)).all(axis=-1)).any()  # the box
 
 

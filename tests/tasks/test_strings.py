@@ -114,16 +114,16 @@ def test_the_interval_is_of_new_digit_images():
 def test_rows_of_the_files():
     predictions = predicted([[0, 7, -1], [-1, -1, -1]])
     task = String("string", tasks.DIGITS, 3)
-    assert task.predicted_columns == ("number", "confidence", "length", "confidences")
+    assert task.predicted_columns == ("number", "confidence", "sure", "length", "confidences")
     assert task.predicted_cells(predictions) == [
-        ["07", "0.500000", "2", "0.750000 0.750000"],
-        ["", "0.500000", "0", ""],
+        ["07", "0.500000", "", "2", "0.750000 0.750000"],
+        ["", "0.500000", "", "0", ""],
     ]
     targets = labels_of([[0, 7, 1], [-1, -1, -1]])
     examples = tasks.Examples(np.zeros((2, 32, 64), np.uint8), targets, targets)
     assert list(task.rows(examples, predictions)) == [
-        ["071", "07", "0.500000"],
-        ["", "", "0.500000"],
+        ["071", "07", "0.500000", ""],
+        ["", "", "0.500000", ""],
     ]
 
 
