@@ -150,6 +150,14 @@ def _turned(pieces: Pieces) -> Pieces:
     return Pieces(labels.T, top, left, bottom, right, area)
 
 
+def _covered(across: Pieces) -> Int[np.ndarray, "count"]:
+    """Returns how many columns of each horizontal line hold ink."""
+    rows, columns = np.nonzero(across.labels)
+    width = across.labels.shape[1]
+    held = np.unique((across.labels[rows, columns].astype(np.int64) - 1) * width + columns)
+    return np.bincount(held // width, minlength=len(across.left))
+
+
 def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends down across"]:
     """Returns which horizontal lines the upper and the lower end of each vertical one meets."""
     met = np.zeros((2, len(down.left), len(across.left) + 1), dtype=bool)
@@ -178,10 +186,13 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     down = _pieces(vertical(mask, int(0.7 * digit), thickness), digit // 2)
     length, width = down.bottom - down.top, down.right - down.left
     stroke = down.area / np.maximum(length, 1)
-    printed_across = across.right - across.left >= 2.5 * digit
+    reach = across.right - across.left
+    # A chain of strokes of neighbouring digits has gaps between them, a line has none.
+    solid = _covered(across) >= 0.6 * reach
+    printed_across = (reach >= 2.5 * digit) & solid
     printed_down = length >= 1.7 * digit
     upper, lower = _meeting(down, across, max(3, digit // 10))
-    reach = across.right - across.left
+    upper, lower = upper & solid, lower & solid
     thickness = across.area / np.maximum(reach, 1)
     tilt = np.max((across.bottom - across.top - thickness) / np.maximum(reach, 1), initial=0)
     straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
@@ -197,6 +208,11 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
     lines = np.append(False, printed_across)[across.labels]
     lines |= np.append(False, printed_down)[down.labels]
+    # A pen's underline is as thick as its strokes, but longer and without gaps.
+    thick = _turned(_pieces(horizontal(mask, int(2 * digit), max(4, digit // 4)).T, digit // 4))
+    reach = thick.right - thick.left
+    underlines = (reach >= 2.2 * digit) & (_covered(thick) >= 0.9 * reach)
+    lines |= np.append(False, underlines)[thick.labels]
     return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
 
 
