@@ -137,8 +137,8 @@ def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
     height, width = ink.mask.shape
     mask, faint = _halved(ink.mask), _halved(ink.faint)
     side, weights = min(mask.shape), mask.astype(np.float32)
-    lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, side // 60))
-    lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, side // 60))
+    lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, side // 40))
+    lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, side // 40))
     shapes = connected(mask & ~lines, mask, weights, smallest=6)
     if not len(shapes.area):
         shapes = connected(mask, mask, weights, smallest=6)
@@ -257,7 +257,8 @@ def _read(image: Image.Image, channel: str, bright: bool, place: Place) -> Line 
         pixels = 255 - level.pixels if bright else level.pixels
         ink = _cleaned(find_ink(pixels, LEVEL, 2 * LEVEL, level.inside))
         shapes = connected(ink.mask, ink.strong, ink.contrast, smallest=10)
-        shapes = chosen(shapes, strokes(shapes, ink))
+        sharp = strokes(shapes, ink)
+        shapes = chosen(shapes, sharp | _like_others(shapes, sharp))
         groups = groups_of(shapes, ink.mask.shape)
         if not groups:
             return None
@@ -275,6 +276,19 @@ def _read(image: Image.Image, channel: str, bright: bool, place: Place) -> Line 
     return _line(ink, shapes, group, level, place, image.size)
 
 
+def _like_others(shapes: Shapes, sharp: Bool[np.ndarray, "count"]) -> Bool[np.ndarray, "count"]:
+    """Returns which shapes are as high, as dark and as thin as most of those that are sharp."""
+    tall = sharp & (shapes.height > 0.5 * LEVEL)
+    if tall.sum() < 2:
+        return np.zeros_like(sharp)
+    thinness = shapes.area / np.maximum(shapes.height, shapes.width)
+    return (
+        (np.abs(np.log(shapes.height / np.median(shapes.height[tall]))) < np.log(1.8))
+        & (shapes.strength > 0.7 * np.median(shapes.strength[tall]))
+        & (thinness < 1.5 * np.median(thinness[tall]))
+    )
+
+
 def _cleaned(ink: Ink) -> Ink:
     """Returns a levelled line's ink without printed lines, thresholds found anew without them."""
     printed = rules.printed(ink.faint, LEVEL)
@@ -282,10 +296,17 @@ def _cleaned(ink: Ink) -> Ink:
         return ink
     labels, count = ndimage.label(printed, np.ones((3, 3)))
     usual = np.zeros(count + 1, dtype=np.float32)
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
+    places = ndimage.find_objects(labels)
+    for number, place in enumerate(places, 1):
         part = np.where(labels[place] == number, ink.contrast[place], 0)
         usual[number] = np.median(part.max(axis=int(part.shape[0] > part.shape[1])))
-    # What is much darker than the line it lies on is a stroke.
+    # What is much darker than the line it lies on, or a short piece than most lines, is a stroke.
+    extents = np.array([max(side.stop - side.start for side in place) for place in places])
+    order = np.argsort(usual[1:])
+    share = np.cumsum(extents[order])
+    most = usual[1:][order][np.searchsorted(share, share[-1] / 2)]
+    short = np.array([columns.stop - columns.start for _, columns in places]) < 2 * LEVEL
+    usual[1:][short] = np.minimum(usual[1:], most)[short]
     printed &= ink.contrast < 1.35 * usual[labels]
     around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
     return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), 2 * LEVEL)

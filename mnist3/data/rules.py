@@ -150,6 +150,14 @@ def _turned(pieces: Pieces) -> Pieces:
     return Pieces(labels.T, top, left, bottom, right, area)
 
 
+def _covered(across: Pieces) -> Int[np.ndarray, "count"]:
+    """Returns how many columns of each horizontal line hold ink."""
+    rows, columns = np.nonzero(across.labels)
+    width = across.labels.shape[1]
+    held = np.unique((across.labels[rows, columns].astype(np.int64) - 1) * width + columns)
+    return np.bincount(held // width, minlength=len(across.left))
+
+
 def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends down across"]:
     """Returns which horizontal lines the upper and the lower end of each vertical one meets."""
     met = np.zeros((2, len(down.left), len(across.left) + 1), dtype=bool)
@@ -178,26 +186,55 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     down = _pieces(vertical(mask, int(0.7 * digit), thickness), digit // 2)
     length, width = down.bottom - down.top, down.right - down.left
     stroke = down.area / np.maximum(length, 1)
-    printed_across = across.right - across.left >= 2.5 * digit
+    reach = across.right - across.left
+    # A chain of strokes of neighbouring digits has gaps between them, a line has none.
+    solid = _covered(across) >= 0.6 * reach
+    printed_across = (reach >= 2.5 * digit) & solid
     printed_down = length >= 1.7 * digit
     upper, lower = _meeting(down, across, max(3, digit // 10))
-    reach = across.right - across.left
+    upper, lower = upper & solid, lower & solid
     thickness = across.area / np.maximum(reach, 1)
     tilt = np.max((across.bottom - across.top - thickness) / np.maximum(reach, 1), initial=0)
     straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
+    thickness_of_lines = float(np.median(thickness[printed_across])) if printed_across.any() else 0
     if printed_across.any():  # sides are as thick as what they end on
-        straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
+        straight &= stroke <= 1.6 * thickness_of_lines + 1
     printed_down |= straight & _sides(upper, lower)
-    teeth = lower.any(axis=1) & straight & ~printed_down
-    if teeth.sum() >= 4:
-        alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
-        alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
-        if alike.sum() >= 4:
-            printed_down |= alike
     printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
     lines = np.append(False, printed_across)[across.labels]
     lines |= np.append(False, printed_down)[down.labels]
+    standing = np.append(False, printed_across)[across.labels]
+    if standing.any():
+        lines |= _teeth(mask, standing, digit, thickness_of_lines)
+    # A pen's underline is as thick as its strokes, but longer and without gaps.
+    thick = _turned(_pieces(horizontal(mask, int(2 * digit), max(4, digit // 4)).T, digit // 4))
+    reach = thick.right - thick.left
+    underlines = (reach >= 2.2 * digit) & (_covered(thick) >= 0.85 * reach)
+    lines |= np.append(False, underlines)[thick.labels]
     return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
+
+
+def _teeth(
+    mask: Bool[np.ndarray, "height width"],
+    lines: Bool[np.ndarray, "height width"],
+    digit: int,
+    thickness: float,
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the teeth of combs: at least four alike that stand on a line, as thick as it is."""
+    down = _pieces(vertical(mask, max(6, int(0.35 * digit)), max(4, digit // 6)), digit // 4)
+    length = down.bottom - down.top
+    stroke = down.area / np.maximum(length, 1)
+    teeth = (stroke <= 1.6 * thickness + 1) & (down.right - down.left <= 0.06 * length + stroke + 1)
+    near = max(3, digit // 10)
+    for number in np.flatnonzero(teeth):
+        columns = slice(max(down.left[number] - near, 0), down.right[number] + near)
+        rows = slice(max(down.bottom[number] - near, 0), down.bottom[number] + near)
+        teeth[number] = lines[rows, columns].any()
+    if teeth.sum() < 4:
+        return np.zeros_like(mask)
+    alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
+    alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
+    return np.append(False, alike & (alike.sum() >= 4))[down.labels]
 
 
 def _sides(
