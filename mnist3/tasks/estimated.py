@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit, softmax
 
+NEARLY_NOTHING = 1e-30  # a probability, also in float32
+
 
 def last_step(estimator: Any) -> Any:
     """Returns the estimator that learns, which in a pipeline is the last step."""
@@ -75,10 +77,9 @@ def tempered(
 ) -> Float[np.ndarray, "n classes"]:
     """Returns the probabilities of classes whose logits are divided by a temperature.
 
-    A probability of 0 counts as the smallest step above it, so that it can be mended.
+    A probability of 0 counts as one that is next to it, so that a temperature can mend it.
     """
-    least = np.finfo(probabilities.dtype).eps
-    return softmax(np.log(np.maximum(probabilities, least)) / temperature, axis=1)
+    return softmax(np.log(np.maximum(probabilities, NEARLY_NOTHING)) / temperature, axis=1)
 
 
 def tempered_labels(

@@ -1,7 +1,6 @@
 """Val calibrates every training as its last step, whenever that comes."""
 
 import csv
-import dataclasses
 import json
 import pathlib
 import shutil
@@ -18,7 +17,7 @@ from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners import calibrated
 from mnist3.reporting import pictures
-from mnist3.tasks import Examples, Predictions
+from mnist3.tasks import Predictions
 
 ROOT = pathlib.Path(__file__).parents[2]
 NUMBERS = (
@@ -143,9 +142,13 @@ def test_an_estimator_is_calibrated_and_loaded_as_it_was(tmp_path):
     config = workdir.read_config(folder)
     learned = learners.load(config, parts.task_of(config), folder)
     assert learned.calibrator.temperature == metrics["calibration"]["temperature"]
-    before = contents(tmp_path / "run")
+    before = (tmp_path / "run/calibration.json").read_bytes()
     assert job.run(config, Arguments(workdir=folder, mode="evaluate")) == 0
-    assert contents(tmp_path / "run") == before
+    assert (tmp_path / "run/calibration.json").read_bytes() == before
+    again = json.loads((tmp_path / "run/metrics.json").read_text())
+    for split in ("val", "test"):
+        assert again[split]["sure"] == metrics[split]["sure"]
+        assert again[split]["ece"] == pytest.approx(metrics[split]["ece"], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["multiclass", "binary", "multilabel"])
@@ -172,25 +175,3 @@ def test_a_temperature_leaves_what_an_estimator_predicts_and_orders(name):
     if name != "multilabel":
         np.testing.assert_allclose(softer.probabilities.sum(axis=1), 1)
         np.testing.assert_array_equal(softer.probabilities.argmax(axis=1), values)
-
-
-@dataclasses.dataclass
-class Doubtless:
-    """Learned without probabilities."""
-
-    task: tasks.Task
-    calibrator: Calibrator = UNCALIBRATED
-
-    def raw(self, inputs):
-        return Predictions(np.zeros(len(inputs), np.int32))
-
-    def decode(self, raw, targets=None, temperature=1.0):
-        return raw
-
-
-def test_what_gives_no_confidence_is_not_calibrated():
-    learned = Doubtless(tasks.create(experiments.load("experiments/classify.py").task))
-    val = Examples(np.zeros((4, 2)), np.zeros(4, np.int32))
-    calibrated.calibrate(learned, val, 0.001, "a")
-    assert learned.calibrator == UNCALIBRATED
-    assert calibrated.predict(learned, val.inputs).sure is None
