@@ -19,6 +19,10 @@ CAPTIONS = {  # by the figure's name: what it shows, and how to read it
         "the wrong digits bold, with the probability that the model gave its reading. The same "
         "mistake is not shown again and again."
     ),
+    "accuracy_by_length": (
+        "Share of the images of each length that are misread: a number of many digits is right "
+        "only if all of them are, and none is left out or added. The lines are 95 % intervals."
+    ),
     "confusion": (
         "Rows are true classes, columns what was read. The diagonal (blue) is right; an orange "
         "cell counts the images of its row that were taken for its column; blank cells never "

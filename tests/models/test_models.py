@@ -301,6 +301,8 @@ def test_the_config_fields_of_all_models():
         "crop_height": 0,
         "dropout": 0.0,
         "hidden": (),
+        "line_channels": (24, 48, 80, 96),
+        "line_context": 2,
     }
 
 
