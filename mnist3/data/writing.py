@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32, Key, UInt8
+from jaxtyping import Array, Bool, Float, Int32, Key, UInt8, UInt32
 
 from mnist3.data import strips
 from mnist3.data.augmentation.geometry import warp
@@ -142,7 +142,7 @@ class Writing:
         self,
         key: Key[Array, ""],
         pool: DigitPool,
-        allowed: Int32[Array | np.ndarray, "2"] | None,
+        allowed: UInt32[Array | np.ndarray, "3"] | None,
         batch_size: int,
     ) -> tuple[UInt8[Array, "batch height width"], Int32[Array, "batch longest"]]:
         """Draws strings from those allowed and composes a strip of each.

@@ -46,7 +46,7 @@ def string_metrics(
     predictions: Int32[np.ndarray, "n longest"],
     confidences: Float[np.ndarray, "n"],
     log_likelihoods: Float[np.ndarray, "n"],
-    digit_indices: Int[np.ndarray, "n longest"] | None = None,
+    digit_indices: Int[np.ndarray, "n _"] | None = None,
 ) -> dict[str, Any]:
     """Returns the metrics of one split as plain Python values, under the names of metrics.json.
 

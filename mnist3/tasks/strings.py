@@ -140,7 +140,7 @@ class String(Task):
         targets: Int32[np.ndarray, "n longest"],
         predictions: Predictions,
         seed: int = 0,
-        digit_indices: Int32[np.ndarray, "n longest"] | None = None,
+        digit_indices: Int32[np.ndarray, "n _"] | None = None,
     ) -> dict[str, Any]:
         """Returns the metrics of a split, see `string_metrics`."""
         del seed
