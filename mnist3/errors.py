@@ -63,5 +63,5 @@ def missing_library(error: BaseException) -> str | None:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """Returns the candidate that looks most like the word."""
-    return difflib.get_close_matches(word, candidates, n=1, cutoff=0)[0]
+    """Returns the candidate that looks most like the word, of several alike the first."""
+    return max(candidates, key=lambda each: difflib.SequenceMatcher(None, each, word).ratio())

@@ -110,18 +110,20 @@ def _read_lines(paths: Sequence[str], predict: Predict, every_line: bool) -> Ite
         ways = [file.value or [] for file in files]
         every = [way for lines in ways for line in lines for way in line]
         predictions = predict_strips(predict, [way.image for way in every]) if every else None
-        seen, rows, row = [], [], 0
+        confidence: Any = None if predictions is None else predictions.confidence
+        seen: list[list[Seen]] = []
+        rows, row = [], 0
         for lines in ways:
             seen.append([])
             for line in lines:
-                best = row + int(np.argmax(predictions.confidence[row : row + len(line)]))
+                best = row + int(np.argmax(confidence[row : row + len(line)]))
                 rows.append(best)
                 seen[-1].append(every[best])
                 row += len(line)
         yield Batch(
             paths[first : first + len(files)],
             seen,
-            predictions and predictions.of(np.asarray(rows)),
+            None if predictions is None else predictions.of(np.asarray(rows)),
             [file.error for file in files],
             [file.warning for file in files],
             [False] * len(files),

@@ -429,8 +429,9 @@ def read_images(
 ) -> Iterator[ReadImages]:
     """Yields number images of one size, as `read_image` reads them; see `read_files`."""
     blank = np.zeros((height, width), np.uint8)
-    read = functools.partial(read_image, height=height, width=width)
-    for batch in read_files(paths, read, batch_size, workers):
+    for batch in read_files(
+        paths, lambda path: read_image(path, height, width), batch_size, workers
+    ):
         values = [each.value or (blank, False) for each in batch]
         images, inverted = zip(*values, strict=True)
         yield ReadImages(

@@ -126,7 +126,7 @@ def _cosines() -> np.ndarray:
     """Returns the cosine transform of 8 values as a matrix, orthonormal."""
     place, wave = np.arange(8)[None], np.arange(8)[:, None]
     scale = np.where(wave == 0, np.sqrt(1 / 8), np.sqrt(2 / 8))
-    return (scale * np.cos((2 * place + 1) * wave * np.pi / 16)).astype(np.float32)
+    return np.asarray(scale * np.cos((2 * place + 1) * wave * np.pi / 16), np.float32)
 
 
 def _compressed(

@@ -182,8 +182,8 @@ def split_strings(shared: bool, seed: int) -> dict[str, np.ndarray | None]:
 
 def string_hash(
     strings: Int32[np.ndarray, "*batch longest"] | Int32[Array, "*batch longest"],
-    seed: np.ndarray | Array,
-) -> np.ndarray | Array:
+    seed: int | np.unsignedinteger | np.ndarray | Array,
+) -> Any:
     """Returns for each string a number from 0 to 99, the same whatever it is filled up to.
 
     FNV-1a over the digits (Fowler, Noll and Vo), its bits then mixed, since its lowest ones alone

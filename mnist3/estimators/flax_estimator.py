@@ -175,6 +175,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         elastic: float, default=0.0. Px, standard deviation of the displacement.
         noise: float, default=0.0. Standard deviation, ink from 0 to 1.
         cutout: int, default=0. Px, side of the blanked square.
+        stroke: float, default=0.0. Px, to either side of a stroke, thicker or thinner.
         stem, stem_stride, optimizer, learning_rate, schedule, warmup, momentum, weight_decay,
             gradient_clip, epochs, batch_size, ema_decay, random_state: as in `FlaxEstimator`.
 
@@ -198,6 +199,7 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
     elastic: Any = _CNN.augmentation.elastic
     noise: Any = _CNN.augmentation.noise
     cutout: Any = _CNN.augmentation.cutout
+    stroke: Any = _CNN.augmentation.stroke
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -75,10 +75,6 @@ class Calibrator(NamedTuple):
 UNCALIBRATED = Calibrator()
 
 
-USELESS = 0.5  # share of errors; what may be wrong so often is not sure
-NEVER = float(np.nextafter(1, 2))  # a threshold that no confidence reaches
-
-
 class RiskCoverage(NamedTuple):
     """What reading only above a threshold gives, from the highest confidence down.
 
@@ -171,8 +167,7 @@ def choose_threshold(
     """Returns the threshold that reads most with at most the wanted error, as far as can be shown.
 
     It has the largest coverage of those whose bound is at most the wanted error; where there is
-    none, the smallest bound, and of several the largest coverage; but where even that allows more
-    errors than `USELESS`, nothing is sure. The bound is that of one
+    none, the smallest bound, and of several the largest coverage. The bound is that of one
     threshold named beforehand. Since the true error falls as the threshold rises, choosing by the
     bound costs little of its level; choosing the smallest bound of all costs a few points.
 
@@ -185,8 +180,6 @@ def choose_threshold(
     bounds = upper_bound(curve.errors, curve.read)
     shown = np.flatnonzero(bounds <= wanted_error)
     place = shown[-1] if len(shown) else np.flatnonzero(bounds == bounds.min())[-1]
-    if bounds[place] > USELESS:
-        return Threshold(NEVER, float(bounds[place]), 0.0)
     return Threshold(
         float(curve.thresholds[place]), float(bounds[place]), float(curve.coverage[place])
     )

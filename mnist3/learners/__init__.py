@@ -82,7 +82,7 @@ def prepare(
                     "set config.data.val_fraction above 0."
                 )
 
-        def fit(folder: str, tracker: Tracker) -> Learned:
+        def fit(folder: str, tracker: Tracker | None) -> Learned:
             learned = estimator.learn(config, task, made, examples, memory)
             calibrate(config, dataset, examples, learned)
             return learned

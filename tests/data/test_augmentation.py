@@ -24,6 +24,7 @@ ALL = {
     "elastic": 1.5,
     "noise": 0.1,
     "cutout": 6,
+    "stroke": 1.5,
 }
 
 

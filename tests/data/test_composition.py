@@ -15,7 +15,6 @@ from mnist3.data.composition import (
     compose,
     compose_split,
     make_pool,
-    overlap,
     sample,
 )
 from mnist3.data.numbers import DIGITS
@@ -126,10 +125,10 @@ def test_over_paints_the_right_digit_over_its_left_neighbour():
 
 
 def test_overlap_is_the_share_of_the_box():
-    assert overlap(Composition(spacing=14)) == 0.5
-    assert overlap(Composition()) == 0.0
-    assert overlap(Composition(width=200, spacing=40)) == 0.0
-    assert overlap(Composition(digits=1, spacing=14)) == 0.0
+    assert Composition(spacing=14).describe() == {"overlap": 0.5}
+    assert Composition().describe() == {"overlap": 0.0}
+    assert Composition(width=200, spacing=40).describe() == {"overlap": 0.0}
+    assert Composition(digits=1, spacing=14).describe() == {"overlap": 0.0}
 
 
 def test_patches_hide_squares_anywhere():

@@ -10,14 +10,18 @@ from PIL import Image
 
 from mnist3 import config as configs
 from mnist3 import tasks
+from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.jobs import predict as job
 from mnist3.jobs.arguments import Arguments
-from mnist3.jobs.predict import BATCH_SIZE, predict_files
+from mnist3.jobs.predict import predict_files
+from mnist3.pictures import BATCH_SIZE, reader_of
 from mnist3.tasks.numbers import Number
 
 CANVAS = (8, 12)
 TASK = Number("number", tasks.DIGITS, 3)
+CONFIG = numbers()
+CONFIG.data.height, CONFIG.data.width = CANVAS
 
 
 def image_of(number: int) -> np.ndarray:
@@ -57,7 +61,9 @@ def rows_of(path):
 
 def read_all(paths, output):
     columns = TASK.predicted_columns
-    return predict_files(paths, CANVAS, read_bars, columns, number_cells, str(output))
+    return predict_files(
+        paths, reader_of(CONFIG, TASK, read_bars), columns, number_cells, str(output)
+    )
 
 
 def number_cells(predictions, paths):
@@ -96,7 +102,8 @@ def test_other_predictions_have_other_columns(save, tmp_path):
 
     paths = [save(1, "1.png"), str(tmp_path / "absent.png")]
     output = tmp_path / "out.csv"
-    assert predict_files(paths, CANVAS, darkest, ["shade", "value"], cells, str(output)) == 1
+    batches = reader_of(CONFIG, TASK, darkest)
+    assert predict_files(paths, batches, ["shade", "value"], cells, str(output)) == 1
     assert output.read_text().splitlines() == [
         "path,shade,value,error",
         f"{paths[0]},dark,255,",
@@ -180,7 +187,8 @@ def test_a_failure_leaves_the_output_that_was_there(save, tmp_path):
         raise RuntimeError("the model broke")
 
     with pytest.raises(RuntimeError, match="the model broke"):
-        predict_files([str(tmp_path / "1.png")], CANVAS, fails, [], number_cells, str(output))
+        batches = reader_of(CONFIG, TASK, fails)
+        predict_files([str(tmp_path / "1.png")], batches, [], number_cells, str(output))
     assert output.read_text() == "before"
     assert set(tmp_path.iterdir()) == before
 

@@ -43,8 +43,14 @@ def _brightest(images: Array) -> Array:
 def _mean(images: Array) -> Array:
     """Returns the mean over 5x5 pixels."""
     padded = jnp.pad(images, ((0, 0), (2, 2), (2, 2)))
-    rows = sum(padded[:, start : start + images.shape[1]] for start in range(5))
-    return sum(rows[:, :, start : start + images.shape[2]] for start in range(5)) / 25
+    height, width = images.shape[1:]
+    rows = jnp.zeros_like(padded[:, :height])
+    for start in range(5):
+        rows += padded[:, start : start + height]
+    total = jnp.zeros_like(images)
+    for start in range(5):
+        total += rows[:, :, start : start + width]
+    return total / 25
 
 
 def _spoils(stroke: float, size: Size) -> str:
