@@ -193,7 +193,12 @@ def string_hash(
         strings: filled up with `NO_DIGIT`.
         seed: uint32 [], so that another one gives other hashes.
     """
-    own = np if isinstance(strings, np.ndarray) else jnp
+    own: Any = np if isinstance(strings, np.ndarray) else jnp
+    with np.errstate(over="ignore"):  # of NumPy's scalars; hashes are meant to wrap
+        return _hashed(own, strings, seed)
+
+
+def _hashed(own: Any, strings: Any, seed: Any) -> Any:
     value = own.full(strings.shape[:-1], 2166136261, np.uint32) ^ own.asarray(seed, np.uint32)
     for place in range(strings.shape[-1]):
         digit = strings[..., place]

@@ -15,7 +15,6 @@ from mnist3.data.composition import (
     compose,
     compose_split,
     make_pool,
-    sample,
 )
 from mnist3.data.numbers import DIGITS
 from mnist3.errors import UserError

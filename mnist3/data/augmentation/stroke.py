@@ -14,7 +14,7 @@ def distort(
     key: Key[Array, ""], images: Float[Array, "batch height width"], config: ConfigDict
 ) -> Float[Array, "batch height width"]:
     """Makes the strokes of each image thicker or thinner, to their neighbours' brightest or off."""
-    change = config.stroke * jax.random.uniform(key, (len(images), 1, 1), minval=-1)
+    change = config.stroke * jax.random.uniform(key, (len(images), 1, 1), images.dtype, minval=-1)
     thick = images
     steps = int(-(-config.stroke // 1))
     for step in range(steps):
