@@ -25,6 +25,9 @@ LogLikelihoods = Callable[[float], Float[np.ndarray, "n"]]
 Confidences = Callable[[float], Float[np.ndarray, "n"]]
 
 
+ROUNDING = 1e-6  # of a confidence, which another batch or a saved model may change in its last bits
+
+
 class Calibrator(NamedTuple):
     """What val has taught about the confidence of a learner; without arguments, nothing.
 
@@ -54,7 +57,7 @@ class Calibrator(NamedTuple):
         """Tells which predictions to rely on; None where none is claimed to be."""
         if self.threshold is None or confidences is None:
             return None
-        return np.asarray(confidences) >= self.threshold
+        return np.asarray(confidences) >= self.threshold - ROUNDING
 
     @property
     def note(self) -> str:

@@ -1,6 +1,7 @@
 """Composed number images: where the digits stand, how ink combines, and that a key decides all."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,11 @@ def make_images(per_digit=3, seed=0):
 IMAGES, LABELS = make_images()
 POOL = make_pool(IMAGES, LABELS, DIGITS)
 COMPOSE = jax.jit(compose, static_argnums=3)
-SAMPLE = jax.jit(sample, static_argnums=(3, 4))
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def sample(key, pool, allowed, composition, batch_size):
+    return composition.sample(key, pool, allowed, batch_size)
 
 
 def find_box(image, digit):
@@ -74,7 +79,7 @@ def test_digits_stand_where_the_layout_says(digits, height, spacing, slack, vert
 
 
 def test_the_default_is_the_layout_of_triple_mnist():
-    images, labels = SAMPLE(jax.random.key(0), POOL, None, Composition(), 600)
+    images, labels = sample(jax.random.key(0), POOL, None, Composition(), 600)
     images, labels = np.asarray(images), np.asarray(labels)
     assert images.shape == (600, 84, 84) and images.dtype == np.uint8
     rows = (images.reshape(600, 84, 3, 28) > 0).all(axis=3).argmax(axis=1)
@@ -184,7 +189,7 @@ def test_a_smaller_split_is_the_beginning_of_a_larger_one():
 
 def test_numbers_of_many_digits_are_drawn_without_a_list():
     composition = Composition(digits=8, height=28, width=8 * 28)
-    images, labels = SAMPLE(jax.random.key(0), POOL, None, composition, 50)
+    images, labels = sample(jax.random.key(0), POOL, None, composition, 50)
     assert images.shape == (50, 28, 224)
     assert labels.dtype == jnp.int32 and set(np.asarray(labels).ravel()) == set(range(10))
 
@@ -209,7 +214,7 @@ def test_the_key_decides_inside_a_compiled_scan_without_copies():
     np.testing.assert_array_equal(first[0], again[0])
     assert (np.asarray(first[0]) != np.asarray(other[0])).any()
     assert len({image.tobytes() for image in np.asarray(first[0]).reshape(12, -1)}) == 12
-    alone = SAMPLE(jax.random.split(first_key, 3)[1], POOL, np.arange(100, dtype=np.int32),
+    alone = sample(jax.random.split(first_key, 3)[1], POOL, np.arange(100, dtype=np.int32),
                    composition, 4)  # fmt: skip
     np.testing.assert_array_equal(first[0][1], alone[0])
     np.testing.assert_array_equal(first[1][1], alone[1])
@@ -223,7 +228,7 @@ def test_a_batch_over_devices_is_the_same_batch():
         lambda key: ONE_ROW.sample(key, POOL, None, batch), out_shardings=over_devices
     )(jax.random.key(0))
     for part, whole in zip(
-        sharded, SAMPLE(jax.random.key(0), POOL, None, ONE_ROW, batch), strict=True
+        sharded, sample(jax.random.key(0), POOL, None, ONE_ROW, batch), strict=True
     ):
         np.testing.assert_array_equal(part, whole)
 
