@@ -1,11 +1,13 @@
 """Numbers of any length as people write them: photographed, scanned or drawn.
 
-Trained on strips that are composed on the device from MNIST's digits alone:
+Trained on strips that are composed on the device from MNIST's digits alone. Measured (two seeds,
+docs/results.md): of 115 pictures by 11 people one digit 0.94, several 0.66; 0.957 of composed strings of
+unseen digits on clean paper; 974 s of training beside other work, two cores of an Intel Xeon (AVX-512):
 
     python launch.py --config=experiments/people.py
     python launch.py --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
 
-`experiments/people.py:source=digits` needs no files and takes a minute or two.
+`experiments/people.py:source=digits` needs no files.
 """
 
 from ml_collections import ConfigDict
