@@ -137,9 +137,14 @@ def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
     height, width = ink.mask.shape
     mask, faint = _halved(ink.mask), _halved(ink.faint)
     side, weights = min(mask.shape), mask.astype(np.float32)
-    lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, side // 60))
-    lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, side // 60))
-    shapes = connected(mask & ~lines, mask, weights, smallest=6)
+    for thickness in (side // 60, side // 40):
+        lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, thickness))
+        lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, thickness))
+        shapes = connected(mask & ~lines, mask, weights, smallest=6)
+        # A net over the whole picture is left of squares whose lines are thicker.
+        net = (shapes.height > 0.9 * mask.shape[0]) & (shapes.width > 0.9 * mask.shape[1])
+        if not net.any():
+            break
     if not len(shapes.area):
         shapes = connected(mask, mask, weights, smallest=6)
     if not len(shapes.area):
@@ -283,7 +288,7 @@ def _like_others(shapes: Shapes, sharp: Bool[np.ndarray, "count"]) -> Bool[np.nd
         return np.zeros_like(sharp)
     thinness = shapes.area / np.maximum(shapes.height, shapes.width)
     return (
-        (np.abs(np.log(shapes.height / np.median(shapes.height[tall]))) < np.log(1.5))
+        (np.abs(np.log(shapes.height / np.median(shapes.height[tall]))) < np.log(1.8))
         & (shapes.strength > 0.7 * np.median(shapes.strength[tall]))
         & (thinness < 1.5 * np.median(thinness[tall]))
     )

@@ -194,26 +194,49 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     upper, lower = _meeting(down, across, max(3, digit // 10))
     upper, lower = upper & solid, lower & solid
     thickness = across.area / np.maximum(reach, 1)
-    tilt = np.max((across.bottom - across.top - thickness) / np.maximum(reach, 1), initial=0)
+    tilts = (across.bottom - across.top - thickness) / np.maximum(reach, 1)
+    tilt = np.median(tilts[printed_across]) if printed_across.any() else np.max(tilts, initial=0)
     straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
     if printed_across.any():  # sides are as thick as what they end on
         straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
     printed_down |= straight & _sides(upper, lower)
-    teeth = lower.any(axis=1) & straight & ~printed_down
-    if teeth.sum() >= 4:
-        alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
-        alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
-        if alike.sum() >= 4:
-            printed_down |= alike
     printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
     lines = np.append(False, printed_across)[across.labels]
     lines |= np.append(False, printed_down)[down.labels]
-    # A pen's underline is as thick as its strokes, but longer and without gaps.
+    if printed_across.any():
+        standing = np.append(False, printed_across)[across.labels]
+        lines |= _teeth(mask, standing, digit, float(np.median(thickness[printed_across])))
+    # A pen's underline is as thick as its strokes, but longer and without gaps. In the noise of a
+    # dim photo one finds such lines everywhere, so that together they are much thicker.
     thick = _turned(_pieces(horizontal(mask, int(2 * digit), max(4, digit // 4)).T, digit // 4))
     reach = thick.right - thick.left
-    underlines = (reach >= 2.2 * digit) & (_covered(thick) >= 0.9 * reach)
+    underlines = (reach >= 2.2 * digit) & (_covered(thick) >= 0.85 * reach)
+    underlines &= thick.area <= digit / 3 * reach
     lines |= np.append(False, underlines)[thick.labels]
     return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
+
+
+def _teeth(
+    mask: Bool[np.ndarray, "height width"],
+    lines: Bool[np.ndarray, "height width"],
+    digit: int,
+    thickness: float,
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the teeth of combs: at least four alike that stand on a line, as thick as it is."""
+    down = _pieces(vertical(mask, max(6, digit // 4), max(4, digit // 6)), digit // 4)
+    length = down.bottom - down.top
+    stroke = down.area / np.maximum(length, 1)
+    teeth = (stroke <= 1.6 * thickness + 1) & (down.right - down.left <= 0.06 * length + stroke + 1)
+    near = max(3, digit // 10)
+    for number in np.flatnonzero(teeth):
+        columns = slice(max(down.left[number] - near, 0), down.right[number] + near)
+        rows = slice(max(down.bottom[number] - near, 0), down.bottom[number] + near)
+        teeth[number] = lines[rows, columns].any()
+    if teeth.sum() < 4:
+        return np.zeros_like(mask)
+    alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
+    alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
+    return np.append(False, alike & (alike.sum() >= 4))[down.labels]
 
 
 def _sides(

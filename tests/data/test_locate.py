@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -292,3 +292,31 @@ def test_any_picture_gives_well_formed_lines(shape, seed, smooth):
         assert line.strip.shape[0] == 32 and line.strip.any()
         left, top, right, bottom = line.box
         assert 0 <= left < right <= shape[1] and 0 <= top < bottom <= shape[0]
+
+
+def counted(strip: np.ndarray) -> int:
+    """How many digits of `written` a strip shows, by their gaps."""
+    inked = np.concatenate([[False], (strip > 100).any(axis=0)])
+    return int((inked[1:] & ~inked[:-1]).sum())
+
+
+@given(
+    number=st.text("023569", min_size=3, max_size=7),
+    where=st.sampled_from(["boxes", "comb", "underline"]),
+    pen=st.integers(4, 7),
+)
+@settings(max_examples=12, deadline=None)
+def test_digits_at_the_ends_of_a_line_stay_in_it(number, where, pen):
+    picture = Image.fromarray(written(number, pen=pen))
+    draw, unit = ImageDraw.Draw(picture), 60 / 1.6
+    columns = [60 + round((1.5 * place - 0.25) * unit) for place in range(len(number) + 1)]
+    left, right = columns[0], columns[-1]
+    if where == "underline":  # by the same pen
+        draw.line([(left, 136), (right, 138)], fill=INK, width=pen)
+    else:
+        draw.line([(left, 130), (right, 130)], fill=INK, width=2)
+        for column in columns:
+            draw.line([(column, 50 if where == "boxes" else 105), (column, 130)], fill=INK, width=2)
+    if where == "boxes":
+        draw.line([(left, 50), (right, 50)], fill=INK, width=2)
+    assert counted(only(np.asarray(picture))) == len(number)
