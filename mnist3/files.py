@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -59,6 +60,17 @@ def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
     """Writes a value as indented JSON; options are those of `json.dumps`."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=2, **options) + "\n")
+
+
+def free_name(path: str | os.PathLike, taken: set[str]) -> str:
+    """Returns the name of a file without its ending, numbered if it is taken, which it then is."""
+    stem = name = pathlib.PurePath(path).stem
+    for number in itertools.count(2):
+        if name not in taken:
+            break
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return name
 
 
 def remove_partial(folder: str | os.PathLike) -> None:

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from mnist3.data import strips
 from mnist3.data.images import ReadFile, UnreadableImage, read_files, read_image, read_picture
 from mnist3.data.locate import LARGEST_SIDE, locate
+from mnist3.errors import UserError
 from mnist3.tasks import Predictions, Task
 
 BATCH_SIZE = 256  # files of a batch
@@ -72,11 +73,28 @@ def reader_of(
         task: that it learned.
         predict: returns the predictions of images.
         every_line: whether to read every line of a picture, by a task of lines.
+
+    Raises:
+        UserError: if every line is asked for and the task reads pictures as a whole.
     """
+    require_lines(task, every_line)
     if task.reads_lines:
         return functools.partial(_read_lines, predict=predict, every_line=every_line)
     size = config.data.height, config.data.width
     return functools.partial(_read_whole, size=size, predict=predict)
+
+
+def require_lines(task: Task, every_line: bool) -> None:
+    """Checks that a task reads lines, where every line of a picture is asked for.
+
+    Raises:
+        UserError: if it reads pictures as a whole.
+    """
+    if every_line and not task.reads_lines:
+        raise UserError(
+            f"--lines (every_line=True in Python) reads every line of a picture, which the task "
+            f"{task.name} does not; give a run of experiments/people.py, or leave it out."
+        )
 
 
 def _read_whole(paths: Sequence[str], size: tuple[int, int], predict: Predict) -> Iterator[Batch]:
@@ -209,11 +227,12 @@ def readings_of(task: Task, predictions: Predictions) -> list[Reading]:
         return [Reading(image=image) for image in images]
     texts = task.texts(predictions.values)
     confidences, probabilities = predictions.confidence, predictions.probabilities
+    shown = task.probabilities_shown(predictions)
     return [
         Reading(
             text,
             None if confidences is None else float(confidences[row]),
-            () if probabilities is None else tuple(map(float, probabilities[row])),
+            () if probabilities is None else tuple(map(float, probabilities[row][: shown[row]])),
             sure=None if predictions.sure is None else bool(predictions.sure[row]),
         )
         for row, text in enumerate(texts)

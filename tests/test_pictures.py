@@ -8,6 +8,10 @@ from mnist3 import config as configs
 from mnist3 import pictures, tasks
 from mnist3.data import strips
 from mnist3.data.numbers import NO_DIGIT
+from mnist3.errors import UserError
+from mnist3.evaluation.calibration import Calibrator
+from mnist3.learners import calibrated
+from mnist3.learners.learned import Learned
 from mnist3.reporting import views
 from mnist3.tasks import Predictions
 from tests import renderer
@@ -136,9 +140,32 @@ def test_a_view_shows_the_picture_and_what_was_seen(written, tmp_path):
     assert ((shown == (0xD5, 0x5E, 0x00)).all(axis=-1)).any()  # the box
 
 
+class Known(Learned):
+    """A learner that predicts a digit, and then none, with all confidence."""
+
+    task = TASK
+    calibrator = Calibrator(threshold=0.5)
+    name, parameters, training, history, loss_curve, search_results = "known", 0, {}, [], [], None
+
+    def raw(self, inputs):
+        return inputs
+
+    def decode(self, raw, targets, temperature):
+        values = np.array([[1, NO_DIGIT], [NO_DIGIT, NO_DIGIT]], np.int32)
+        return Predictions(values, np.ones(2), np.array([[1.0, 0.0], [0.0, 0.0]]))
+
+
+def test_every_line_is_asked_of_tasks_that_read_lines():
+    number = tasks.create(configs.numbers().task, positions=3)
+    with pytest.raises(UserError, match="which the task number does not"):
+        pictures.reader_of(configs.numbers(), number, predict, every_line=True)
+
+
 def test_what_the_network_sees_nothing_on_is_never_sure():
-    values = np.array([[1, NO_DIGIT], [NO_DIGIT, NO_DIGIT]], np.int32)
-    found = Predictions(values, np.ones(2), np.ones((2, 2)), sure=np.ones(2, bool))
+    found = calibrated.predict(Known(), None)
+    readings = pictures.readings_of(TASK, found)
+    assert [reading.sure for reading in readings] == [True, False]
+    assert [reading.probabilities for reading in readings] == [(1.0,), ()]
     cells = TASK.predicted_cells(found)
     columns = TASK.predicted_columns
     rows = [dict(zip(columns, row, strict=True)) for row in cells]

@@ -1,12 +1,14 @@
 """The dataset `composed`: number images made from the digit images of a source."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from ml_collections import ConfigDict
 
 from mnist3.data import protocols
-from mnist3.data.composition import Composition, compose_split, make_pool
+from mnist3.data.composition import Composition, Layout, compose_split, make_pool
 from mnist3.data.draws import data_key
-from mnist3.data.sources import load_source
+from mnist3.data.sources import DigitSource, load_source
 from mnist3.data.splits import Dataset, Split, Stream, fingerprint
 
 
@@ -30,32 +32,55 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
     """Composes val and test once, and leaves train to be composed; see `dataset.load`."""
     del cache_dir
     source = load_source(config.source, data_dir)
+    classes = len(source.classes)
+    allowed = protocols.split_numbers(
+        config.digits, classes, config.numbers == "shared", config.seed
+    )
+    return compose(config, source, allowed, as_composition(config, source.side), "numbers")
+
+
+def compose(
+    config: ConfigDict,
+    source: DigitSource,
+    allowed: Mapping[str, np.ndarray | None],
+    layout: Layout,
+    what: str,
+    batch: int = 1000,
+) -> Dataset:
+    """Composes val and test once, and leaves train to be composed.
+
+    Args:
+        config: the section `data` of a config.
+        source: of the digit images.
+        allowed: by split the numbers that may be drawn, as the layout takes them; None for all.
+        layout: of the images.
+        what: the numbers are called, in the fingerprint.
+        batch: images composed at a time, which the keys of the images depend on.
+
+    Raises:
+        UserError: if a split would have no image of a class.
+    """
     rows = protocols.split_digit_images(
         source, config.digit_images == "shared", config.seed, config.val_fraction
     )
-    classes = source.classes
-    allowed = protocols.split_numbers(
-        config.digits, len(classes), config.numbers == "shared", config.seed
-    )
-    layout = as_composition(config, source.side)
     pools = {
-        name: make_pool(source.images[part], source.labels[part], classes, part)
+        name: make_pool(source.images[part], source.labels[part], source.classes, part)
         for name, part in rows.items()
     }
     splits, drawn = {}, {"train": rows["train"][:, None]}
     examples = {"val": config.val_examples, "test": config.test_examples}
     for position, (name, count) in enumerate(examples.items()):
         key = data_key(config.seed, position)
-        images, labels, used = compose_split(key, pools[name], allowed[name], layout, count)
+        images, labels, used = compose_split(key, pools[name], allowed[name], layout, count, batch)
         splits[name] = Split(np.asarray(images), np.asarray(labels))
         drawn[name] = np.asarray(used)
     return Dataset(
         name=config.name,
         source=source.name,
-        classes=classes,
+        classes=source.classes,
         fingerprint=fingerprint(
             source.fingerprint,
-            drawn | {f"numbers of {name}": part for name, part in allowed.items()},
+            drawn | {f"{what} of {name}": part for name, part in allowed.items()},
             layout,
             config.seed,  # which draws the places of the digits too
         ),

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +96,7 @@ class Composition:
                 f"standard deviation from 0 to {255 * LOUDEST:.0f}, where ink has 255."
             )
 
-    def describe(self) -> dict[str, float]:
+    def describe(self) -> dict[str, Any]:
         """Returns which share of a digit's box its right neighbour's covers, without jitter."""
         covered = max(0, self.side - self.spacing) if self.digits > 1 else 0
         return {"overlap": covered / self.side}
@@ -107,25 +107,27 @@ class Composition:
         """Returns numbers that may be drawn, whose indices are given, digit by digit."""
         return np.asarray(numbers.labels(np.asarray(allowed), classes, self.digits))
 
-    def sample(
+    def draw(
         self,
         key: Key[Array, ""],
         pool: "DigitPool",
         allowed: Int32[Array | np.ndarray, "m"] | None,
-        batch_size: int,
-    ) -> tuple[UInt8[Array, "batch height width"], Int32[Array, "batch K"]]:
+        batch: int,
+    ) -> tuple[
+        UInt8[Array, "batch height width"], Int32[Array, "batch K"], Int32[Array, "batch K"]
+    ]:
         """Draws numbers uniformly from those allowed and composes an image of each.
 
         Args:
             key: of all that is random.
             pool: of digit images.
             allowed: indices of numbers that may be drawn, or None for every number of K digits.
-            batch_size: how many.
+            batch: how many.
 
         Returns:
-            The images and their labels.
+            The images, their labels, and the rows of the pool that they are made from.
         """
-        return _sample(key, pool, allowed, self, batch_size)[:2]
+        return _sample(key, pool, allowed, self, batch)
 
 
 class DigitPool(NamedTuple):
@@ -142,6 +144,22 @@ class DigitPool(NamedTuple):
     start: Int32[Array | np.ndarray, "classes"]
     count: Int32[Array | np.ndarray, "classes"]  # type: ignore[assignment]
     index: Int32[Array | np.ndarray, "n"]  # type: ignore[assignment]
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """How images are composed: a `Composition`, or `mnist3.data.writing.Writing`."""
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what metrics.json says of it."""
+
+    def listed(self, allowed: Array | np.ndarray, classes: int) -> np.ndarray | None:
+        """Returns the numbers that may be drawn, digit by digit; None where they are too many."""
+
+    def draw(
+        self, key: Key[Array, ""], pool: DigitPool, allowed: Array | np.ndarray | None, batch: int
+    ) -> tuple[Array, Array, Array]:
+        """Returns images, labels, and the rows of the pool that they are made from, -1 of none."""
 
 
 def make_pool(
@@ -196,8 +214,8 @@ def compose(
 def compose_split(
     key: Key[Array, ""],
     pool: DigitPool,
-    allowed: Int32[Array | np.ndarray, "m"] | None,
-    composition: Composition,
+    allowed: Array | np.ndarray | None,
+    composition: Layout,
     n: int,
     batch: int = 1000,
 ) -> tuple[UInt8[Array, "n height width"], Int32[Array, "n K"], Int32[Array, "n K"]]:
@@ -206,18 +224,19 @@ def compose_split(
     Args:
         key: of all that is random.
         pool: of digit images.
-        allowed: indices of numbers that may be drawn, or None for every number of K digits.
+        allowed: the numbers that may be drawn, as the layout takes them; None for all.
         composition: the layout.
         n: how many images.
         batch: how many of them are composed at a time.
 
     Returns:
-        The images, their labels, and where the digit images on them stand in their source.
+        The images, their labels, and where the digit images on them stand in their source, -1
+        where there is none.
     """
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(-(-n // batch)))
-    parts = jax.lax.map(lambda key: _sample(key, pool, allowed, composition, batch), keys)
+    parts = jax.lax.map(lambda key: composition.draw(key, pool, allowed, batch), keys)
     images, labels, rows = (part.reshape(-1, *part.shape[2:])[:n] for part in parts)
-    return images, labels, jnp.asarray(pool.index)[rows]
+    return images, labels, jnp.where(rows < 0, -1, jnp.asarray(pool.index)[rows])
 
 
 def _sample(

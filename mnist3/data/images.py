@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnist3.errors import UserError
@@ -230,14 +230,16 @@ def _as_grey(image: Image.Image) -> Image.Image:
     return image.convert("RGB").convert("L")
 
 
-def _decode(path: str, mode: str, least: int) -> tuple[Image.Image, tuple[int, int]]:
+def _decode(
+    path: str, mode: str, least: Callable[[int, int], tuple[int, int]]
+) -> tuple[Image.Image, tuple[int, int]]:
     """Returns a file's picture, turned upright, and the width and height that the file gives it.
 
     Args:
         path: of the file.
         mode: that a JPEG file is decoded to, L or RGB.
-        least: px; a photograph in such a file is decoded at a fraction of its size, many times
-            faster, that is no smaller.
+        least: from its width and height to those, px, that are enough: a photograph in such a
+            file is decoded at a fraction of its size, many times faster, that is no smaller.
     """
     kind = stat.S_IFMT(os.stat(path).st_mode)
     if kind in NOT_FILES:
@@ -247,7 +249,7 @@ def _decode(path: str, mode: str, least: int) -> tuple[Image.Image, tuple[int, i
             image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
         with Image.open(file, formats=FORMATS) as image:
             size = image.size
-            image.draft(mode, (least, least))
+            image.draft(mode, least(*size))
             decoded = image.size
             ImageOps.exif_transpose(image, in_place=True)
             image.load()
@@ -287,8 +289,13 @@ def read_picture(path: str, largest: int) -> Picture:
     Raises:
         UnreadableImage: with a short reason, if the file cannot be decoded.
     """
+
+    def within(width: int, height: int) -> tuple[int, int]:
+        share = min(1.0, largest / max(width, height))
+        return max(1, int(share * width)), max(1, int(share * height))
+
     try:
-        image, size = _decode(path, "RGB", largest)
+        image, size = _decode(path, "RGB", within)
         coloured = image.mode in ("RGB", "YCbCr", "CMYK", "P") and not image.has_transparency_data
         image = image.convert("RGB") if coloured else _as_grey(image)
         if max(image.size) > largest:
@@ -332,7 +339,7 @@ def read_image(
         UnreadableImage: with a short reason, if the file cannot be decoded or holds no ink.
     """
     try:
-        image, _ = _decode(path, "L", 2 * max(height, width))
+        image, _ = _decode(path, "L", lambda *size: (2 * max(height, width),) * 2)
         pixels = np.asarray(_fitting(_as_grey(image), height, width))
     except UnreadableImage:
         raise
@@ -406,40 +413,6 @@ def read_files(
                 yield collect(started.popleft())
         if started:
             yield collect(started.popleft())
-
-
-class ReadImages(NamedTuple):
-    """Consecutive image files, read.
-
-    Attributes:
-        images: uint8 [batch, height, width]; all 0 where the file was unreadable.
-        errors: the reason for each unreadable file, "" for the others.
-        inverted: whether the file was dark on light.
-        warnings: what the decoder found odd about each file that it could read, "" for most.
-    """
-
-    images: UInt8[np.ndarray, "batch height width"]
-    errors: list[str]
-    inverted: Bool[np.ndarray, "batch"]
-    warnings: list[str]
-
-
-def read_images(
-    paths: Sequence[str], height: int, width: int, batch_size: int, workers: int
-) -> Iterator[ReadImages]:
-    """Yields number images of one size, as `read_image` reads them; see `read_files`."""
-    blank = np.zeros((height, width), np.uint8)
-    for batch in read_files(
-        paths, lambda path: read_image(path, height, width), batch_size, workers
-    ):
-        values = [each.value or (blank, False) for each in batch]
-        images, inverted = zip(*values, strict=True)
-        yield ReadImages(
-            np.stack(images),
-            [each.error for each in batch],
-            np.array(inverted),
-            [each.warning for each in batch],
-        )
 
 
 _thread = threading.local()  # notes: what was warned of while the thread reads an image, or None

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Int32, UInt8
 
-from mnist3.data.composition import Composition, DigitPool
-from mnist3.data.writing import Writing
+from mnist3.data.composition import DigitPool, Layout
 
 HELD_OUT = ("val", "test")  # the splits that nothing is trained on
 
@@ -66,7 +65,7 @@ class Dataset:
     protocol: dict[str, str]
     splits: dict[str, Split]
     stream: Stream | None = None
-    composition: Composition | Writing | None = None
+    composition: Layout | None = None
     digit_indices: dict[str, np.ndarray] | None = None
 
     example_word = "images"
@@ -104,7 +103,7 @@ class Dataset:
     def describe(self) -> dict[str, Any]:
         """Returns the entry `dataset` of metrics.json.
 
-        For composed images it says more, see `Composition.describe`.
+        For composed images it says more, see `Layout.describe`.
         """
         described: dict[str, Any] = {
             "name": self.name,

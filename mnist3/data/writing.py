@@ -8,7 +8,6 @@ size, slant, a rising or falling line and growing digits are of the writer, not 
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -138,25 +137,32 @@ class Writing:
     def listed(self, allowed: Array | np.ndarray, classes: int) -> None:
         """Returns nothing: strings are too many to be listed."""
 
-    def sample(
+    def draw(
         self,
         key: Key[Array, ""],
         pool: DigitPool,
         allowed: UInt32[Array | np.ndarray, "3"] | None,
-        batch_size: int,
-    ) -> tuple[UInt8[Array, "batch height width"], Int32[Array, "batch longest"]]:
+        batch: int,
+    ) -> tuple[
+        UInt8[Array, "batch height width"],
+        Int32[Array, "batch longest"],
+        Int32[Array, "batch longest"],
+    ]:
         """Draws strings from those allowed and composes a strip of each.
 
         Args:
             key: of all that is random.
             pool: of digit images.
             allowed: see `split_strings`.
-            batch_size: how many.
+            batch: how many.
 
         Returns:
-            The strips, and their strings, filled up with `NO_DIGIT`.
+            The strips, their strings, and the rows of the pool that they are made from, both
+            filled up with -1, which is `NO_DIGIT`.
         """
-        return _sample(key, pool, allowed, self, batch_size)[:2]
+        string_key, image_key = jax.random.split(key)
+        strings = _draw_strings(string_key, pool.count.shape[0], allowed, self, batch)
+        return _compose(image_key, pool, strings, self)
 
 
 def split_strings(shared: bool, seed: int) -> dict[str, np.ndarray | None]:
@@ -180,6 +186,7 @@ def split_strings(shared: bool, seed: int) -> dict[str, np.ndarray | None]:
     }
 
 
+@np.errstate(over="ignore")  # of NumPy's scalars, which are meant to wrap
 def string_hash(
     strings: Int32[np.ndarray, "*batch longest"] | Int32[Array, "*batch longest"],
     seed: int | np.unsignedinteger | np.ndarray | Array,
@@ -194,11 +201,6 @@ def string_hash(
         seed: uint32 [], so that another one gives other hashes.
     """
     own: Any = np if isinstance(strings, np.ndarray) else jnp
-    with np.errstate(over="ignore"):  # of NumPy's scalars; hashes are meant to wrap
-        return _hashed(own, strings, seed)
-
-
-def _hashed(own: Any, strings: Any, seed: Any) -> Any:
     value = own.full(strings.shape[:-1], 2166136261, np.uint32) ^ own.asarray(seed, np.uint32)
     for place in range(strings.shape[-1]):
         digit = strings[..., place]
@@ -207,48 +209,6 @@ def _hashed(own: Any, strings: Any, seed: Any) -> Any:
     for _ in range(2):
         value = (value ^ (value >> np.uint32(16))) * np.uint32(0x45D9F3B)
     return (value ^ (value >> np.uint32(16))) % np.uint32(_PARTS)
-
-
-@functools.partial(jax.jit, static_argnames=("writing", "n", "batch"))
-def write_split(
-    key: Key[Array, ""],
-    pool: DigitPool,
-    allowed: Array | np.ndarray | None,
-    writing: Writing,
-    n: int,
-    batch: int = 500,
-) -> tuple[UInt8[Array, "n height width"], Int32[Array, "n longest"], Int32[Array, "n longest"]]:
-    """Composes the strips of a fixed split; those of a smaller n are the first of a larger one.
-
-    Args:
-        key: of all that is random.
-        pool: of digit images.
-        allowed: see `split_strings`.
-        writing: how they look.
-        n: how many strips.
-        batch: how many of them are composed at a time.
-
-    Returns:
-        The strips, their strings, and where the digit images on them stand in their source, both
-        filled up with -1.
-    """
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(-(-n // batch)))
-    parts = jax.lax.map(lambda key: _sample(key, pool, allowed, writing, batch), keys)
-    images, labels, rows = (part.reshape(-1, *part.shape[2:])[:n] for part in parts)
-    return images, labels, jnp.where(rows < 0, -1, jnp.asarray(pool.index)[rows])
-
-
-def _sample(
-    key: Key[Array, ""],
-    pool: DigitPool,
-    allowed: Array | np.ndarray | None,
-    writing: Writing,
-    batch: int,
-) -> tuple[Array, Array, Array]:
-    """Returns strips, strings, and the rows of the pool that they are made from."""
-    string_key, image_key = jax.random.split(key)
-    strings = _draw_strings(string_key, pool.count.shape[0], allowed, writing, batch)
-    return _compose(image_key, pool, strings, writing)
 
 
 def _draw_strings(

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
-from mnist3.evaluation.intervals import effective_share_interval, require_images
+from mnist3.evaluation.intervals import effective_share_interval, require_images, wilson_interval
 
 _PAIRS = 2**21  # of number images that share digit images, held in memory at once
 
@@ -103,6 +103,21 @@ def effective_clusters(
     alike = float(max(shared.clusters - 1, 1))
     found = squares.sum(axis=0) ** 2 / np.where(fourth > 0, fourth, 1)
     return np.where(fourth > 0, np.clip(found, 1, alike), alike)
+
+
+def share_interval(
+    right: Bool[np.ndarray, "n"], digit_indices: Int[np.ndarray, "n _"] | None = None
+) -> tuple[float, float]:
+    """Returns the 95 % interval of the share of images read right.
+
+    Args:
+        right: whether each image is read right; n > 0.
+        digit_indices: as for `sharing`, where images are composed: the interval is then of new
+            digit images, else Wilson's.
+    """
+    if digit_indices is None:
+        return wilson_interval(int(right.sum()), len(right))
+    return cluster_interval(right, digit_indices)
 
 
 def cluster_interval(

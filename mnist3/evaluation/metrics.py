@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 from sklearn.metrics import f1_score
 
-from mnist3.evaluation.clusters import cluster_interval
+from mnist3.evaluation.clusters import share_interval
 from mnist3.evaluation.curves import calibration
-from mnist3.evaluation.intervals import require_images, wilson_interval
+from mnist3.evaluation.intervals import require_images
 
 
 def number_metrics(
@@ -45,14 +45,10 @@ def number_metrics(
     n = require_images(len(labels))
     right_digits = labels == predictions
     right = right_digits.all(axis=1)
-    if digit_indices is None:
-        interval = wilson_interval(int(right.sum()), n)
-    else:
-        interval = cluster_interval(right, digit_indices)
     return {
         "n": n,
         "exact_match": float(right.mean()),
-        "exact_match_ci95": list(interval),
+        "exact_match_ci95": list(share_interval(right, digit_indices)),
         "digit_accuracy": float(right_digits.mean()),
         "position_accuracy": right_digits.mean(axis=0).tolist(),
         "macro_f1": float(f1_score(labels.ravel(), predictions.ravel(), average="macro")),

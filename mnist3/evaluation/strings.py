@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 
 from mnist3.data.numbers import NO_DIGIT
-from mnist3.evaluation.clusters import cluster_interval
+from mnist3.evaluation.clusters import share_interval
 from mnist3.evaluation.curves import calibration
-from mnist3.evaluation.intervals import require_images, wilson_interval
+from mnist3.evaluation.intervals import require_images
 
 
 def lengths(labels: Int32[np.ndarray, "n longest"]) -> Int[np.ndarray, "n"]:
@@ -74,15 +74,11 @@ def string_metrics(
     """
     n = require_images(len(labels))
     right = (labels == predictions).all(axis=1)
-    if digit_indices is None:
-        interval = wilson_interval(int(right.sum()), n)
-    else:
-        interval = cluster_interval(right, digit_indices)
     digits = lengths(labels)
     return {
         "n": n,
         "exact_match": float(right.mean()),
-        "exact_match_ci95": list(interval),
+        "exact_match_ci95": list(share_interval(right, digit_indices)),
         "exact_match_by_length": {
             str(length): float(right[digits == length].mean()) for length in np.unique(digits)
         },

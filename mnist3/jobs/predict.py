@@ -1,9 +1,7 @@
 """Reads a user's image files into a CSV file, with a checkpoint of a run."""
 
 import csv
-import itertools
 import os
-import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,6 +15,7 @@ from mnist3.data.images import find_images
 from mnist3.errors import UserError
 from mnist3.files import (
     STANDARD_OUTPUT,
+    free_name,
     opened_output,
     output_text,
     replacing,
@@ -25,8 +24,7 @@ from mnist3.files import (
 )
 from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
-from mnist3.pictures import Batch, Batches, reader_of
-from mnist3.reporting import views
+from mnist3.pictures import Batch, Batches, reader_of, require_lines
 from mnist3.tasks import Predictions, Task
 
 LOGGED_PATHS = 10  # of the inverted images, and of those that the decoder warned of
@@ -161,11 +159,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     require_writable(output)
     paths = find_images(images)
     require_unread(output, paths, workdir_of_run)
-    if arguments.lines and not task.reads_lines:
-        raise UserError(
-            f"--lines reads every line of a picture, which the task {task.name} does not; give a "
-            "run of experiments/people.py, or leave out --lines."
-        )
+    require_lines(task, arguments.lines)
     if arguments.save_views:
         make_folder(arguments.save_views, "the views", flag="save_views")
         _require_other_folder(arguments.save_views, paths, "views", "save_views")
@@ -185,9 +179,17 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         _cells(task, images_folder),
         output,
         task.reads_lines,
-        views.saver(task, arguments.save_views) if arguments.save_views else None,
+        _save_views(task, arguments.save_views),
     )
     return 2 if unreadable else 0
+
+
+def _save_views(task: Task, folder: str | None) -> Callable[[Batch], None] | None:
+    if not folder:
+        return None
+    from mnist3.reporting import views  # which takes a while to import
+
+    return views.saver(task, folder)
 
 
 def _cells(
@@ -202,13 +204,7 @@ def _cells(
         names = []
         images = task.predicted_images(predictions)
         for image, path in zip([] if images is None else images, paths, strict=True):
-            stem = name = pathlib.PurePath(path).stem
-            for number in itertools.count(2):
-                if name not in taken:
-                    break
-                name = f"{stem}-{number}"
-            taken.add(name)
-            file = os.path.join(folder, f"{name}.png")
+            file = os.path.join(folder, f"{free_name(path, taken)}.png")
             with replacing(file, "wb") as opened:
                 Image.fromarray(image).save(opened, format="png")
             names.append([os.path.basename(file)])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 import joblib
 from ml_collections import ConfigDict
 
-from mnist3.config import NETWORK
+from mnist3.config import NETWORK, search_method
 from mnist3.data import variants
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
@@ -93,7 +93,7 @@ def prepare(
 
     def learn(folder: str, tracker: Tracker) -> Learned:
         found = tuning.read(folder)
-        if found is None and config.get("search", {}).get("method", "none") != "none":
+        if found is None and search_method(config) != "none":
             found = tuning.tune(config, task, examples, memory)
             tuning.save(folder, found)
         tuned = run if found is None else network.create(found.config, task, dataset, train)

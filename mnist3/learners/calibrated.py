@@ -18,7 +18,8 @@ def predict(learned: Learned, inputs: Any, targets: Any = None) -> Predictions:
     """Returns predictions at the temperature of the calibrator, and which are sure."""
     calibrator = learned.calibrator
     found = learned.decode(learned.raw(inputs), targets, calibrator.temperature)
-    return found.replaced(sure=calibrator.sure(found.confidence))
+    sure = calibrator.sure(found.confidence)
+    return found.replaced(sure=None if sure is None else sure & learned.task.claims(found))
 
 
 def calibrate(learned: Learned, val: Examples, wanted_error: float, fingerprint: str) -> None:

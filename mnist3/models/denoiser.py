@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from mnist3 import ops
 from mnist3.models.fields import field
+from mnist3.models.layers import convolve
 
 
 class Denoiser(nn.Module):
@@ -43,26 +43,14 @@ class Denoiser(nn.Module):
         """
         del train
 
-        def convolution(features, channels, size, stride, name):
-            return nn.Conv(
-                channels,
-                (size, size),
-                strides=stride,
-                padding="SAME",
-                dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
-                conv_general_dilated=ops.conv_general_dilated,
-                name=name,
-            )(features)
-
         side = self.stem_stride
         features = images[..., None].astype(self.dtype)
-        features = nn.relu(convolution(features, self.stem, 5, side, "stem"))
+        features = nn.relu(convolve(features, self.stem, (5, 5), "stem", self.dtype, side))
         for stage, channels in enumerate(self.channels):
             for depth in range(self.convolutions):
                 name = f"stage{stage}_conv{depth}"
-                features = nn.relu(convolution(features, channels, 3, 1, name))
-        pixels = convolution(features, side**2, 3, 1, "pixels").astype(jnp.float32)
+                features = nn.relu(convolve(features, channels, (3, 3), name, self.dtype))
+        pixels = convolve(features, side**2, (3, 3), "pixels", self.dtype).astype(jnp.float32)
         batch, rows, columns, _ = pixels.shape
         tiles = pixels.reshape(batch, rows, columns, side, side).swapaxes(2, 3)
         cleaned = tiles.reshape(batch, rows * side, columns * side)

@@ -10,6 +10,7 @@ from mnist3 import ops
 from mnist3.data.strips import COLUMN
 from mnist3.errors import UserError
 from mnist3.models.fields import field
+from mnist3.models.layers import convolve
 
 _ROWS = 8  # px of a strip that a row stands for before the rows are joined
 
@@ -61,31 +62,19 @@ class Sequence(nn.Module):
         self, images: Float[Array, "batch height width"], train: bool = False
     ) -> Float[Array, "batch columns classes"]:
         """Returns the logits of each column of strips with ink from 0 to 1."""
-
-        def convolution(features, channels, size, name, stride=1, padding="SAME"):
-            features = nn.Conv(
-                channels,
-                size,
-                strides=stride,
-                padding=padding,
-                dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
-                conv_general_dilated=ops.conv_general_dilated,
-                name=name,
-            )(features)
-            return nn.relu(features)
-
         first, second, third, last = self.line_channels
         features = images[..., None].astype(self.dtype)
-        features = convolution(features, first, (5, 5), "stem", 2)
+        features = nn.relu(convolve(features, first, (5, 5), "stem", self.dtype, 2))
         features = ops.max_pool(features, (2, 2), strides=(2, 2))
-        features = convolution(features, second, (3, 3), "conv0")
+        features = nn.relu(convolve(features, second, (3, 3), "conv0", self.dtype))
         features = ops.max_pool(features, (2, 1), strides=(2, 1))
-        features = convolution(features, third, (3, 3), "conv1")
+        features = nn.relu(convolve(features, third, (3, 3), "conv1", self.dtype))
         rows = features.shape[1]
-        features = convolution(features, last, (rows, 3), "rows", padding=((0, 0), (1, 1)))
+        sides = ((0, 0), (1, 1))  # of the columns alone: the rows are joined
+        features = nn.relu(convolve(features, last, (rows, 3), "rows", self.dtype, padding=sides))
         for depth in range(self.line_context):
-            features = convolution(features, last, (1, 3), f"context{depth}")
+            name = f"context{depth}"
+            features = nn.relu(convolve(features, last, (1, 3), name, self.dtype))
         features = nn.Dropout(self.dropout, deterministic=not train)(features[:, 0])
         logits = nn.Dense(self.classes, dtype=self.dtype, name="classes")(features)
         return logits.astype(jnp.float32)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from mnist3 import ops
 from mnist3.errors import UserError
 from mnist3.models.fields import field
+from mnist3.models.layers import convolve
 
 
 class Trunk(nn.Module):
@@ -59,24 +60,15 @@ class Trunk(nn.Module):
         self, images: Float[Array, "batch height width"]
     ) -> Float[Array, "batch rows columns channels"]:
         """Returns the feature map of images with ink from 0 to 1."""
-
-        def convolution(features, channels, size, name, stride=1, padding="SAME"):
-            features = nn.Conv(
-                channels,
-                (size, size),
-                strides=stride,
-                padding=padding,
-                dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
-                conv_general_dilated=ops.conv_general_dilated,
-                name=name,
-            )(features)
-            return nn.relu(features)
-
         images = images[..., None].astype(self.dtype)
-        features = convolution(images, self.stem, 5, "stem", self.stem_stride, self.stem_padding)
+        features = nn.relu(
+            convolve(
+                images, self.stem, (5, 5), "stem", self.dtype, self.stem_stride, self.stem_padding
+            )
+        )
         for stage, channels in enumerate(self.channels):
             features = ops.max_pool(features, (2, 2), strides=(2, 2))
             for depth in range(self.convolutions):
-                features = convolution(features, channels, 3, f"stage{stage}_conv{depth}")
+                name = f"stage{stage}_conv{depth}"
+                features = nn.relu(convolve(features, channels, (3, 3), name, self.dtype))
         return features

@@ -12,9 +12,8 @@ from mnist3.data.numbers import NO_DIGIT
 from mnist3.evaluation import error_analysis
 from mnist3.evaluation.calibration import RISKS, upper_bound
 from mnist3.evaluation.calibration import risk_coverage as measure_risk_coverage
-from mnist3.evaluation.clusters import cluster_interval
+from mnist3.evaluation.clusters import share_interval
 from mnist3.evaluation.curves import CALIBRATION_BINS, calibration
-from mnist3.evaluation.intervals import wilson_interval
 from mnist3.reporting.classification_figures import draw_confusion, matrix_side
 from mnist3.reporting.drawing import (
     BLUE,
@@ -266,7 +265,7 @@ def _bar(
     """Returns the share that is misread and the ends of its interval; no numbers where n is 0."""
     if not len(right):
         return np.nan, np.nan, np.nan
-    low, high = _interval(right, digit_images)
+    low, high = share_interval(right, digit_images)
     return 1 - float(right.mean()), 1 - high, 1 - low
 
 
@@ -313,15 +312,6 @@ def _error_bars(
     return figure
 
 
-def _interval(
-    right: Bool[np.ndarray, "n"], digit_images: Int[np.ndarray, "n _"] | None
-) -> tuple[float, float]:
-    """Returns the 95 % interval of a share, of new digit images where they are known."""
-    if digit_images is None:
-        return wilson_interval(int(right.sum()), len(right))
-    return cluster_interval(right, digit_images)
-
-
 def reliability(
     confidences: Float[np.ndarray, "n"],
     labels: Int[np.ndarray, "n K"],
@@ -350,7 +340,7 @@ def reliability(
     used = binned.counts > 0
     share = binned.right[used]
     bins = np.split(np.argsort(confidences), np.cumsum(binned.counts)[:-1])
-    ends = [_interval(right[rows], _rows(digit_images, rows)) for rows in bins if len(rows)]
+    ends = [share_interval(right[rows], _rows(digit_images, rows)) for rows in bins if len(rows)]
     low, high = np.transpose(ends)
 
     figure = new_figure(5.5, 6.9)

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from mnist3.data.images import read_picture
 from mnist3.evaluation.words import confidence_text
-from mnist3.files import replacing
+from mnist3.files import free_name, replacing
 from mnist3.pictures import Batch, Seen
 from mnist3.reporting.drawing import BLUE, GREY, VERMILLION
 from mnist3.tasks import Predictions, Task
@@ -41,13 +40,7 @@ def saver(task: Task, folder: str) -> Callable[[Batch], None]:
             texts = [_text(task, batch.predictions, next(rows)) for _ in seen]
             if not seen:
                 continue
-            stem = name = pathlib.PurePath(path).stem
-            for number in itertools.count(2):
-                if name not in taken:
-                    break
-                name = f"{stem}-{number}"
-            taken.add(name)
-            with replacing(os.path.join(folder, f"{name}.png"), "wb") as file:
+            with replacing(os.path.join(folder, f"{free_name(path, taken)}.png"), "wb") as file:
                 view(path, seen, texts).save(file, format="png")
 
     return save

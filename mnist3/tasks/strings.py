@@ -5,7 +5,7 @@ The logits are of columns, `[batch, columns, classes + 1]`, the blank class last
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -160,16 +160,21 @@ class String(Task):
         """Returns what the images are, for the title of a figure."""
         return f"{dataset.name} from {dataset.source}"
 
+    def claims(self, predictions: Predictions) -> Bool[np.ndarray, "n"]:
+        """Tells where a digit is read: that there is none may have many reasons."""
+        return lengths(predictions.values) > 0
+
+    def probabilities_shown(self, predictions: Predictions) -> Sequence[int | None]:
+        """Returns the length of each string."""
+        return lengths(predictions.values).tolist()
+
     @property
     def predicted_columns(self) -> tuple[str, ...]:
         """Number, confidence, whether it is sure, how many digits, and the confidence of each."""
         return ("number", "confidence", "sure", "length", "confidences")
 
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
-        """Returns the cells under `predicted_columns` of each image; no digit is never sure."""
-        if predictions.sure is not None:
-            written = lengths(predictions.values) > 0
-            predictions = predictions.replaced(sure=predictions.sure & written)
+        """Returns the cells under `predicted_columns` of each image."""
         return [
             [
                 text,

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -270,6 +270,14 @@ class Task(abc.ABC):
         """Returns the images that are predicted; None where it is not images."""
         del predictions
         return None
+
+    def claims(self, predictions: Predictions) -> Bool[np.ndarray, "n"]:
+        """Tells which predictions say something that may be sure; the others never are."""
+        return np.ones(len(predictions), bool)
+
+    def probabilities_shown(self, predictions: Predictions) -> Sequence[int | None]:
+        """Returns how many of the probabilities of each prediction mean something; None for all."""
+        return [None] * len(predictions)
 
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new estimator for this task, None if the entry does not fit it.

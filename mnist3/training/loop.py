@@ -10,9 +10,8 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 from tqdm import tqdm
 
-from mnist3.data.composition import Composition
+from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
-from mnist3.data.writing import Writing
 from mnist3.errors import UserError
 from mnist3.evaluation import checkpoint_choice
 from mnist3.evaluation.checkpoint_choice import Outcomes
@@ -44,7 +43,7 @@ def train(
     run: Run,
     data: Stream | Examples,
     val: Examples,
-    layout: Composition | Writing | None,
+    layout: Layout | None,
     digit_indices: Int[np.ndarray, "n K"] | None,
     state: TrainState,
     history: list[dict],

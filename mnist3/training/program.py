@@ -16,9 +16,8 @@ from jaxtyping import Array, Int32, Num, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data.augmentation import augment, is_on
-from mnist3.data.composition import Composition
+from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
-from mnist3.data.writing import Writing
 from mnist3.errors import UserError
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.training.state import TrainState
@@ -53,7 +52,7 @@ def create_train_epoch(
     optimizer: optax.GradientTransformation,
     config: ConfigDict,
     steps: int,
-    layout: Composition | Writing | None,
+    layout: Layout | None,
     mesh: Mesh,
 ) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
     """Returns the program that takes every step of an epoch.
@@ -95,7 +94,7 @@ def create_train_epoch(
                 targets = as_ink(targets)
             images, targets = task.corrupt(draw_key, images, targets)
         else:
-            images, targets = layout.sample(draw_key, data.pool, data.numbers, micro_batch)
+            images, targets, _ = layout.draw(draw_key, data.pool, data.numbers, micro_batch)
             images = as_ink(images)
         return images, targets, dropout_key
 

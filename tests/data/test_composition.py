@@ -37,7 +37,7 @@ COMPOSE = jax.jit(compose, static_argnums=3)
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def sample(key, pool, allowed, composition, batch_size):
-    return composition.sample(key, pool, allowed, batch_size)
+    return composition.draw(key, pool, allowed, batch_size)[:2]
 
 
 def find_box(image, digit):
@@ -201,7 +201,7 @@ def test_the_key_decides_inside_a_compiled_scan_without_copies():
     @jax.jit
     def compose_batches(key, pool, allowed):
         def step(carry, key):
-            return carry, composition.sample(key, pool, allowed, 4)
+            return carry, composition.draw(key, pool, allowed, 4)[:2]
 
         return jax.lax.scan(step, None, jax.random.split(key, 3))[1]
 
@@ -225,7 +225,7 @@ def test_a_batch_over_devices_is_the_same_batch():
     over_devices = NamedSharding(mesh, PartitionSpec("data"))
     batch = 4 * mesh.size
     sharded = jax.jit(
-        lambda key: ONE_ROW.sample(key, POOL, None, batch), out_shardings=over_devices
+        lambda key: ONE_ROW.draw(key, POOL, None, batch)[:2], out_shardings=over_devices
     )(jax.random.key(0))
     for part, whole in zip(
         sharded, sample(jax.random.key(0), POOL, None, ONE_ROW, batch), strict=True

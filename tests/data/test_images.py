@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import warnings
+from typing import NamedTuple
 
 import hypothesis
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageDraw
 
-from mnist3.data.images import UnreadableImage, find_images, read_image, read_images
+from mnist3.data import images as data_images
+from mnist3.data.images import UnreadableImage, find_images, read_files, read_image
 from mnist3.errors import UserError
 
 HEIGHT, WIDTH = 84, 84
@@ -33,6 +35,26 @@ def number_image(height=HEIGHT, width=WIDTH, enlarged=1) -> np.ndarray:
 
 def read(path):
     return read_image(str(path), HEIGHT, WIDTH)
+
+
+class ReadImages(NamedTuple):
+    images: np.ndarray
+    errors: list[str]
+    inverted: np.ndarray
+    warnings: list[str]
+
+
+def read_images(paths, height, width, batch_size, workers):
+    """What is read of files, batch by batch; black where a file was unreadable."""
+    blank = np.zeros((height, width), np.uint8)
+
+    def read(path):
+        return data_images.read_image(path, height, width)
+
+    for batch in read_files(paths, read, batch_size, workers):
+        images, inverted = zip(*(each.value or (blank, False) for each in batch), strict=True)
+        errors, warned = ([getattr(each, name) for each in batch] for name in ("error", "warning"))
+        yield ReadImages(np.stack(images), errors, np.array(inverted), warned)
 
 
 def distance(first: np.ndarray, second: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mnist3 import config as configs
 from mnist3.data import strings, strips, writing
-from mnist3.data.composition import make_pool
+from mnist3.data.composition import compose_split, make_pool
 from mnist3.data.numbers import NO_DIGIT
 from mnist3.errors import UserError
 
@@ -51,7 +51,7 @@ def pool():
 
 @functools.partial(jax.jit, static_argnames=("written", "batch"))
 def sample(key, pool, allowed, written, batch=8):
-    return written.sample(key, pool, allowed, batch)
+    return written.draw(key, pool, allowed, batch)[:2]
 
 
 def test_a_strip_holds_the_ink_of_its_string_from_left_to_right(pool):
@@ -98,12 +98,12 @@ def test_nothing_is_written_where_nothing_is_asked_for(pool):
 
 
 def test_digit_images_are_told_by_their_place_in_the_source(pool):
-    written = writing.write_split(jax.random.key(0), pool, None, PLAIN, 30, batch=16)
+    written = compose_split(jax.random.key(0), pool, None, PLAIN, 30, batch=16)
     images, labels, rows = map(np.asarray, written)
     assert len(images) == 30
     np.testing.assert_array_equal(rows >= 0, labels >= 0)
     np.testing.assert_array_equal(rows[rows >= 0] % 10, labels[labels >= 0])
-    fewer = writing.write_split(jax.random.key(0), pool, None, PLAIN, 20, batch=16)[0]
+    fewer = compose_split(jax.random.key(0), pool, None, PLAIN, 20, batch=16)[0]
     np.testing.assert_array_equal(np.asarray(fewer), images[:20])
 
 
