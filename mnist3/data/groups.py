@@ -7,6 +7,7 @@ import numpy as np
 from mnist3.data.shapes import Shapes, around_others, usual_height
 
 STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
+MOST = 400  # shapes of a picture; where there are more they are mostly the paper's grain
 
 
 class Group(NamedTuple):
@@ -41,6 +42,9 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
         return []
     usual = usual_height(height[useful])
     digits = np.flatnonzero(useful & (height >= 0.35 * usual))
+    weight = (height * shapes.strength) ** 2
+    if len(digits) > MOST:
+        digits = np.sort(digits[np.argsort(-weight[digits], kind="stable")[:MOST]])
     slope = _slope(shapes, digits)
     x, y = (shapes.left + shapes.right) / 2, (shapes.top + shapes.bottom) / 2
     level = y - slope * x
@@ -67,9 +71,10 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
         near &= (x > left - 1.5 * typical) & (x < right + 1.5 * typical)
         near[digits] = False
         edge = (shapes.top[found] <= 1) | (shapes.bottom[found] >= shape[0] - 1)
-        score = height[found] ** 2 * shapes.strength[found] * np.where(edge, 0.3, 1)
+        score = weight[found] * np.where(edge, 0.3, 1)
         score = score * np.where(height > 7 * width, 0.2, 1)[found]
-        score = float(score.sum())
+        away = np.abs(upright[found] - np.median(upright[found])) / typical
+        score = float(score.sum()) / max(1.0, 2 * float(np.mean(away))) ** 2
         groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
     return groups
 

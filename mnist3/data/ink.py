@@ -37,7 +37,7 @@ class Ink(NamedTuple):
     faint: Bool[np.ndarray, "height width"]
 
 
-def _blocks(
+def blocks_of(
     values: Float32[np.ndarray, "height width"], side: int
 ) -> Float32[np.ndarray, "rows columns pixels"]:
     """Returns every second pixel of every second row, block by block; edges are continued."""
@@ -112,7 +112,7 @@ def best_channel(image: Image.Image) -> str:
     paper = np.stack(
         [
             _enlarged(
-                ndimage.median_filter(np.median(_blocks(colours[..., c], BLOCK), axis=-1), 5),
+                ndimage.median_filter(np.median(blocks_of(colours[..., c], BLOCK), axis=-1), 5),
                 colours.shape[:2],
                 BLOCK,
             )
@@ -131,7 +131,7 @@ def best_channel(image: Image.Image) -> str:
     spread = hues - hues.mean(axis=0)
     axis = np.linalg.eigh(spread.T @ spread)[1][:, -1]
     along = spread @ axis
-    cut = _two_means(along)
+    cut = two_means(along)
     first, second = strong[along > cut], strong[along <= cut]
     pen, prints = strong.mean(axis=0), np.zeros(3, dtype=np.float32)
     if min(len(first), len(second)) > 0.05 * len(strong):
@@ -147,7 +147,7 @@ def best_channel(image: Image.Image) -> str:
     return "L" if shown[0] > 0.85 * shown[best] else CHANNELS[best]
 
 
-def _two_means(values: Float[np.ndarray, "n"]) -> float:
+def two_means(values: Float[np.ndarray, "n"]) -> float:
     """Returns the value that parts numbers in two groups around their means."""
     cut = float(values.mean())
     for _ in range(10):
@@ -156,39 +156,6 @@ def _two_means(values: Float[np.ndarray, "n"]) -> float:
             break
         cut = float(values[above].mean() + values[~above].mean()) / 2
     return cut
-
-
-def without_desk(
-    pixels: Float32[np.ndarray, "height width"],
-) -> Float32[np.ndarray, "height width"]:
-    """Returns a picture of a bright page on something dark with paper all around it.
-
-    A page is wider than any stroke, and ends abruptly, as the light on a page does not.
-    """
-    level = np.median(_blocks(pixels, BLOCK)[..., ::3], axis=-1)
-    cut = _two_means(level.ravel())
-    bright = level > cut
-    if min(level.shape) < 12 or not bright.any():
-        return pixels
-    if level[bright].mean() < 2 * level[~bright].mean() + 20:
-        return pixels
-    labels, _ = ndimage.label(bright)
-    page = ndimage.binary_fill_holes(labels == np.bincount(labels[bright]).argmax())
-    steps = [ndimage.binary_erosion(page, iterations=times, border_value=1) for times in (1, 3)]
-    around = [ndimage.binary_dilation(page, iterations=times) for times in (1, 3)]
-    inner, outer = level[steps[0] & ~steps[1]], level[around[1] & ~around[0]]
-    wide = ndimage.binary_erosion(page & bright, iterations=max(level.shape) // 8).any()
-    if (
-        not wide
-        or page.mean() < 0.2
-        or not inner.size
-        or not outer.size
-        or np.median(inner) < 1.6 * np.median(outer)
-    ):
-        return pixels
-    inside = steps[0].repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
-    inside = inside[: pixels.shape[0], : pixels.shape[1]]
-    return np.where(inside, pixels, np.median(level[page]))
 
 
 def tails(image: Image.Image) -> tuple[float, float]:
@@ -210,7 +177,7 @@ def _usual_paper(
     values: Float32[np.ndarray, "height width"], window: int
 ) -> Float32[np.ndarray, "height width"]:
     """Returns the median around each pixel, found at a quarter of the size."""
-    medians = np.median(_blocks(values, 4), axis=-1)
+    medians = np.median(blocks_of(values, 4), axis=-1)
     surface = _surface(medians)
     size = 2 * (window // 8) + 1
     apart = ndimage.median_filter(medians - surface, size, mode="nearest")
@@ -231,7 +198,7 @@ def find_ink(
         around: pixels; ink is faint or strong beside what is so near.
         inside: where the picture is; ink is found nowhere else.
     """
-    blocks = _blocks(pixels, BLOCK)
+    blocks = blocks_of(pixels, BLOCK)
     rank = 3 * blocks.shape[-1] // 4
     upper = np.partition(blocks, rank, axis=-1)[..., rank]
     surface = np.maximum(_surface(upper), 8)
@@ -239,7 +206,7 @@ def find_ink(
     size = max(3, 2 * (window // (2 * BLOCK)) + 1)
     closed = ndimage.grey_closing(flat, (size, size), mode="nearest")
     # A closing takes a dark strip along an edge for ink, a median a dense patch of it for paper.
-    usual = np.median(_blocks(flat, 4), axis=-1)
+    usual = np.median(blocks_of(flat, 4), axis=-1)
     usual = ndimage.median_filter(usual, size // 2 + 1, mode="nearest")
     closed = np.minimum(closed, _enlarged(usual, flat.shape, 4))
     closed = ndimage.gaussian_filter(closed, 0.7, mode="nearest")
@@ -257,7 +224,7 @@ def threshold(contrast: Float32[np.ndarray, "height width"], around: int) -> Ink
     common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
     pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
     floor = float(max(FAINTEST, 4 * noise, pattern))
-    strongest = np.partition(_blocks(contrast, BLOCK), -3, axis=-1)[..., -3]
+    strongest = np.partition(blocks_of(contrast, BLOCK), -3, axis=-1)[..., -3]
     size = max(3, 2 * (around // (2 * BLOCK)) + 1)
     reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")
     reach = np.maximum(ndimage.uniform_filter(reach, 3, mode="nearest"), floor / 0.6)

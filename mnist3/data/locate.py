@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from mnist3.data import rules
 from mnist3.data.groups import Group, best_score, groups_of, sideways
-from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold, without_desk
+from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold
+from mnist3.data.page import SMALL_SIDE, with_margin, without_desk
 from mnist3.data.shapes import Shapes, along_edges, chosen, connected, inner, strokes, usual_height
 from mnist3.data.strips import DIGIT_HEIGHT, HEIGHT, MARGIN
 
@@ -23,8 +24,7 @@ TALLEST = 30  # px; all the line's ink fits in so many rows
 WIDEST_GAP = 24  # px; wider gaps between the digits of a strip are cut to this
 THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
 LARGEST_SIDE = 1600  # px; a larger picture shows no more
-FIRST_SIDE = 800  # px; lines are found at this size,
-SMALL_SIDE = 320  # px; and small pictures enlarged to this one
+FIRST_SIDE = 800  # px; lines are found at this size
 LEVEL = 40  # px; the height of digits when their line is looked at closely
 UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
 
@@ -67,7 +67,19 @@ def locate(
     Returns:
         the lines; none if the picture holds no ink.
     """
-    return _lines(picture, every_line, may_turn=True)
+    height, width = picture.shape[:2]
+    wider, (left, top) = with_margin(picture)
+    return [
+        line._replace(
+            box=(
+                max(line.box[0] - left, 0),
+                max(line.box[1] - top, 0),
+                min(line.box[2] - left, width),
+                min(line.box[3] - top, height),
+            )
+        )
+        for line in _lines(wider, every_line, may_turn=True)
+    ]
 
 
 def _lines(
