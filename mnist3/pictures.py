@@ -5,6 +5,7 @@ the lines of writing on it are found and each is read as a strip.
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,14 +15,15 @@ from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data import strips
-from mnist3.data.images import ReadFile, UnreadableImage, read_files, read_image, read_picture
-from mnist3.data.locate import LARGEST_SIDE, locate
+from mnist3.data.images import Picture, ReadFile, read_files, read_image, read_picture
+from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, Sight, locate
 from mnist3.errors import UserError
 from mnist3.tasks import Predictions, Task
 
 BATCH_SIZE = 256  # files of a batch
 STRIPS = 32  # of a batch of one width; both are filled up, so that one compiled program serves
 NOTHING = "no number is found on it"
+DOUBT = 0.6  # confidence; below it a picture is looked at in other ways too
 
 Predict = Callable[[UInt8[np.ndarray, "batch height width"]], Predictions]
 Box = tuple[int, int, int, int]
@@ -79,7 +81,7 @@ def reader_of(
     """
     require_lines(task, every_line)
     if task.reads_lines:
-        return functools.partial(_read_lines, predict=predict, every_line=every_line)
+        return functools.partial(_read_lines, task=task, predict=predict, every_line=every_line)
     size = config.data.height, config.data.width
     return functools.partial(_read_whole, size=size, predict=predict)
 
@@ -122,47 +124,124 @@ def _files(
         first += len(files)
 
 
-def _read_lines(paths: Sequence[str], predict: Predict, every_line: bool) -> Iterator[Batch]:
+Lines = list[list[Seen]]  # of each line the ways that it may be held
+
+
+class Found(NamedTuple):
+    """What is found on a picture.
+
+    Attributes:
+        seen: its lines.
+        predictions: of these; None if there is none.
+    """
+
+    seen: list[Seen]
+    predictions: Predictions | None
+
+
+def _read_lines(
+    paths: Sequence[str], task: Task, predict: Predict, every_line: bool
+) -> Iterator[Batch]:
     read = functools.partial(lines_of, every_line=every_line)
     for first, files in _files(paths, read):
-        ways = [file.value or [] for file in files]
-        every = [way for lines in ways for line in lines for way in line]
-        predictions = predict_strips(predict, [way.image for way in every]) if every else None
-        confidence: Any = None if predictions is None else predictions.confidence
-        seen: list[list[Seen]] = []
-        rows, row = [], 0
-        for lines in ways:
-            seen.append([])
-            for line in lines:
-                best = row + int(np.argmax(confidence[row : row + len(line)]))
-                rows.append(best)
-                seen[-1].append(every[best])
-                row += len(line)
+        own = paths[first : first + len(files)]
+        found = _surest_ways([file.value or [] for file in files], predict)
+        if not every_line:
+            readable = [not file.error for file in files]
+            found = _settled(own, readable, found, task, predict)
+        parts = [each.predictions for each in found if each.predictions is not None]
         yield Batch(
-            paths[first : first + len(files)],
-            seen,
-            None if predictions is None else predictions.of(np.asarray(rows)),
-            [file.error for file in files],
+            own,
+            [each.seen for each in found],
+            _joined(parts) if parts else None,
+            [
+                file.error or ("" if each.seen else NOTHING)
+                for file, each in zip(files, found, strict=True)
+            ],
             [file.warning for file in files],
             [False] * len(files),
         )
 
 
-def lines_of(path: str, every_line: bool) -> list[list[Seen]]:
+def _surest_ways(pictures: Sequence[Lines], predict: Predict) -> list[Found]:
+    """Returns the lines of each picture in the ways that are read with most confidence."""
+    every = [way for lines in pictures for ways in lines for way in ways]
+    predictions = predict_strips(predict, [way.image for way in every]) if every else None
+    confidence: Any = None if predictions is None else predictions.confidence
+    found, row = [], 0
+    for lines in pictures:
+        rows = []
+        for ways in lines:
+            rows.append(row + int(np.argmax(confidence[row : row + len(ways)])))
+            row += len(ways)
+        own = None if predictions is None or not rows else predictions.of(np.asarray(rows))
+        found.append(Found([every[best] for best in rows], own))
+    return found
+
+
+def _settled(
+    paths: Sequence[str],
+    readable: Sequence[bool],
+    found: Sequence[Found],
+    task: Task,
+    predict: Predict,
+) -> list[Found]:
+    """Returns what is found on pictures, looked at in other ways too where there is a doubt.
+
+    What is read with most confidence a digit is taken.
+    """
+    doubtful = [
+        place
+        for place, each in enumerate(found)
+        if readable[place] and (each.predictions is None or _confidence(each) < DOUBT)
+    ]
+    again = [paths[place] for place in doubtful]
+    read = read_files(again, _other_sights, BATCH_SIZE, os.cpu_count() or 1)
+    others = [lines for files in read for file in files for lines in file.value]
+    more = _surest_ways(others, predict)
+    settled = list(found)
+    for number, place in enumerate(doubtful):
+        ways = [found[place], *more[number * len(OTHERS) : (number + 1) * len(OTHERS)]]
+        settled[place] = max(ways, key=lambda each: _digit_score(task, each))
+    return settled
+
+
+def _confidence(found: Found) -> float:
+    """Returns the confidence in the one line that was found."""
+    predictions: Any = found.predictions
+    return float(predictions.confidence[0])
+
+
+def _digit_score(task: Task, found: Found) -> float:
+    """Returns the logarithm of the confidence a digit; less for no digit, and least for no line."""
+    if found.predictions is None:
+        return -math.inf
+    digits = task.probabilities_shown(found.predictions)[0]
+    logarithm = math.log(max(_confidence(found), 1e-300))
+    return logarithm / digits if digits else logarithm - 1e3
+
+
+def lines_of(path: str, every_line: bool) -> Lines:
     """Returns the lines of writing on the picture in a file, the best one or all from the top.
 
     Of each line the ways that it may be held: a line that runs up or down the picture is either
     way up, and the one that is read with more confidence is right.
 
     Raises:
-        UnreadableImage: if the file cannot be decoded, or there is none.
+        UnreadableImage: if the file cannot be decoded.
     """
+    return _lines_on(read_picture(path, LARGEST_SIDE), every_line, USUAL)
+
+
+def _other_sights(path: str) -> list[Lines]:
+    """Returns the best line of a picture as each of the other sights finds it."""
     picture = read_picture(path, LARGEST_SIDE)
-    found = locate(picture.pixels, every_line)
-    if not found:
-        raise UnreadableImage(NOTHING)
+    return [_lines_on(picture, False, sight) for sight in OTHERS]
+
+
+def _lines_on(picture: Picture, every_line: bool, sight: Sight) -> Lines:
     lines = []
-    for line in found:
+    for line in locate(picture.pixels, every_line, sight):
         left, top, right, bottom = (round(picture.scale * edge) for edge in line.box)
         ways = [line.strip, line.strip[::-1, ::-1]] if line.sideways else [line.strip]
         lines.append([Seen(way, (left, top, right, bottom)) for way in ways])
@@ -186,12 +265,17 @@ def predict_strips(predict: Predict, images: Sequence[UInt8[np.ndarray, "32 _"]]
             filled = strips.stack([images[row] for row in chosen], width, STRIPS)
             parts.append(predict(filled).of(slice(len(chosen))))
             rows.append(chosen)
-    order = np.argsort(np.concatenate(rows))
-    joined = (
-        None if any(each is None for each in values) else np.concatenate(values)[order]
-        for values in zip(*parts, strict=True)
+    return _joined(parts).of(np.argsort(np.concatenate(rows)))
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    """Returns the predictions of all parts, one after the other."""
+    return Predictions(
+        *(
+            None if any(each is None for each in values) else np.concatenate(values)
+            for values in zip(*parts, strict=True)
+        )
     )
-    return Predictions(*joined)
 
 
 class Reading(NamedTuple):

@@ -1,12 +1,14 @@
 import csv
+import functools
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mnist3 import config as configs
 from mnist3 import pictures, tasks
-from mnist3.data import strips
+from mnist3.data import locate, strips
+from mnist3.data.locate import OTHERS, Sight
 from mnist3.data.numbers import NO_DIGIT
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import Calibrator
@@ -96,6 +98,54 @@ def test_a_line_on_its_side_is_held_the_way_that_is_read_surer(written):
     scores = predict(np.stack([each.image for each in ways])).confidence
     [batch] = pictures.reader_of(configs.strings("digits"), TASK, predict)([written[1]])
     np.testing.assert_array_equal(batch.seen[0][0].image, ways[int(scores.argmax())].image)
+
+
+def lined(tmp_path):
+    """A number that a line is drawn through, in a file, and its strip with and without the line."""
+    picture, _ = renderer.render(np.random.default_rng(3), "4207", kinds=(), width=500)
+    image = Image.fromarray(picture)
+    middle = picture.shape[0] // 2
+    ImageDraw.Draw(image).line([(0, middle), (500, middle)], fill=(20, 20, 20), width=3)
+    image.save(tmp_path / "lined.png")
+    ways = [locate.locate(np.asarray(image), False, sight) for sight in (Sight(), *OTHERS)]
+    return str(tmp_path / "lined.png"), [lines[0].strip for lines in ways]
+
+
+def test_a_picture_in_doubt_is_looked_at_in_other_ways_and_the_surest_is_taken(tmp_path):
+    path, ways = lined(tmp_path)
+    kept = ways[1 + OTHERS.index(Sight(rules=False))]
+    assert kept.shape != ways[0].shape or (kept != ways[0]).any()
+
+    def surest_with_the_line(images):
+        is_kept = [
+            image.shape[1] >= kept.shape[1] and (image[:, : kept.shape[1]] == kept).all()
+            for image in images
+        ]
+        return predict(images).replaced(confidence=np.where(is_kept, 0.9, 0.3))
+
+    read = pictures.reader_of(configs.strings("digits"), TASK, surest_with_the_line)
+    [batch] = read([path])
+    np.testing.assert_array_equal(batch.seen[0][0].image, kept)
+    assert batch.predictions.confidence == [0.9]
+
+
+def test_a_picture_that_is_read_surely_is_looked_at_once(tmp_path, monkeypatch):
+    path, _ = lined(tmp_path)
+    sights = []
+
+    def noted(picture, every_line, sight):
+        sights.append(sight)
+        return locate.locate(picture, every_line, sight)
+
+    monkeypatch.setattr(pictures, "locate", noted)
+    for confidence in (0.95, 0.2):
+        sure = functools.partial(_with_confidence, confidence=confidence)
+        list(pictures.reader_of(configs.strings("digits"), TASK, sure)([path]))
+    assert sights == [Sight(), Sight(), *OTHERS]
+
+
+def _with_confidence(images, confidence):
+    return predict(images).replaced(confidence=np.full(len(images), confidence))
 
 
 def test_readings_come_with_their_box_or_their_error(written):

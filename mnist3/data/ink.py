@@ -189,6 +189,7 @@ def find_ink(
     window: int,
     around: int,
     inside: Bool[np.ndarray, "height width"] | None = None,
+    faintest: float = FAINTEST,
 ) -> Ink:
     """Finds dark ink on bright paper.
 
@@ -197,6 +198,7 @@ def find_ink(
         window: pixels; wider than any stroke, and what is wider is paper.
         around: pixels; ink is faint or strong beside what is so near.
         inside: where the picture is; ink is found nowhere else.
+        faintest: share of the paper's brightness; fainter ink is not told from paper.
     """
     blocks = blocks_of(pixels, BLOCK)
     rank = 3 * blocks.shape[-1] // 4
@@ -214,16 +216,18 @@ def find_ink(
     contrast = np.clip(1 - pixels / paper, 0, 1)
     if inside is not None:
         contrast *= inside
-    return threshold(contrast, around)
+    return threshold(contrast, around, faintest)
 
 
-def threshold(contrast: Float32[np.ndarray, "height width"], around: int) -> Ink:
+def threshold(
+    contrast: Float32[np.ndarray, "height width"], around: int, faintest: float = FAINTEST
+) -> Ink:
     """Parts ink from paper by the strongest ink within `around` pixels and the paper's noise."""
     some = contrast[::3]
     noise = 1.05 * float(np.median(np.abs(some[:, 2::3] - some[:, :-2:3])))
     common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
     pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
-    floor = float(max(FAINTEST, 4 * noise, pattern))
+    floor = float(max(faintest, 4 * noise, pattern))
     strongest = np.partition(blocks_of(contrast, BLOCK), -3, axis=-1)[..., -3]
     size = max(3, 2 * (around // (2 * BLOCK)) + 1)
     reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from mnist3.data import rules
 from mnist3.data.groups import Group, best_score, groups_of, sideways
-from mnist3.data.ink import Ink, best_channel, find_ink, grey, tails, threshold
+from mnist3.data.ink import FAINTEST, Ink, best_channel, find_ink, grey, tails, threshold
 from mnist3.data.page import SMALL_SIDE, with_margin, without_desk
 from mnist3.data.shapes import Shapes, along_edges, chosen, connected, inner, strokes, usual_height
 from mnist3.data.strips import DIGIT_HEIGHT, HEIGHT, MARGIN
@@ -44,6 +44,24 @@ class Line(NamedTuple):
     sideways: bool = False
 
 
+class Sight(NamedTuple):
+    """How a picture is looked at.
+
+    Attributes:
+        faintest: share of the paper's brightness; fainter ink is not told from paper.
+        rules: whether printed lines are taken away.
+        colours: whether the channel is looked at that shows the ink best, and not brightness.
+    """
+
+    faintest: float = FAINTEST
+    rules: bool = True
+    colours: bool = True
+
+
+USUAL = Sight()
+OTHERS = (Sight(faintest=0.18), Sight(rules=False), Sight(colours=False))  # where one is in doubt
+
+
 class Place(NamedTuple):
     """Where a line is in the picture: its frame turned by `angle`, then cut out; px, radians."""
 
@@ -56,13 +74,16 @@ class Place(NamedTuple):
 
 
 def locate(
-    picture: UInt8[np.ndarray, "height width *channels"], every_line: bool = False
+    picture: UInt8[np.ndarray, "height width *channels"],
+    every_line: bool = False,
+    sight: Sight = USUAL,
 ) -> list[Line]:
     """Finds the digits that somebody wrote.
 
     Args:
         picture: brightness, or red, green and blue; upright, ink dark on light or light on dark.
         every_line: every line from top to bottom, instead of the one with most writing.
+        sight: how the picture is looked at.
 
     Returns:
         the lines; none if the picture holds no ink.
@@ -78,12 +99,15 @@ def locate(
                 min(line.box[3] - top, height),
             )
         )
-        for line in _lines(wider, every_line, may_turn=True)
+        for line in _lines(wider, every_line, sight, may_turn=True)
     ]
 
 
 def _lines(
-    picture: UInt8[np.ndarray, "height width *channels"], every_line: bool, may_turn: bool
+    picture: UInt8[np.ndarray, "height width *channels"],
+    every_line: bool,
+    sight: Sight,
+    may_turn: bool,
 ) -> list[Line]:
     """Finds the lines of a picture, which may be turned by 90 degrees."""
     height, width = picture.shape[:2]
@@ -94,12 +118,12 @@ def _lines(
     filter_ = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
     image = Image.fromarray(picture)
     coarse = image if factor == 1 else image.resize(size, filter_)
-    channel = best_channel(coarse)
+    channel = best_channel(coarse) if sight.colours else "L"
     pixels = grey(coarse, channel)
     page = without_desk(pixels)
-    shapes, groups, bright = _either(page)
+    shapes, groups, bright = _either(page, sight)
     if page is not pixels and not groups:
-        shapes, groups, bright = _either(pixels)
+        shapes, groups, bright = _either(pixels, sight)
     if may_turn and sideways(shapes, groups, pixels.shape):
         return [
             Line(
@@ -107,36 +131,41 @@ def _lines(
                 (width - line.box[3], line.box[0], width - line.box[1], line.box[2]),
                 True,
             )
-            for line in _lines(np.ascontiguousarray(np.rot90(picture)), every_line, may_turn=False)
+            for line in _lines(
+                np.ascontiguousarray(np.rot90(picture)), every_line, sight, may_turn=False
+            )
         ]
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
     lines = []
     for group in groups:
         place = _place(shapes, group, 0.0, 1 / factor, (0.0, 0.0))
-        line = _read(image, channel, bright, place)
+        line = _read(image, channel, bright, place, sight)
         if line:
             lines.append(line)
     return sorted(lines, key=lambda line: line.box[1] + line.box[3])
 
 
-def _either(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group], bool]:
+def _either(
+    pixels: Float32[np.ndarray, "height width"], sight: Sight
+) -> tuple[Shapes, list[Group], bool]:
     """Returns the lines of a whole picture, and whether their ink is brighter than paper."""
     dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
     bright = light > dark
-    shapes, groups = _found(255 - pixels if bright else pixels)
+    shapes, groups = _found(255 - pixels if bright else pixels, sight)
     if not groups or min(dark, light) > UNCLEAR * max(dark, light):
-        others = _found(pixels if bright else 255 - pixels)
+        others = _found(pixels if bright else 255 - pixels, sight)
         if best_score(others[1]) > 4 * best_score(groups):
             return *others, not bright
     return shapes, groups, bright
 
 
-def _found(pixels: Float32[np.ndarray, "height width"]) -> tuple[Shapes, list[Group]]:
+def _found(pixels: Float32[np.ndarray, "height width"], sight: Sight) -> tuple[Shapes, list[Group]]:
     """Returns the lines of dark ink in a whole picture."""
     side = max(pixels.shape)
-    ink = find_ink(pixels, side // 7, side // 8)
-    shapes = connected(_without_rules(ink), ink.strong, ink.contrast, smallest=12)
+    ink = find_ink(pixels, side // 7, side // 8, faintest=sight.faintest)
+    mask = _without_rules(ink) if sight.rules else ink.mask
+    shapes = connected(mask, ink.strong, ink.contrast, smallest=12)
     shapes = chosen(shapes, strokes(shapes, ink))
     free = ~along_edges(shapes)
     if free.any():
@@ -267,12 +296,16 @@ def _levelled(image: Image.Image, channel: str, place: Place) -> Level:
     return Level(sampled, inside, left, top, scale)
 
 
-def _read(image: Image.Image, channel: str, bright: bool, place: Place) -> Line | None:
+def _read(
+    image: Image.Image, channel: str, bright: bool, place: Place, sight: Sight
+) -> Line | None:
     """Looks at a line closely, until its digits are level and of the height looked for."""
     for attempt in range(3):
         level = _levelled(image, channel, place)
         pixels = 255 - level.pixels if bright else level.pixels
-        ink = _cleaned(find_ink(pixels, LEVEL, 2 * LEVEL, level.inside))
+        ink = find_ink(pixels, LEVEL, 2 * LEVEL, level.inside, sight.faintest)
+        if sight.rules:
+            ink = _cleaned(ink, sight)
         shapes = connected(ink.mask, ink.strong, ink.contrast, smallest=10)
         sharp = strokes(shapes, ink)
         shapes = chosen(shapes, sharp | _like_others(shapes, sharp))
@@ -306,7 +339,7 @@ def _like_others(shapes: Shapes, sharp: Bool[np.ndarray, "count"]) -> Bool[np.nd
     )
 
 
-def _cleaned(ink: Ink) -> Ink:
+def _cleaned(ink: Ink, sight: Sight) -> Ink:
     """Returns a levelled line's ink without printed lines, thresholds found anew without them."""
     printed = rules.printed(ink.faint, LEVEL)
     if not printed.any():
@@ -326,7 +359,8 @@ def _cleaned(ink: Ink) -> Ink:
     usual[1:][short] = np.minimum(usual[1:], most)[short]
     printed &= ink.contrast < 1.35 * usual[labels]
     around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
-    return threshold(np.where(around | printed, 0, ink.contrast).astype(np.float32), 2 * LEVEL)
+    contrast = np.where(around | printed, 0, ink.contrast).astype(np.float32)
+    return threshold(contrast, 2 * LEVEL, sight.faintest)
 
 
 def _line(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mnist3.data.locate import locate
+from mnist3.data.locate import Sight, locate
 from mnist3.data.strips import DIGIT_HEIGHT, MARGIN
 
 STROKES = {  # of digits as somebody writes them, in a box of 1 by 1.6
@@ -320,3 +320,55 @@ def test_digits_at_the_ends_of_a_line_stay_in_it(number, where, pen):
     if where == "boxes":
         draw.line([(left, 50), (right, 50)], fill=INK, width=2)
     assert counted(only(np.asarray(picture))) == len(number)
+
+
+def tight(picture: np.ndarray) -> np.ndarray:
+    """The picture of dark ink cut to what is written on it."""
+    inked = picture.min(axis=2) < 150
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def shaded_beyond(picture: np.ndarray) -> np.ndarray:
+    return shaded(padded(picture, (2, 2), (2, 2)))
+
+
+def in_a_frame(picture: np.ndarray) -> np.ndarray:
+    return np.pad(picture, ((1, 1), (1, 1), (0, 0)))
+
+
+@pytest.mark.parametrize("digit", ["0", "3", "5"])
+@pytest.mark.parametrize(
+    "changed",
+    [np.copy, lambda picture: 255 - picture, shaded_beyond, in_a_frame],
+    ids=["as it is", "inverted", "shaded", "in a frame"],
+)
+def test_a_small_drawing_without_a_margin_is_seen_as_one_with_it(digit, changed):
+    drawing = written(digit, height=30, pen=4, margin=20)
+    (line,) = locate(changed(tight(drawing)))
+    assert alike(only(drawing), line.strip) < 14
+    height, width = changed(tight(drawing)).shape[:2]
+    left, top, right, bottom = line.box
+    assert 0 <= left < 4 and 0 <= top < 4 and width - 4 < right <= width
+    assert height - 4 < bottom <= height
+
+
+def test_the_grain_of_paper_is_no_line():
+    generator = np.random.default_rng(3)
+    page = written("47", height=40, pen=4, margin=280)
+    grain = (
+        generator.normal(0, 6, (*page.shape[:2], 1))
+        * (generator.random(page.shape[:2]) < 0.2)[..., None]
+    )
+    (line,) = locate(np.clip(page + grain, 0, 255).astype(np.uint8))
+    assert alike(only(page), line.strip) < 12
+
+
+def test_another_sight_keeps_printed_lines_or_leaves_out_faint_ink(plain):
+    lined = Image.fromarray(PLAIN)
+    middle = PLAIN.shape[0] // 2
+    ImageDraw.Draw(lined).line([(0, middle), (PLAIN.shape[1], middle)], fill=INK, width=2)
+    seen, kept = (locate(np.asarray(lined), False, Sight(rules=each)) for each in (True, False))
+    assert seen and (len(kept) != len(seen) or kept[0].box != seen[0].box)
+    pencil = (PLAIN * 0.1 + np.array(PAPER) * 0.9).astype(np.uint8)
+    assert locate(pencil) and not locate(pencil, False, Sight(faintest=0.18))
