@@ -24,6 +24,7 @@ BATCH_SIZE = 256  # files of a batch
 STRIPS = 32  # of a batch of one width; both are filled up, so that one compiled program serves
 NOTHING = "no number is found on it"
 DOUBT = 0.6  # confidence; below it a picture is looked at in other ways too
+PER_DIGIT = 0.4  # bits of confidence that a digit more is worth
 
 Predict = Callable[[UInt8[np.ndarray, "batch height width"]], Predictions]
 Box = tuple[int, int, int, int]
@@ -188,7 +189,7 @@ def _settled(
 ) -> list[Found]:
     """Returns what is found on pictures, looked at in other ways too where there is a doubt.
 
-    What is read with most confidence a digit is taken.
+    What is read with most confidence is taken, by `_score`; it is sure only if it was read twice.
     """
     doubtful = [
         place
@@ -202,7 +203,9 @@ def _settled(
     settled = list(found)
     for number, place in enumerate(doubtful):
         ways = [found[place], *more[number * len(OTHERS) : (number + 1) * len(OTHERS)]]
-        settled[place] = max(ways, key=lambda each: _digit_score(task, each))
+        best = max(ways, key=lambda each: _score(task, each))
+        times = [_text(task, each) for each in ways].count(_text(task, best))
+        settled[place] = best if times > 1 else _unsure(best)
     return settled
 
 
@@ -212,13 +215,29 @@ def _confidence(found: Found) -> float:
     return float(predictions.confidence[0])
 
 
-def _digit_score(task: Task, found: Found) -> float:
-    """Returns the logarithm of the confidence a digit; less for no digit, and least for no line."""
+def _text(task: Task, found: Found) -> str | None:
+    """Returns the one line that was found; None if none was."""
+    return None if found.predictions is None else task.texts(found.predictions.values)[0]
+
+
+def _unsure(found: Found) -> Found:
+    predictions = found.predictions
+    if predictions is None or predictions.sure is None:
+        return found
+    return Found(found.seen, predictions.replaced(sure=np.zeros(len(predictions), bool)))
+
+
+def _score(task: Task, found: Found) -> float:
+    """Returns how likely something is to be the number: the logarithm of its confidence, mostly.
+
+    Each digit counts a little for it: a piece of a line is read as a 1 by accident, hardly as a
+    whole number. What shows no digit comes last.
+    """
     if found.predictions is None:
         return -math.inf
     digits = task.probabilities_shown(found.predictions)[0]
-    logarithm = math.log(max(_confidence(found), 1e-300))
-    return logarithm / digits if digits else logarithm - 1e3
+    logarithm = math.log2(max(_confidence(found), 1e-300))
+    return logarithm + PER_DIGIT * digits if digits else logarithm - 1e3
 
 
 def lines_of(path: str, every_line: bool) -> Lines:

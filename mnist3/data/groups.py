@@ -28,8 +28,14 @@ class Group(NamedTuple):
     score: float
 
 
-def groups_of(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
-    """Returns the lines that shapes stand in."""
+def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[Group]:
+    """Returns the lines that shapes stand in.
+
+    Args:
+        shapes: of ink.
+        shape: of their image, px.
+        margin: that was added around it, px.
+    """
     if not len(shapes.area):
         return []
     height, width = shapes.height, shapes.width
@@ -70,7 +76,7 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...]) -> list[Group]:
         near = (upright > top) & (upright < bottom) & others
         near &= (x > left - 1.5 * typical) & (x < right + 1.5 * typical)
         near[digits] = False
-        edge = (shapes.top[found] <= 1) | (shapes.bottom[found] >= shape[0] - 1)
+        edge = (shapes.top[found] <= margin + 1) | (shapes.bottom[found] >= shape[0] - margin - 1)
         score = weight[found] * np.where(edge, 0.3, 1)
         score = score * np.where(height > 7 * width, 0.2, 1)[found]
         away = np.abs(upright[found] - np.median(upright[found])) / typical

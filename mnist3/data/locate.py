@@ -51,15 +51,22 @@ class Sight(NamedTuple):
         faintest: share of the paper's brightness; fainter ink is not told from paper.
         rules: whether printed lines are taken away.
         colours: whether the channel is looked at that shows the ink best, and not brightness.
+        turned: whether the picture is taken to lie on its side.
     """
 
     faintest: float = FAINTEST
     rules: bool = True
     colours: bool = True
+    turned: bool = False
 
 
 USUAL = Sight()
-OTHERS = (Sight(faintest=0.18), Sight(rules=False), Sight(colours=False))  # where one is in doubt
+OTHERS = (  # where one is in doubt
+    Sight(faintest=0.18),
+    Sight(rules=False),
+    Sight(colours=False),
+    Sight(turned=True),
+)
 
 
 class Place(NamedTuple):
@@ -90,6 +97,7 @@ def locate(
     """
     height, width = picture.shape[:2]
     wider, (left, top) = with_margin(picture)
+    look = _turned_lines if sight.turned else _lines
     return [
         line._replace(
             box=(
@@ -99,7 +107,26 @@ def locate(
                 min(line.box[3] - top, height),
             )
         )
-        for line in _lines(wider, every_line, sight, may_turn=True)
+        for line in look(wider, every_line, sight, max(left, top, 0))
+    ]
+
+
+def _turned_lines(
+    picture: UInt8[np.ndarray, "height width *channels"],
+    every_line: bool,
+    sight: Sight,
+    margin: int,
+) -> list[Line]:
+    """Finds the lines of a picture that lies on its side."""
+    width = picture.shape[1]
+    turned = np.ascontiguousarray(np.rot90(picture))
+    return [
+        Line(
+            line.strip,
+            (width - line.box[3], line.box[0], width - line.box[1], line.box[2]),
+            True,
+        )
+        for line in _lines(turned, every_line, sight._replace(turned=True), margin)
     ]
 
 
@@ -107,9 +134,9 @@ def _lines(
     picture: UInt8[np.ndarray, "height width *channels"],
     every_line: bool,
     sight: Sight,
-    may_turn: bool,
+    margin: int,
 ) -> list[Line]:
-    """Finds the lines of a picture, which may be turned by 90 degrees."""
+    """Finds the lines of a picture with a margin, px, which may be turned by 90 degrees."""
     height, width = picture.shape[:2]
     factor = min(FIRST_SIDE / max(height, width), 1.0)
     if max(height, width) < SMALL_SIDE:
@@ -121,20 +148,12 @@ def _lines(
     channel = best_channel(coarse) if sight.colours else "L"
     pixels = grey(coarse, channel)
     page = without_desk(pixels)
-    shapes, groups, bright = _either(page, sight)
+    margin = round(margin * factor)
+    shapes, groups, bright = _either(page, sight, margin)
     if page is not pixels and not groups:
-        shapes, groups, bright = _either(pixels, sight)
-    if may_turn and sideways(shapes, groups, pixels.shape):
-        return [
-            Line(
-                line.strip,
-                (width - line.box[3], line.box[0], width - line.box[1], line.box[2]),
-                True,
-            )
-            for line in _lines(
-                np.ascontiguousarray(np.rot90(picture)), every_line, sight, may_turn=False
-            )
-        ]
+        shapes, groups, bright = _either(pixels, sight, margin)
+    if not sight.turned and sideways(shapes, groups, pixels.shape):
+        return _turned_lines(picture, every_line, sight, margin)
     if not every_line:
         groups = sorted(groups, key=lambda group: -group.score)[:1]
     lines = []
@@ -147,20 +166,22 @@ def _lines(
 
 
 def _either(
-    pixels: Float32[np.ndarray, "height width"], sight: Sight
+    pixels: Float32[np.ndarray, "height width"], sight: Sight, margin: int
 ) -> tuple[Shapes, list[Group], bool]:
     """Returns the lines of a whole picture, and whether their ink is brighter than paper."""
     dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
     bright = light > dark
-    shapes, groups = _found(255 - pixels if bright else pixels, sight)
+    shapes, groups = _found(255 - pixels if bright else pixels, sight, margin)
     if not groups or min(dark, light) > UNCLEAR * max(dark, light):
-        others = _found(pixels if bright else 255 - pixels, sight)
+        others = _found(pixels if bright else 255 - pixels, sight, margin)
         if best_score(others[1]) > 4 * best_score(groups):
             return *others, not bright
     return shapes, groups, bright
 
 
-def _found(pixels: Float32[np.ndarray, "height width"], sight: Sight) -> tuple[Shapes, list[Group]]:
+def _found(
+    pixels: Float32[np.ndarray, "height width"], sight: Sight, margin: int
+) -> tuple[Shapes, list[Group]]:
     """Returns the lines of dark ink in a whole picture."""
     side = max(pixels.shape)
     ink = find_ink(pixels, side // 7, side // 8, faintest=sight.faintest)
@@ -170,7 +191,7 @@ def _found(pixels: Float32[np.ndarray, "height width"], sight: Sight) -> tuple[S
     free = ~along_edges(shapes)
     if free.any():
         shapes = chosen(shapes, free)
-    return shapes, groups_of(shapes, pixels.shape)
+    return shapes, groups_of(shapes, pixels.shape, margin)
 
 
 def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:

@@ -200,6 +200,12 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     if printed_across.any():  # sides are as thick as what they end on
         straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
     printed_down |= straight & _sides(upper, lower)
+    if printed_across.any():  # one side alone of a box that goes on beyond the picture
+        between = (upper & printed_across).any(axis=1) & (lower & printed_across).any(axis=1)
+        even = width <= (max(tilt, 0) + 0.03) * length + stroke + 1
+        printed_down |= (
+            between & even & (stroke <= 1.3 * np.median(thickness[printed_across]) + 0.5)
+        )
     printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
     lines = np.append(False, printed_across)[across.labels]
     lines |= np.append(False, printed_down)[down.labels]
