@@ -23,11 +23,12 @@ def with_margin(
     """
     peeled, frame = _peeled(picture)
     height, width = peeled.shape[:2]
-    edge = _ring(peeled, 0)
+    if max(height, width) >= SMALL_SIDE:
+        return peeled, (-frame, -frame)
     x, y = np.meshgrid(np.arange(width), np.arange(height))
-    factors, like = _plane(_ring(x, 0)[:, 0], _ring(y, 0)[:, 0], edge)
-    if like.mean() < 0.6 or max(height, width) >= SMALL_SIDE:
-        return (peeled, (-frame, -frame)) if frame else (picture, (0, 0))
+    factors, like = _plane(_ring(x, 0)[:, 0], _ring(y, 0)[:, 0], _ring(peeled, 0))
+    if like.mean() < 0.6:
+        return peeled, (-frame, -frame)
     margin = max(height, width) // 2
     x, y = np.meshgrid(np.arange(-margin, width + margin), np.arange(-margin, height + margin))
     # Further out than the picture is wide the plane would leave what light does.
@@ -62,9 +63,9 @@ def _plane(
 def _ring(picture: np.ndarray, depth: int) -> Float32[np.ndarray, "count channels"]:
     """Returns the pixels that are `depth` away from the edge."""
     height, width = picture.shape[:2]
-    inner = picture[depth : height - depth, depth : width - depth].astype(np.float32)
-    inner = inner.reshape(*inner.shape[:2], -1)
-    return np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    inner = picture[depth : height - depth, depth : width - depth]
+    sides = [inner[0], inner[-1], inner[:, 0], inner[:, -1]]
+    return np.concatenate(sides).astype(np.float32).reshape(sum(map(len, sides)), -1)
 
 
 def _peeled(picture: np.ndarray) -> tuple[np.ndarray, int]:
