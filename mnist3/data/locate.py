@@ -9,7 +9,7 @@ that neither margins nor the picture's size change what is cut out.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
@@ -365,23 +365,34 @@ def _cleaned(ink: Ink, sight: Sight) -> Ink:
     printed = rules.printed(ink.faint, LEVEL)
     if not printed.any():
         return ink
-    labels, count = ndimage.label(printed, np.ones((3, 3)))
-    usual = np.zeros(count + 1, dtype=np.float32)
+    labels, _ = ndimage.label(printed, np.ones((3, 3)))
+    # A line between two rows of pixels is half as dark in each, but not over three.
+    spread = ndimage.uniform_filter(ink.contrast, 3)
+    darker = _darker(ink.contrast, labels, 1.35) & _darker(spread, labels, 1.15)
+    printed &= ~darker
+    around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
+    contrast = np.where(around | printed, 0, ink.contrast).astype(np.float32)
+    return threshold(contrast, 2 * LEVEL, sight.faintest)
+
+
+def _darker(
+    contrast: Float32[np.ndarray, "height width"],
+    labels: Int[np.ndarray, "height width"],
+    times: float,
+) -> Bool[np.ndarray, "height width"]:
+    """Returns what is some times darker than the line it lies on, or a short piece than most."""
     places = ndimage.find_objects(labels)
+    usual = np.zeros(len(places) + 1, dtype=np.float32)
     for number, place in enumerate(places, 1):
-        part = np.where(labels[place] == number, ink.contrast[place], 0)
+        part = np.where(labels[place] == number, contrast[place], 0)
         usual[number] = np.median(part.max(axis=int(part.shape[0] > part.shape[1])))
-    # What is much darker than the line it lies on, or a short piece than most lines, is a stroke.
     extents = np.array([max(side.stop - side.start for side in place) for place in places])
     order = np.argsort(usual[1:])
     share = np.cumsum(extents[order])
     most = usual[1:][order][np.searchsorted(share, share[-1] / 2)]
     short = np.array([columns.stop - columns.start for _, columns in places]) < 2 * LEVEL
     usual[1:][short] = np.minimum(usual[1:], most)[short]
-    printed &= ink.contrast < 1.35 * usual[labels]
-    around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
-    contrast = np.where(around | printed, 0, ink.contrast).astype(np.float32)
-    return threshold(contrast, 2 * LEVEL, sight.faintest)
+    return contrast >= times * usual[labels]
 
 
 def _line(

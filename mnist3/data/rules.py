@@ -199,6 +199,9 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
     if printed_across.any():  # sides are as thick as what they end on
         straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
+    printed_across |= (
+        solid & (reach >= 1.5 * digit) & _between(down, across, straight, upper | lower)
+    )
     printed_down |= straight & _sides(upper, lower)
     if printed_across.any():  # one side alone of a box that goes on beyond the picture
         between = (upper & printed_across).any(axis=1) & (lower & printed_across).any(axis=1)
@@ -228,7 +231,10 @@ def _teeth(
     digit: int,
     thickness: float,
 ) -> Bool[np.ndarray, "height width"]:
-    """Returns the teeth of combs: at least four alike that stand on a line, as thick as it is."""
+    """Returns the teeth of combs: alike, as thick as the line that they stand on.
+
+    There are at least four of them, or two at the ends of the line.
+    """
     down = _pieces(vertical(mask, max(6, digit // 4), max(4, digit // 6)), digit // 4)
     length = down.bottom - down.top
     stroke = down.area / np.maximum(length, 1)
@@ -238,11 +244,34 @@ def _teeth(
         columns = slice(max(down.left[number] - near, 0), down.right[number] + near)
         rows = slice(max(down.bottom[number] - near, 0), down.bottom[number] + near)
         teeth[number] = lines[rows, columns].any()
-    if teeth.sum() < 4:
+    if not teeth.any():
         return np.zeros_like(mask)
     alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
     alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
-    return np.append(False, alike & (alike.sum() >= 4))[down.labels]
+    if not alike.any():
+        return np.zeros_like(mask)
+    bottom = int(np.median(down.bottom[alike]))
+    foot = np.flatnonzero(lines[max(bottom - near, 0) : bottom + near].any(axis=0))
+    at_ends = len(foot) > 0 and (
+        abs(int(down.left[alike].min()) - int(foot[0])) <= near
+        and abs(int(down.right[alike].max()) - 1 - int(foot[-1])) <= near
+    )
+    enough = alike.sum() >= (2 if at_ends else 4)
+    return np.append(False, alike & enough)[down.labels]
+
+
+def _between(
+    down: Pieces,
+    across: Pieces,
+    straight: Bool[np.ndarray, "down"],
+    met: Bool[np.ndarray, "down across"],
+) -> Bool[np.ndarray, "across"]:
+    """Returns which horizontal lines have a vertical one at either end, as a comb's foot has."""
+    met = met & straight[:, None]
+    near = np.maximum(3, (across.right - across.left) // 20)
+    left = (met & (np.abs(down.left[:, None] - across.left) <= near)).any(axis=0)
+    right = (met & (np.abs(down.right[:, None] - across.right) <= near)).any(axis=0)
+    return left & right
 
 
 def _sides(

@@ -175,6 +175,19 @@ def test_printed_lines_are_gone_and_digits_remain(plain, printed):
     assert alike(plain, only(picture)) < 15
 
 
+@pytest.mark.parametrize("number,tooth", [("42", 1.3), ("427", 0.6)])  # digit heights
+def test_a_comb_of_few_teeth_is_gone(number, tooth):
+    picture = written(number)
+    width, foot, top = picture.shape[1], 138, int(138 - 60 * tooth)
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    left, right = 48, width - 58
+    for x in (left, (left + right) // 2, right):
+        draw.line([(x, top), (x, foot)], fill=INK, width=2)
+    draw.line([(left, foot), (right, foot)], fill=INK, width=2)
+    assert alike(only(picture), only(np.asarray(image))) < 12
+
+
 def test_digits_that_grow_along_the_line_come_out_alike():
     parts = [written("4", height=28 + 12 * n, pen=4, margin=100) for n in range(6)]
     tall = max(part.shape[0] for part in parts)
