@@ -16,8 +16,8 @@ from mnist3.errors import UserError
 from mnist3.export.onnx_graph import Graph, Shape, Value, as_constant
 from mnist3.export.onnx_operations import OPERATIONS
 
-OPSET = 21  # of ONNX Runtime 1.20 and later
-IR_VERSION = 10  # of the same
+OPSET = 21  # old enough for other runtimes than the newest, and all that is needed here
+IR_VERSION = 10  # of the same release
 
 _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint")
 _INLINED = ("jaxpr", "call_jaxpr")  # parameters that hold what is called

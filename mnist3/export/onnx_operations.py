@@ -329,6 +329,8 @@ _REDUCTIONS = {
 
 @_operation(*_REDUCTIONS)
 def _reduce(graph: Graph, equation: Any, value: Value) -> Value:
+    if not equation.params["axes"]:  # of which ONNX would make all
+        return value
     operator = _REDUCTIONS[equation.primitive.name]
     axes = graph.constant(equation.params["axes"], np.int64)
     return _result(equation, graph.node(operator, graph.full(value), axes, keepdims=0))

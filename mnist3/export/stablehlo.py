@@ -20,10 +20,19 @@ def files(reader: Reader) -> dict[str, bytes]:
     The file begins with what `jax.export.deserialize` reads, which looks at nothing behind it, and
     ends with a ZIP archive of the metadata, which is read from the end.
     """
-    exported = jax.export.export(jax.jit(reader.read), platforms=PLATFORMS)(reader.images)
-    file = io.BytesIO(bytes(exported.serialize()))
+    file = io.BytesIO(bytes(_exported(reader).serialize()))
     with zipfile.ZipFile(file, "a") as archive:
         entry = zipfile.ZipInfo(METADATA)  # of a fixed date, so that the same run gives same bytes
         archive.writestr(entry, json.dumps(reader.metadata, indent=2))
     loader = pathlib.Path(__file__).with_name(LOADER).read_bytes()
     return {FILE: file.getvalue(), LOADER: loader}
+
+
+def _exported(reader: Reader) -> jax.export.Exported:
+    """Returns the program without the lines of code that it comes from, and their paths."""
+    limit = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        return jax.export.export(jax.jit(reader.read), platforms=PLATFORMS)(reader.images)
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)

@@ -202,8 +202,8 @@ def test_an_operation_without_translation_is_named():
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: jax.lax.conv_general_dilated(x, x, (1, 1), "SAME", lhs_dilation=(2, 2)),
-        lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 1, 1), (1,) * 4, "SAME"),
+        lambda x: jax.lax.conv_general_dilated(x, x, (1, 1), 2 * [(0, 0)], (2, 2)),
+        lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 1, 2), (1,) * 4, "SAME"),
         lambda x: jax.lax.pad(x, 0.0, [(0, 0, 1)] + 3 * [(0, 0, 0)]),
     ],
 )
