@@ -480,16 +480,11 @@ def _gather(graph: Graph, equation: Any, values: Value, places: Value) -> Value:
     asked = _transposed(graph, asked, [*of_places, batch])
     starts = graph.node("Max", graph.node("Min", asked, highest), graph.constant(0, np.int64))
     windows = [axis for axis in placed if axis not in collapsed]
+    indices = starts
     if windows:
-        offsets = np.zeros((*(sizes[axis] for axis in windows), len(placed)), np.int64)
-        for axis in windows:
-            steps = np.arange(sizes[axis]).reshape([-1 if w == axis else 1 for w in windows])
-            offsets[..., placed.index(axis)] = steps
         room = graph.constant(range(batch, batch + len(windows)), np.int64)
-        starts_of_all = graph.node("Unsqueeze", starts, room)
-        indices = graph.node("Add", starts_of_all, graph.constant(offsets))
-    else:
-        indices = starts
+        offsets = graph.constant(_offsets(sizes, windows, placed))
+        indices = graph.node("Add", graph.node("Unsqueeze", starts, room), offsets)
     source = _transposed(graph, graph.full(values), [*shared, *placed, *whole])
     name = graph.node("GatherND", source, indices, batch_dims=len(shared))
 
@@ -514,6 +509,15 @@ def _gather(graph: Graph, equation: Any, values: Value, places: Value) -> Value:
         filling = graph.constant(_filling(params["fill_value"], values.dtype), values.dtype)
         name = graph.node("Where", inside, name, filling)
     return _result(equation, name)
+
+
+def _offsets(sizes: Sequence[int], windows: Sequence[int], placed: Sequence[int]) -> np.ndarray:
+    """Returns how far each value of a window is from its beginning, [*window, placed axes]."""
+    offsets = np.zeros((*(sizes[axis] for axis in windows), len(placed)), np.int64)
+    for axis in windows:
+        steps = np.arange(sizes[axis]).reshape([-1 if each == axis else 1 for each in windows])
+        offsets[..., placed.index(axis)] = steps
+    return offsets
 
 
 def _transposed(graph: Graph, name: str, order: Sequence[int]) -> str:

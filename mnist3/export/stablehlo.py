@@ -30,9 +30,10 @@ def files(reader: Reader) -> dict[str, bytes]:
 
 def _exported(reader: Reader) -> jax.export.Exported:
     """Returns the program without the lines of code that it comes from, and their paths."""
-    limit = jax.config.jax_traceback_in_locations_limit
-    jax.config.update("jax_traceback_in_locations_limit", 0)
+    name = "jax_traceback_in_locations_limit"
+    limit = getattr(jax.config, name)
+    jax.config.update(name, 0)
     try:
         return jax.export.export(jax.jit(reader.read), platforms=PLATFORMS)(reader.images)
     finally:
-        jax.config.update("jax_traceback_in_locations_limit", limit)
+        jax.config.update(name, limit)
