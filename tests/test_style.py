@@ -30,6 +30,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "estimators",
     "validation",
     "learners",
+    "export",
     "pictures",
     "results",
     "comparisons",

@@ -9,6 +9,7 @@ Geifman and R. El-Yaniv, Selective classification for deep neural networks, Neur
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, stats
@@ -22,6 +23,8 @@ CONFIDENCE_METRICS = ("ece", "coverage", "aurc", "sure")  # of `confidence_metri
 _LOG_TEMPERATURES = (-4.0, 4.0)
 
 LogLikelihoods = Callable[[float], Float[np.ndarray, "n"]]
+_Array = jax.Array | np.ndarray
+
 Confidences = Callable[[float], Float[np.ndarray, "n"]]
 
 
@@ -53,11 +56,11 @@ class Calibrator(NamedTuple):
     fingerprint: str = ""
     epoch: int | None = None
 
-    def sure(self, confidences: Float[np.ndarray, "*n"] | None) -> Bool[np.ndarray, "*n"] | None:
-        """Tells which predictions to rely on; None where none is claimed to be."""
+    def sure(self, confidences: Float[_Array, "*n"] | None) -> Bool[_Array, "*n"] | None:
+        """Tells which predictions to rely on; None where none is claimed to be. Pure."""
         if self.threshold is None or confidences is None:
             return None
-        return np.asarray(confidences) >= self.threshold - ROUNDING
+        return confidences >= self.threshold - ROUNDING
 
     @property
     def note(self) -> str:

@@ -6,9 +6,16 @@ from mnist3.errors import UserError
 
 # The module of each mode, by kind of run. To evaluate a comparison is to compare again: fits and
 # the models below its folder are kept, so that it writes the same files anew.
+_OF_IMAGES = {
+    "train": "run",
+    "evaluate": "run",
+    "predict": "predict",
+    "audit": "audit",
+    "export": "export",
+}
 _JOBS = {
-    "numbers": {"train": "run", "evaluate": "run", "predict": "predict", "audit": "audit"},
-    "digits": {"train": "run", "evaluate": "run", "predict": "predict", "audit": "audit"},
+    "numbers": _OF_IMAGES,
+    "digits": _OF_IMAGES,
     "table": {
         "train": "compare",
         "compare": "compare",
@@ -20,6 +27,7 @@ _JOBS = {
         "compare": "compare",
         "evaluate": "compare",
         "predict": "predict",
+        "export": "export",
     },
 }
 MODES = tuple(dict.fromkeys(mode for jobs in _JOBS.values() for mode in jobs))

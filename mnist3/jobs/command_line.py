@@ -47,7 +47,11 @@ def define_flags(values: flags.FlagValues) -> None:
         "Folder with MNIST's four files (or mnist/ with them) and triple_mnist.zip; "
         "the environment variable MNIST3_DATA_DIR gives the default.",
     )
-    text("checkpoint", "best", "For evaluate and predict: best, latest or the number of an epoch.")
+    text(
+        "checkpoint",
+        "best",
+        "For evaluate, predict and export: best, latest or the number of an epoch.",
+    )
     text(
         "images",
         None,
@@ -65,7 +69,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "output",
         None,
         "The file to write: CSV for predict, JSON for audit; - for standard output. For evaluate "
-        "with --on or --images: the folder, that of the run if not given.",
+        "with --on or --images: the folder, that of the run if not given. For export: the folder.",
+    )
+    flags.DEFINE_list(
+        "formats",
+        list(Arguments.formats),
+        "For export: the formats to write the network in.",
+        flag_values=values,
     )
     text("save_views", None, "For predict: a folder for views: what was found on each picture.")
     flags.DEFINE_bool(
@@ -131,7 +141,7 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
 
     if given is not None:
         validation.validate(given)
-    of_a_run = arguments.mode in ("evaluate", "predict")
+    of_a_run = arguments.mode in ("evaluate", "predict", "export")
     if of_a_run and arguments.workdir is None:
         raise UserError(
             f"--mode={arguments.mode} needs a finished run; give its folder with --workdir."
@@ -191,6 +201,7 @@ def run(argv: Sequence[str]) -> int:
         save_views=values.save_views,
         allow_pickle=values.allow_pickle,
         figures=tuple(values.figures),
+        formats=tuple(values.formats),
         command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),
     )
     if arguments.output and given is not None:

@@ -30,14 +30,14 @@ from mnist3.tasks import Predictions, Task
 LOGGED_PATHS = 10  # of the inverted images, and of those that the decoder warned of
 
 
-def require(value: str | None, flag: str, example: str) -> str:
-    """Returns the value of a flag that predict needs.
+def require(value: str | None, flag: str, example: str, mode: str = "predict") -> str:
+    """Returns the value of a flag that a mode needs.
 
     Raises:
         UserError: if it is not given.
     """
     if not value:
-        raise UserError(f"--mode=predict needs --{flag}; add --{flag}={example}.")
+        raise UserError(f"--mode={mode} needs --{flag}; add --{flag}={example}.")
     return value
 
 

@@ -11,15 +11,20 @@ from mnist3.evaluation import calibration
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.files import CALIBRATION_FILE, write_json
 from mnist3.learners.learned import Learned
-from mnist3.tasks import Examples, Predictions
+from mnist3.tasks import Examples, Predictions, Task
 
 
 def predict(learned: Learned, inputs: Any, targets: Any = None) -> Predictions:
     """Returns predictions at the temperature of the calibrator, and which are sure."""
     calibrator = learned.calibrator
     found = learned.decode(learned.raw(inputs), targets, calibrator.temperature)
-    sure = calibrator.sure(found.confidence)
-    return found.replaced(sure=None if sure is None else sure & learned.task.claims(found))
+    return with_sure(found, calibrator, learned.task)
+
+
+def with_sure(predictions: Predictions, calibrator: Calibrator, task: Task) -> Predictions:
+    """Returns predictions that tell which of them are sure, where that is known; pure."""
+    sure = calibrator.sure(predictions.confidence)
+    return predictions.replaced(sure=None if sure is None else sure & task.claims(predictions))
 
 
 def calibrate(learned: Learned, val: Examples, wanted_error: float, fingerprint: str) -> None:

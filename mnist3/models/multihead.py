@@ -144,7 +144,7 @@ class MultiHead(nn.Module):
     ) -> Float[Array, "batch digits classes"]:
         """Returns the logits of each position, as `__call__`, of what `cut` returned."""
         columns = jnp.max(self.trunk(windows), axis=1)
-        batch = len(windows) // self.digits if self.crop_height else len(windows)
+        batch = windows.shape[0] // self.digits if self.crop_height else windows.shape[0]
         columns = columns.reshape(batch, -1, columns.shape[-1])
         columns = nn.Dropout(self.dropout, deterministic=not train)(columns)
         heads = Heads(self.digits, self.classes, self.attention, self.dtype, name="heads")

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from mnist3.ops.platform import is_plain
+
 _CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
 _CACHE_BYTES = 1 << 20  # a core's second-level cache; what a weight gradient works on fits in
 _FEW_CHANNELS = 8  # below this a convolution is bound by its output, not by its arithmetic
@@ -43,7 +45,7 @@ def conv_general_dilated(
     Returns:
         The convolved images, [batch, rows, columns, features] in the plain case.
     """
-    if not _is_plain(lhs, rhs, **options):
+    if is_plain() or not _is_common(lhs, rhs, **options):
         return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
     strides = tuple(window_strides)
     if isinstance(padding, str):
@@ -61,7 +63,7 @@ def _output_size(window: _Window, images: tuple[int, ...], kernels: tuple[int, .
     return rows, columns
 
 
-def _is_plain(
+def _is_common(
     lhs: Float[Array, "..."],
     rhs: Float[Array, "..."],
     lhs_dilation: Sequence[int] | None = None,

@@ -64,7 +64,7 @@ def lengths(labels: Labels) -> Int32[Array, "batch"]:
 def _states(labels: Labels, blank: int) -> _States:
     digits = jnp.where(labels == NO_DIGIT, blank, labels).T
     between = jnp.full_like(digits, blank)
-    classes = jnp.stack([between, digits], axis=1).reshape(-1, len(labels))
+    classes = jnp.stack([between, digits], axis=1).reshape(-1, labels.shape[0])
     classes = jnp.pad(classes, ((0, 1), (0, 0)), constant_values=blank)
     two_before = jnp.pad(classes, ((2, 0), (0, 0)), constant_values=blank)[:-2]
     skips = (classes != blank) & (classes != two_before)

@@ -160,9 +160,9 @@ class String(Task):
         """Returns what the images are, for the title of a figure."""
         return f"{dataset.name} from {dataset.source}"
 
-    def claims(self, predictions: Predictions) -> Bool[np.ndarray, "n"]:
+    def claims(self, predictions: Predictions) -> Bool[Array | np.ndarray, "n"]:
         """Tells where a digit is read: that there is none may have many reasons."""
-        return lengths(predictions.values) > 0
+        return (predictions.values != numbers.NO_DIGIT).any(axis=-1)
 
     def probabilities_shown(self, predictions: Predictions) -> Sequence[int | None]:
         """Returns the length of each string."""

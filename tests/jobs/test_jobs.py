@@ -8,7 +8,13 @@ from mnist3 import jobs
 from mnist3.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-OF_NETWORKS = {"train": "run", "evaluate": "run", "predict": "predict", "audit": "audit"}
+OF_NETWORKS = {
+    "train": "run",
+    "evaluate": "run",
+    "predict": "predict",
+    "audit": "audit",
+    "export": "export",
+}
 JOBS = {
     "experiments/quickstart.py": OF_NETWORKS,
     "experiments/classify.py": OF_NETWORKS,
@@ -17,6 +23,7 @@ JOBS = {
         "compare": "compare",
         "evaluate": "compare",
         "predict": "predict",
+        "export": "export",
     },
     "experiments/tabular.py": {
         "train": "compare",
