@@ -1,17 +1,22 @@
 """What every test has: checked shapes, reproducible examples, and the real data if given."""
 
 import atexit
+import functools
 import gzip
+import hashlib
 import os
 import pathlib
 import shutil
 import struct
 import tempfile
+from unittest import mock
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile for longer than they compute.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+)
 # A folder of this run of the tests, for all its processes: what one test has compiled or decoded,
 # another finds.
 if "MNIST3_TESTS_FOLDER" not in os.environ:
@@ -22,11 +27,25 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+import filelock
 import hypothesis
 import jaxtyping
 import numpy as np
 import pytest
+from jaxtyping import _import_hook
 
+ROOT = pathlib.Path(__file__).parent.parent
+LONGEST = (  # alone; they start first, so that no core waits for one at the end
+    "test_mypy_has_nothing_to_say",
+    "test_it_runs_on",
+    "test_scikit_learns_own_checks",
+    "test_one_softmax_over_numbers",
+    "test_on_mnist_the_quick_steps",
+    "test_census_income",
+    "test_two_processes_share_a_cache",
+    "test_agent_runs_the_random_sweep",
+    "test_a_run_as_users_have_it",
+)
 LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/benchmarks/",
     "tests/estimators/",
@@ -55,8 +74,30 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/training/test_export.py",
     "tests/training/test_initial.py",
     "tests/training/test_program.py",
+    "tests/data/test_dataset.py::test_more_digits_than_can_be_listed",
+    "tests/data/test_dataset.py::test_the_fingerprint_follows",
+    "tests/data/test_locate.py::test_any_picture_gives_well_formed_lines",
+    "tests/data/test_locate.py::test_digits_at_the_ends_of_a_line",
+    "tests/data/test_mnist_builder.py::test_the_real_files",
+    "tests/data/test_writing.py::test_what_is_asked_for_shows",
+    "tests/test_docs.py::test_the_audit_of_the_docs_runs",
 )
 
+
+def exec_module(self, module):
+    """Jaxtyping's loader, but what the module imports in its turn is cached as it always is.
+
+    Else the libraries that the package imports first are compiled from source by each process.
+    """
+    tagged = functools.partial(
+        _import_hook._optimized_cache_from_source, self._typechecker.get_hash()
+    )
+    with mock.patch("importlib._bootstrap_external.cache_from_source", tagged):
+        code = self.get_code(module.__name__)
+    exec(code, module.__dict__)
+
+
+_import_hook._JaxtypingLoader.exec_module = exec_module
 jaxtyping.install_import_hook(["mnist3", "experiments.textbook"], "beartype.beartype")
 
 hypothesis.settings.register_profile(
@@ -105,6 +146,49 @@ def triple_mnist_dir(data_dir) -> str:
 
 
 @pytest.fixture(scope="session")
+def once():
+    """Makes a folder by its name once for all processes of this run; tests change copies alone."""
+
+    def made(name, make):
+        folder = pathlib.Path(os.environ["MNIST3_TESTS_FOLDER"], "made", name)
+        folder.parent.mkdir(exist_ok=True)
+        done = folder.with_suffix(".done")
+        with filelock.FileLock(folder.with_suffix(".lock")):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(once, common_cache):
+    """Returns the folder of a run of an experiment, by its text, with or without its pictures."""
+
+    def train(text, drawn=False):
+        from mnist3 import experiments
+        from mnist3.jobs import run
+        from mnist3.jobs.arguments import Arguments
+        from mnist3.reporting import pictures
+
+        def learn(folder):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(ROOT)
+                patch.setenv("MNIST3_CACHE_DIR", common_cache)
+                if not drawn:
+                    patch.setattr(pictures, "draw_all", lambda result: {})
+                config = experiments.load(text)
+                config.wandb.mode = "disabled"
+                assert run.run(config, Arguments(workdir=str(folder))) == 0
+
+        return once(hashlib.sha256(f"{text} {drawn}".encode()).hexdigest()[:16], learn)
+
+    return train
+
+
+@pytest.fixture(scope="session")
 def common_cache() -> str:
     """A cache folder of all processes of this run, for what is decoded or fitted at length."""
     return os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "cache")
@@ -139,8 +223,20 @@ def letters_dir(tmp_path) -> str:
 
 
 def pytest_collection_modifyitems(items):
-    """Marks what is long as a whole, and runs the longest tests first, so that no core waits."""
+    """Marks what is long as a whole, and deals the longest tests out to the workers as the first.
+
+    Each worker begins with a piece of the list, and takes from another's end when it has done its
+    own.
+    """
     for item in items:
         if any(part in item.nodeid for part in LONG):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: "test_notebooks.py" not in item.nodeid)
+    ranks = [next((r for r, part in enumerate(LONGEST) if part in i.nodeid), None) for i in items]
+    longest = sorted((rank, place) for place, rank in enumerate(ranks) if rank is not None)
+    others = [place for place, rank in enumerate(ranks) if rank is None]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    order = []
+    for worker in range(workers):
+        order += [place for _, place in longest[worker::workers]]
+        order += others[worker * len(others) // workers : (worker + 1) * len(others) // workers]
+    items[:] = [items[place] for place in order]

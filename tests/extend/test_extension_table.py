@@ -55,12 +55,14 @@ DIGITS = (
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs the command line and returns the folder of the run."""
+    """Runs the command line and returns the folder of the run; pictures take most of its time."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "cache"))
 
-    def run(*words):
+    def run(*words, drawn=True):
         folder = tmp_path / "run"
+        if not drawn:
+            monkeypatch.setattr(pictures, "draw_all", lambda result: {})
         argv = ["launch.py", *words, "--config.wandb.mode=disabled", f"--workdir={folder}"]
         assert command_line.main(argv) == 0
         return folder
@@ -113,7 +115,7 @@ def test_a_dataset(run, monkeypatch):
         return dataclasses.replace(found, name="upside_down", splits=turned)
 
     monkeypatch.setitem(dataset.REGISTRY, "upside_down", upside_down)
-    folder = run(*DIGITS, "--config.data.name=upside_down")
+    folder = run(*DIGITS, "--config.data.name=upside_down", drawn=False)
     assert metrics_of(folder)["dataset"]["name"] == "upside_down"
 
 
@@ -220,6 +222,7 @@ def test_an_optimizer_and_a_schedule(run, monkeypatch):
         "--config.optimizer.name=lion",
         "--config.optimizer.schedule=steps_down",
         "--config.training.log_steps=1",
+        drawn=False,
     )
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
@@ -244,7 +247,7 @@ def test_an_augmentation(run, monkeypatch):
 
 def test_an_estimator(run, monkeypatch):
     monkeypatch.setitem(registry.REGISTRY, "naive_bayes", registry.Entry(GaussianNB))
-    folder = run("--config=experiments/classify.py:learner=naive_bayes")
+    folder = run("--config=experiments/classify.py:learner=naive_bayes", drawn=False)
     assert metrics_of(folder)["model"]["name"] == "naive_bayes"
     assert metrics_of(folder)["test"]["accuracy"] > 0.6
     assert (folder / "model.skops").exists()
@@ -259,7 +262,7 @@ def test_a_metric(run, monkeypatch):
         return measure(self, targets, predictions, *rest) | {"first_digit": first}
 
     monkeypatch.setattr(tasks.REGISTRY["number"], "measure", with_first)
-    folder = run(*NUMBERS)
+    folder = run(*NUMBERS, drawn=False)
     assert 0 <= metrics_of(folder)["test"]["first_digit"] <= 1
     assert "first digit" in (folder / "report.html").read_text()
 

@@ -7,15 +7,10 @@ from mnist3 import experiments
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="session")
-def fits_folder(tmp_path_factory):
-    """A cache that the tests of a session share, so that each pair is fitted once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def shared_cache(fits_folder, monkeypatch):
-    monkeypatch.setenv("MNIST3_CACHE_DIR", str(fits_folder))
+def shared_cache(common_cache, monkeypatch):
+    """A cache that all tests share, so that each pair is fitted once."""
+    monkeypatch.setenv("MNIST3_CACHE_DIR", common_cache)
     monkeypatch.chdir(ROOT)
 
 

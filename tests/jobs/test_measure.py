@@ -4,56 +4,36 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mnist3 import experiments
 from mnist3.errors import UserError
 from mnist3.jobs import command_line
-from mnist3.jobs import run as job
-from mnist3.jobs.arguments import Arguments
 from tests import renderer
+from tests.small import KNN, NUMBERS
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
-SMALL = (
-    " --config.data.digits=2 --config.data.width=56 --config.data.train_examples=512 "
-    "--config.data.val_examples=100 --config.data.test_examples=100 --config.training.epochs=1 "
-    "--config.wandb.mode=disabled"
-)
-NUMBERS = f"experiments/quickstart.py:model=logistic{SMALL}"
-KNN = (
-    "experiments/classify.py:learner=knn,train_limit=600,source=digits,task={} "
-    "--config.wandb.mode=disabled"
-)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Returns the folder of a run of an experiment, learned once a module."""
-    made = {}
-
-    def train(text):
-        if text not in made:
-            made[text] = str(tmp_path_factory.mktemp("runs") / "run")
-            job.run(experiments.load(text), Arguments(workdir=made[text]))
-        return made[text]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        patch.setenv("MNIST3_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield train
+pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
 @pytest.fixture
-def numbers(trained):
-    return trained(NUMBERS)
+def copy_of(trained, tmp_path_factory):
+    """Copies the folder of a run of an experiment."""
+    return lambda text: str(
+        shutil.copytree(trained(text), tmp_path_factory.mktemp("copies") / "run")
+    )
 
 
 @pytest.fixture
-def one_digit(trained):
-    return trained(KNN.format("multiclass"))
+def numbers(copy_of):
+    return copy_of(NUMBERS)
+
+
+@pytest.fixture
+def one_digit(copy_of):
+    return copy_of(KNN.format("multiclass"))
 
 
 def measure(folder, *flags):
@@ -105,7 +85,7 @@ def test_another_experiment_is_measured_beside_the_files_of_the_run(numbers, cap
     assert measure(numbers, f"--on={text}") == 0
     name = (
         "quickstart-model=logistic-data.digits=2-data.width=56-data.train_examples=512-data.val_examples=100-"
-        "data.test_examples=100-training.epochs=1-wandb.mode=disabled-data.seed=7"
+        "data.test_examples=100-training.epochs=1-data.seed=7"
     )
     new = files_of(numbers)
     assert before.items() <= new.items()
@@ -149,12 +129,8 @@ def test_another_composition_of_the_same_division_shares_no_digit_image(numbers,
 
 def test_splits_of_another_version_may_share(numbers, tmp_path):
     path = pathlib.Path(numbers, "dataset.json")
-    before = path.read_text()
-    try:
-        path.write_text(json.dumps(json.loads(before) | {"fingerprint": "0" * 64}))
-        assert measure(numbers, f"--on={numbers}/config.json", f"--output={tmp_path}") == 0
-    finally:
-        path.write_text(before)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "0" * 64}))
+    assert measure(numbers, f"--on={numbers}/config.json", f"--output={tmp_path}") == 0
     on = content(tmp_path, "metrics_on_run.json")["on"]
     assert on["may_share_digit_images"] and "other splits than this version" in on["note"]
 
@@ -275,8 +251,8 @@ def test_pictures_of_other_lengths_alone_are_refused(numbers, pictures):
         measure(numbers, f"--images={pictures}")
 
 
-def test_a_task_that_reads_no_numbers_is_refused(trained, pictures):
-    folder = trained(KNN.format("binary"))
+def test_a_task_that_reads_no_numbers_is_refused(copy_of, pictures):
+    folder = copy_of(KNN.format("binary"))
     with pytest.raises(UserError, match=r"the task binary, which reads no numbers to compare"):
         measure(folder, f"--images={pictures}")
 

@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -12,18 +13,11 @@ from mnist3.errors import UserError
 from mnist3.jobs import command_line
 from tests import renderer
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
 SMALL = (
-    "--config.data.digits=(1,3)",
-    "--config.data.width=64",
-    "--config.data.train_examples=128",
-    "--config.data.val_examples=64",
-    "--config.data.test_examples=64",
-    "--config.model.line_channels=(4,4,4,4)",
-    "--config.model.line_context=0",
-    "--config.training.epochs=1",
-    "--config.training.batch_size=64",
-    "--config.wandb.mode=disabled",
+    "experiments/people.py:source=digits --config.data.digits=(1,3) --config.data.width=64"
+    " --config.data.train_examples=128 --config.data.val_examples=64"
+    " --config.data.test_examples=64 --config.model.line_channels=(4,4,4,4)"
+    " --config.model.line_context=0 --config.training.epochs=1 --config.training.batch_size=64"
 )
 HEADER = "path,line,number,confidence,sure,length,confidences,box,error"
 
@@ -32,15 +26,10 @@ def launch(*flags):
     return command_line.run(["launch.py", *flags])
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture
+def run(trained):
     """The folder of a run that has learned hardly anything."""
-    folder = str(tmp_path_factory.mktemp("runs") / "strings")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        config = "--config=experiments/people.py:source=digits"
-        assert launch(config, f"--workdir={folder}", *SMALL) == 0
-    return folder
+    return str(trained(SMALL, drawn=True))
 
 
 @pytest.fixture
@@ -108,7 +97,9 @@ def test_a_program_gets_readings_with_boxes(run, folder):
     assert all(reading.box for reading in readings[:2])
 
 
-def test_strings_go_on_and_are_evaluated_anew(run):
+@pytest.mark.usefixtures("shared_cache")
+def test_strings_go_on_and_are_evaluated_anew(run, tmp_path):
+    run = shutil.copytree(run, tmp_path / "run")
     assert launch("--mode=evaluate", f"--workdir={run}") == 0
     on = "experiments/people.py:source=digits --config.data.digits=(2,2) --config.data.width=96"
     on += " --config.data.val_examples=32 --config.data.test_examples=32"

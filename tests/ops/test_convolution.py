@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -53,6 +53,7 @@ def assert_same(images, kernels, tolerance=1e-5, **options):
 pads = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
+@settings(max_examples=8)  # each is compiled
 @given(
     batch=st.integers(1, 9),
     size=st.tuples(st.integers(5, 14), st.integers(5, 14)),

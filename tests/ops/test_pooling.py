@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist3.ops import max_pool
@@ -19,6 +19,7 @@ def output_and_gradient(pool, images, **options):
     return jax.jit(jax.grad(f, has_aux=True))(images)
 
 
+@settings(max_examples=8)  # each is compiled
 @given(
     batch=st.integers(1, 4),
     size=st.tuples(st.integers(2, 9), st.integers(2, 9)),
