@@ -1,9 +1,8 @@
 """Numbers of any length as people write them: photographed, scanned or drawn.
 
-Trained on strips that are composed on the device from MNIST's digits alone. Measured with two seeds
-(docs/results.md): of 115 pictures by 11 people one digit 0.94, several 0.66; of composed strings of
-unseen digits on clean paper 0.957; 974 s of training beside other work, two cores of an Intel Xeon
-(AVX-512):
+Trained on strips that are composed on the device from MNIST's digits alone. Mean of three seeds
+(docs/results.md): of 115 pictures by 11 people one digit 0.949, several 0.796; 974 s of training
+beside other work, two cores of an Intel Xeon (AVX-512):
 
     python launch.py --config=experiments/people.py
     python launch.py --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
