@@ -1,4 +1,5 @@
-# `make run` trains on the embedded digits, `make check` asks lint, types and the quick tests, and
+# `make run` trains on the embedded digits, `make demo` trains on them and shows a page to draw
+# numbers on, `make check` asks lint, types and the quick tests, and
 # `make test` all tests.
 
 PYTHON ?= python3
@@ -7,10 +8,17 @@ INSTALLED := $(VENV)/installed
 BENCH := $(VENV)/bench-installed
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
-.PHONY: run check test bench notebooks format lock clean
+.PHONY: run demo check test bench notebooks format lock clean
 
 run: $(INSTALLED)
 	$(VENV)/bin/mnist3 --config=experiments/quickstart.py
+
+# Of the first `make demo` the run stays; remove runs/demo to train it anew.
+demo: runs/demo/report.html
+	$(VENV)/bin/mnist3 --mode=serve --workdir=runs/demo
+
+runs/demo/report.html: | $(INSTALLED)
+	$(VENV)/bin/mnist3 --config=experiments/people.py:source=digits --workdir=runs/demo
 
 check: $(INSTALLED)
 	$(PYTEST) -m 'not slow'

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data import strips
-from mnist3.data.images import Picture, ReadFile, read_files, read_image, read_picture
+from mnist3.data.images import Picture, ReadFile, Source, read_files, read_image, read_picture
 from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, Sight, locate
 from mnist3.errors import UserError
 from mnist3.tasks import Predictions, Task
@@ -36,17 +36,20 @@ class Seen(NamedTuple):
     Attributes:
         image: ink bright on dark.
         box: left, top, right and bottom of its ink in the picture, px; None of whole pictures.
+        track: for each column of the image x and y of its top and of its bottom in the picture,
+            px; None of whole pictures.
     """
 
     image: UInt8[np.ndarray, "height width"]
     box: Box | None = None
+    track: Float32[np.ndarray, "width 2 2"] | None = None
 
 
 class Batch(NamedTuple):
     """Consecutive image files, read.
 
     Attributes:
-        paths: of the files.
+        paths: of the files, or their contents.
         seen: of each file, the images that were read: one, or one a line; none of a file that
             could not be read.
         predictions: of all of them, in order; None where there is none.
@@ -55,7 +58,7 @@ class Batch(NamedTuple):
         inverted: of each file, whether it is dark on light and read as a whole.
     """
 
-    paths: Sequence[str]
+    paths: Sequence[Any]
     seen: list[list[Seen]]
     predictions: Predictions | None
     errors: list[str]
@@ -63,11 +66,32 @@ class Batch(NamedTuple):
     inverted: list[bool]
 
 
-Batches = Callable[[Sequence[str]], Iterator[Batch]]
+Batches = Callable[[Sequence[Source]], Iterator[Batch]]
+
+
+class Limits(NamedTuple):
+    """How much is read at once.
+
+    Attributes:
+        sizes: how many images a program may read at once, from few to many; images are filled up
+            to the next, and a program is compiled for each. Empty for the one that is best for
+            many files.
+        most_pixels: of a picture; None for as many as Pillow takes.
+    """
+
+    sizes: tuple[int, ...] = ()
+    most_pixels: int | None = None
+
+
+NO_LIMITS = Limits()
 
 
 def reader_of(
-    config: ConfigDict, task: Task, predict: Predict, every_line: bool = False
+    config: ConfigDict,
+    task: Task,
+    predict: Predict,
+    every_line: bool = False,
+    limits: Limits = NO_LIMITS,
 ) -> Batches:
     """Returns what reads image files, a batch after the other, with what a run has learned.
 
@@ -76,15 +100,27 @@ def reader_of(
         task: that it learned.
         predict: returns the predictions of images.
         every_line: whether to read every line of a picture, by a task of lines.
+        limits: of what is read at once.
 
     Raises:
         UserError: if every line is asked for and the task reads pictures as a whole.
     """
     require_lines(task, every_line)
     if task.reads_lines:
-        return functools.partial(_read_lines, task=task, predict=predict, every_line=every_line)
+        return functools.partial(
+            _read_lines, task=task, predict=predict, every_line=every_line, limits=limits
+        )
     size = config.data.height, config.data.width
-    return functools.partial(_read_whole, size=size, predict=predict)
+    return functools.partial(_read_whole, size=size, predict=predict, limits=limits)
+
+
+def shapes_read(config: ConfigDict, task: Task, limits: Limits) -> list[tuple[int, int, int]]:
+    """Returns the shapes of all batches of images that `reader_of` predicts within limits."""
+    if task.reads_lines:
+        sizes, images = limits.sizes or (STRIPS,), [(strips.HEIGHT, w) for w in strips.WIDTHS]
+    else:
+        sizes, images = limits.sizes or (BATCH_SIZE,), [(config.data.height, config.data.width)]
+    return [(size, *image) for image in images for size in sizes]
 
 
 def require_lines(task: Task, every_line: bool) -> None:
@@ -100,11 +136,16 @@ def require_lines(task: Task, every_line: bool) -> None:
         )
 
 
-def _read_whole(paths: Sequence[str], size: tuple[int, int], predict: Predict) -> Iterator[Batch]:
-    read = functools.partial(read_image, height=size[0], width=size[1])
-    for first, files in _files(paths, read):
+def _read_whole(
+    paths: Sequence[Source], size: tuple[int, int], predict: Predict, limits: Limits
+) -> Iterator[Batch]:
+    sizes = limits.sizes or (BATCH_SIZE,)
+    read = functools.partial(
+        read_image, height=size[0], width=size[1], most_pixels=limits.most_pixels
+    )
+    for first, files in _files(paths, read, sizes[-1]):
         images = [file.value[0] for file in files if not file.error]
-        predictions = predict_filled(predict, np.stack(images)) if images else None
+        predictions = predict_filled(predict, np.stack(images), sizes) if images else None
         yield Batch(
             paths[first : first + len(files)],
             [[] if file.error else [Seen(file.value[0])] for file in files],
@@ -116,11 +157,11 @@ def _read_whole(paths: Sequence[str], size: tuple[int, int], predict: Predict) -
 
 
 def _files(
-    paths: Sequence[str], read: Callable[[str], Any]
+    paths: Sequence[Source], read: Callable[[Any], Any], batch_size: int
 ) -> Iterator[tuple[int, list[ReadFile]]]:
     first = 0
     # The next batch is read from the disk while the learner works on this one.
-    for files in read_files(paths, read, BATCH_SIZE, workers=os.cpu_count() or 1):
+    for files in read_files(paths, read, batch_size, workers=os.cpu_count() or 1):
         yield first, files
         first += len(files)
 
@@ -141,15 +182,16 @@ class Found(NamedTuple):
 
 
 def _read_lines(
-    paths: Sequence[str], task: Task, predict: Predict, every_line: bool
+    paths: Sequence[Source], task: Task, predict: Predict, every_line: bool, limits: Limits
 ) -> Iterator[Batch]:
-    read = functools.partial(lines_of, every_line=every_line)
-    for first, files in _files(paths, read):
+    sizes = limits.sizes or (STRIPS,)
+    read = functools.partial(lines_of, every_line=every_line, most_pixels=limits.most_pixels)
+    for first, files in _files(paths, read, BATCH_SIZE):
         own = paths[first : first + len(files)]
-        found = _surest_ways([file.value or [] for file in files], predict)
+        found = _surest_ways([file.value or [] for file in files], predict, sizes)
         if not every_line:
             readable = [not file.error for file in files]
-            found = _settled(own, readable, found, task, predict)
+            found = _settled(own, readable, found, task, predict, sizes)
         parts = [each.predictions for each in found if each.predictions is not None]
         yield Batch(
             own,
@@ -164,10 +206,12 @@ def _read_lines(
         )
 
 
-def _surest_ways(pictures: Sequence[Lines], predict: Predict) -> list[Found]:
+def _surest_ways(
+    pictures: Sequence[Lines], predict: Predict, sizes: tuple[int, ...]
+) -> list[Found]:
     """Returns the lines of each picture in the ways that are read with most confidence."""
     every = [way for lines in pictures for ways in lines for way in ways]
-    predictions = predict_strips(predict, [way.image for way in every]) if every else None
+    predictions = predict_strips(predict, [way.image for way in every], sizes) if every else None
     confidence: Any = None if predictions is None else predictions.confidence
     found, row = [], 0
     for lines in pictures:
@@ -181,11 +225,12 @@ def _surest_ways(pictures: Sequence[Lines], predict: Predict) -> list[Found]:
 
 
 def _settled(
-    paths: Sequence[str],
+    paths: Sequence[Source],
     readable: Sequence[bool],
     found: Sequence[Found],
     task: Task,
     predict: Predict,
+    sizes: tuple[int, ...],
 ) -> list[Found]:
     """Returns what is found on pictures, looked at in other ways too where there is a doubt.
 
@@ -199,7 +244,7 @@ def _settled(
     again = [paths[place] for place in doubtful]
     read = read_files(again, _other_sights, BATCH_SIZE, os.cpu_count() or 1)
     others = [lines for files in read for file in files for lines in file.value]
-    more = _surest_ways(others, predict)
+    more = _surest_ways(others, predict, sizes)
     settled = list(found)
     for number, place in enumerate(doubtful):
         ways = [found[place], *more[number * len(OTHERS) : (number + 1) * len(OTHERS)]]
@@ -240,7 +285,7 @@ def _score(task: Task, found: Found) -> float:
     return logarithm + PER_DIGIT * digits if digits else logarithm - 1e3
 
 
-def lines_of(path: str, every_line: bool) -> Lines:
+def lines_of(source: Source, every_line: bool, most_pixels: int | None = None) -> Lines:
     """Returns the lines of writing on the picture in a file, the best one or all from the top.
 
     Of each line the ways that it may be held: a line that runs up or down the picture is either
@@ -249,12 +294,12 @@ def lines_of(path: str, every_line: bool) -> Lines:
     Raises:
         UnreadableImage: if the file cannot be decoded.
     """
-    return _lines_on(read_picture(path, LARGEST_SIDE), every_line, USUAL)
+    return _lines_on(read_picture(source, LARGEST_SIDE, most_pixels), every_line, USUAL)
 
 
-def _other_sights(path: str) -> list[Lines]:
+def _other_sights(source: Source) -> list[Lines]:
     """Returns the best line of a picture as each of the other sights finds it."""
-    picture = read_picture(path, LARGEST_SIDE)
+    picture = read_picture(source, LARGEST_SIDE)
     return [_lines_on(picture, False, sight) for sight in OTHERS]
 
 
@@ -262,26 +307,39 @@ def _lines_on(picture: Picture, every_line: bool, sight: Sight) -> Lines:
     lines = []
     for line in locate(picture.pixels, every_line, sight):
         left, top, right, bottom = (round(picture.scale * edge) for edge in line.box)
-        ways = [line.strip, line.strip[::-1, ::-1]] if line.sideways else [line.strip]
-        lines.append([Seen(way, (left, top, right, bottom)) for way in ways])
+        box, track = (left, top, right, bottom), np.float32(picture.scale) * line.track
+        ways = [Seen(line.strip, box, track)]
+        if line.sideways:
+            ways.append(Seen(line.strip[::-1, ::-1], box, track[::-1, ::-1]))
+        lines.append(ways)
     return lines
 
 
-def predict_filled(predict: Predict, images: UInt8[np.ndarray, "n height width"]) -> Predictions:
-    """Returns predictions of up to `BATCH_SIZE` images."""
-    filled = np.pad(images, ((0, BATCH_SIZE - len(images)), (0, 0), (0, 0)))
+def predict_filled(
+    predict: Predict,
+    images: UInt8[np.ndarray, "n height width"],
+    sizes: tuple[int, ...] = (BATCH_SIZE,),
+) -> Predictions:
+    """Returns predictions of images, at most as many as the last of the sizes of a batch."""
+    size = next(each for each in sizes if len(images) <= each)
+    filled = np.pad(images, ((0, size - len(images)), (0, 0), (0, 0)))
     return predict(filled).of(slice(len(images)))
 
 
-def predict_strips(predict: Predict, images: Sequence[UInt8[np.ndarray, "32 _"]]) -> Predictions:
+def predict_strips(
+    predict: Predict,
+    images: Sequence[UInt8[np.ndarray, "32 _"]],
+    sizes: tuple[int, ...] = (STRIPS,),
+) -> Predictions:
     """Returns predictions of strips of any widths, in order; those of a width are read together."""
     rows, parts = [], []
     widths = np.array([strips.bucket(image.shape[1]) for image in images])
     for width in strips.WIDTHS:
         of_width = np.flatnonzero(widths == width)
-        for first in range(0, len(of_width), STRIPS):
-            chosen = of_width[first : first + STRIPS]
-            filled = strips.stack([images[row] for row in chosen], width, STRIPS)
+        for first in range(0, len(of_width), sizes[-1]):
+            chosen = of_width[first : first + sizes[-1]]
+            size = next(each for each in sizes if len(chosen) <= each)
+            filled = strips.stack([images[row] for row in chosen], width, size)
             parts.append(predict(filled).of(slice(len(chosen))))
             rows.append(chosen)
     return _joined(parts).of(np.argsort(np.concatenate(rows)))
@@ -312,6 +370,8 @@ class Reading(NamedTuple):
             not know.
         box: left, top, right and bottom of the line in its picture, px; None where pictures are
             read as a whole.
+        spans: the same of each digit; empty where the network does not say where it stands.
+        confidences: probability that each digit is right; empty of a learner without any.
     """
 
     text: str = ""
@@ -321,6 +381,8 @@ class Reading(NamedTuple):
     error: str = ""
     sure: bool | None = None
     box: Box | None = None
+    spans: tuple[Box, ...] = ()
+    confidences: tuple[float, ...] = ()
 
 
 def readings_of(task: Task, predictions: Predictions) -> list[Reading]:
@@ -331,12 +393,14 @@ def readings_of(task: Task, predictions: Predictions) -> list[Reading]:
     texts = task.texts(predictions.values)
     confidences, probabilities = predictions.confidence, predictions.probabilities
     shown = task.probabilities_shown(predictions)
+    of_digits = task.digit_confidences(predictions)
     return [
         Reading(
             text,
             None if confidences is None else float(confidences[row]),
             () if probabilities is None else tuple(map(float, probabilities[row][: shown[row]])),
             sure=None if predictions.sure is None else bool(predictions.sure[row]),
+            confidences=of_digits[row],
         )
         for row, text in enumerate(texts)
     ]
@@ -351,9 +415,36 @@ def read_lists(paths: Sequence[str], task: Task, batches: Batches) -> Iterator[l
         batches: of `reader_of`.
     """
     for batch in batches(paths):
-        read = iter([] if batch.predictions is None else readings_of(task, batch.predictions))
-        for seen, error in zip(batch.seen, batch.errors, strict=True):
-            if error:
-                yield [Reading(error=error)]
-            else:
-                yield [next(read)._replace(box=each.box) for each in seen]
+        yield from readings_in(batch, task)
+
+
+def readings_in(batch: Batch, task: Task) -> Iterator[list[Reading]]:
+    """Yields the readings of each file of a batch, in order; one that cannot be read its error."""
+    found, spans = batch.predictions, None if batch.predictions is None else batch.predictions.spans
+    read = enumerate([] if found is None else readings_of(task, found))
+    for seen, error in zip(batch.seen, batch.errors, strict=True):
+        if error:
+            yield [Reading(error=error)]
+            continue
+        readings = []
+        for each in seen:
+            row, reading = next(read)
+            boxes = () if spans is None else _places(each, spans[row][: len(reading.confidences)])
+            readings.append(reading._replace(box=each.box, spans=boxes))
+        yield readings
+
+
+def _places(seen: Seen, spans: Int[np.ndarray, "digits 2"]) -> tuple[Box, ...]:
+    """Returns where the digits of a line stand in its picture: the upright box of each."""
+    if seen.track is None or (spans < 0).any():
+        return ()
+    places = []
+    for left, top, right, bottom in strips.digit_boxes(seen.image, spans):
+        shares = np.array([top, bottom])[:, None, None] / strips.HEIGHT
+        edges = seen.track[[left, right - 1]]
+        corners = (1 - shares) * edges[:, 0] + shares * edges[:, 1]
+        # The middles of the four sides, so that a slight turn of the line makes no box larger.
+        sides = np.concatenate([corners.mean(axis=0), corners.mean(axis=1)])
+        (x0, y0), (x1, y1) = sides.min(axis=0), sides.max(axis=0)
+        places.append((int(x0), int(y0), math.ceil(x1), math.ceil(y1)))
+    return tuple(places)

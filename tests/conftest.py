@@ -57,6 +57,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/jobs/test_measure.py",
     "tests/jobs/test_predict_lines.py",
     "tests/jobs/test_run_digits.py",
+    "tests/jobs/test_serve.py",
     "tests/jobs/test_table.py",
     "tests/jobs/test_workdir.py",
     "tests/learners/",
@@ -81,6 +82,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/data/test_mnist_builder.py::test_the_real_files",
     "tests/data/test_writing.py::test_what_is_asked_for_shows",
     "tests/test_docs.py::test_the_audit_of_the_docs_runs",
+    "tests/web/test_page.py",
 )
 
 

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-OF_A_RUN = ("evaluate", "predict", "export")  # with the config of a workdir, not of an experiment
+OF_A_RUN = ("evaluate", "predict", "serve", "export")  # with a workdir's config
 LAUNCH = (".venv/bin/mnist3", ".venv/bin/python launch.py")
 
 

@@ -30,7 +30,11 @@ def predict(images):
     sure = confidence > 0.5
     shape = (len(images), 4)
     return Predictions(
-        values.astype(np.int32), confidence, np.ones(shape), spans=np.zeros((*shape, 2)), sure=sure
+        values.astype(np.int32),
+        confidence,
+        np.ones(shape),
+        spans=np.full((*shape, 2), -1),
+        sure=sure,
     )
 
 

@@ -35,6 +35,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "results",
     "comparisons",
     "reporting",
+    "web",
     "jobs",
     "reading",
     "notebook",

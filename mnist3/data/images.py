@@ -19,6 +19,7 @@ What happens to a file, in order:
 import contextlib
 import functools
 import glob
+import io
 import os
 import re
 import stat
@@ -27,7 +28,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -49,6 +50,10 @@ SHOWN = 3  # paths in a line of the log
 SPECKS = 10  # pixels; so many may be brighter than the ink is said to be
 LOWEST_CONTRAST = 8  # grey levels between ink and paper; below there is only paper
 DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
+BLANK = "blank: no ink that differs from the paper"
+
+
+Source = str | bytes  # of a picture: the path of its file, or what stands in one
 
 
 class UnreadableImage(Exception):
@@ -230,22 +235,41 @@ def _as_grey(image: Image.Image) -> Image.Image:
     return image.convert("RGB").convert("L")
 
 
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[IO[bytes]]:
+    """Opens a picture's file; what is no regular file is refused, since reading it may not end."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    kind = stat.S_IFMT(os.stat(source).st_mode)
+    if kind in NOT_FILES:
+        raise UnreadableImage(f"not a file but {NOT_FILES[kind]}")
+    with open(source, "rb") as file:  # not its content: a huge file may well be no image
+        yield file
+
+
 def _decode(
-    path: str, mode: str, least: Callable[[int, int], tuple[int, int]]
+    source: Source,
+    mode: str,
+    least: Callable[[int, int], tuple[int, int]],
+    most_pixels: int | None = None,
 ) -> tuple[Image.Image, tuple[int, int]]:
     """Returns a file's picture, turned upright, and the width and height that the file gives it.
 
     Args:
-        path: of the file.
+        source: path or content of the file.
         mode: that a JPEG file is decoded to, L or RGB.
         least: from its width and height to those, px, that are enough: a photograph in such a
             file is decoded at a fraction of its size, many times faster, that is no smaller.
+        most_pixels: that a file may say it has; None for as many as Pillow takes.
     """
-    kind = stat.S_IFMT(os.stat(path).st_mode)
-    if kind in NOT_FILES:
-        raise UnreadableImage(f"not a file but {NOT_FILES[kind]}")
-    with open(path, "rb") as file:  # not its content: a huge file may well be no image
+    with _opened(source) as file:
         with Image.open(file, formats=FORMATS) as image:
+            if most_pixels is not None and image.width * image.height > most_pixels:
+                raise UnreadableImage(
+                    f"has {image.width * image.height / 1e6:.0f} megapixels, and at most "
+                    f"{most_pixels / 1e6:.0f} are read; scale it down"
+                )
             image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
         with Image.open(file, formats=FORMATS) as image:
             size = image.size
@@ -279,12 +303,13 @@ class Picture(NamedTuple):
     scale: float
 
 
-def read_picture(path: str, largest: int) -> Picture:
+def read_picture(source: Source, largest: int, most_pixels: int | None = None) -> Picture:
     """Reads one image file as it is, upright; what is transparent becomes paper.
 
     Args:
-        path: of the file.
+        source: path or content of the file.
         largest: px; a picture with a longer side is scaled to it.
+        most_pixels: that it may have; None for as many as Pillow takes.
 
     Raises:
         UnreadableImage: with a short reason, if the file cannot be decoded.
@@ -295,7 +320,7 @@ def read_picture(path: str, largest: int) -> Picture:
         return max(1, int(share * width)), max(1, int(share * height))
 
     try:
-        image, size = _decode(path, "RGB", within)
+        image, size = _decode(source, "RGB", within, most_pixels)
         coloured = image.mode in ("RGB", "YCbCr", "CMYK", "P") and not image.has_transparency_data
         image = image.convert("RGB") if coloured else _as_grey(image)
         if max(image.size) > largest:
@@ -326,11 +351,17 @@ def _one_line(message: Exception | Warning | str) -> str:
 
 
 def read_image(
-    path: str, height: int, width: int
+    source: Source, height: int, width: int, most_pixels: int | None = None
 ) -> tuple[UInt8[np.ndarray, "{height} {width}"], bool]:
     """Reads one image file as the head of this module tells.
 
     What Pillow finds odd about a file that it can read goes to `warnings`.
+
+    Args:
+        source: path or content of the file.
+        height: px.
+        width: px.
+        most_pixels: that it may have; None for as many as Pillow takes.
 
     Returns:
         the number image, and whether the file was dark on light and hence inverted.
@@ -339,7 +370,8 @@ def read_image(
         UnreadableImage: with a short reason, if the file cannot be decoded or holds no ink.
     """
     try:
-        image, _ = _decode(path, "L", lambda *size: (2 * max(height, width),) * 2)
+        twice = (2 * max(height, width),) * 2
+        image, _ = _decode(source, "L", lambda *size: twice, most_pixels)
         pixels = np.asarray(_fitting(_as_grey(image), height, width))
     except UnreadableImage:
         raise
@@ -351,7 +383,7 @@ def read_image(
     ranked = np.partition(pixels, (pixels.size // 2, max(pixels.size - SPECKS, 0)), axis=None)
     paper, ink = int(ranked[pixels.size // 2]), int(ranked[max(pixels.size - SPECKS, 0)])
     if ink - paper < LOWEST_CONTRAST:
-        raise UnreadableImage("blank: no ink that differs from the paper")
+        raise UnreadableImage(BLANK)
     if pixels.shape != (height, width):
         canvas = np.full((height, width), paper, dtype=np.uint8)
         top, left = (height - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
@@ -378,7 +410,7 @@ class ReadFile(NamedTuple):
 
 
 def read_files(
-    paths: Sequence[str], read: Callable[[str], Any], batch_size: int, workers: int
+    sources: Sequence[Source], read: Callable[[Any], Any], batch_size: int, workers: int
 ) -> Iterator[list[ReadFile]]:
     """Yields what is read of files in order, `batch_size` at a time and the rest at the end.
 
@@ -386,16 +418,16 @@ def read_files(
     batches are held.
 
     Args:
-        paths: of the files.
-        read: from a path to what is read; raises `UnreadableImage`.
+        sources: paths or contents of the files.
+        read: from one of them to what is read; raises `UnreadableImage`.
         batch_size: files.
         workers: threads.
     """
 
-    def noted(path: str) -> ReadFile:
+    def noted(source: Source) -> ReadFile:
         _thread.notes = notes = []
         try:
-            value = read(path)
+            value = read(source)
         except UnreadableImage as error:
             return ReadFile(None, str(error))
         finally:
@@ -407,8 +439,9 @@ def read_files(
 
     with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
         started: deque[list[Future]] = deque()
-        for first in range(0, len(paths), batch_size):
-            started.append([pool.submit(noted, path) for path in paths[first : first + batch_size]])
+        for first in range(0, len(sources), batch_size):
+            batch = sources[first : first + batch_size]
+            started.append([pool.submit(noted, source) for source in batch])
             if len(started) == 2:
                 yield collect(started.popleft())
         if started:

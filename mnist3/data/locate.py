@@ -9,7 +9,7 @@ that neither margins nor the picture's size change what is cut out.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
@@ -35,12 +35,14 @@ class Line(NamedTuple):
     Attributes:
         strip: ink bright on dark, digits of 20 px around the middle row.
         box: left, top, right and bottom of its ink in the picture, px.
+        track: for each column of the strip x and y of its top and of its bottom in the picture, px.
         sideways: whether the line runs up or down the picture. Shapes do not tell up from down,
             so that `strip[::-1, ::-1]` may be the right way up.
     """
 
     strip: UInt8[np.ndarray, "32 width"]
     box: tuple[int, int, int, int]
+    track: Float32[np.ndarray, "width 2 2"]
     sideways: bool = False
 
 
@@ -105,7 +107,8 @@ def locate(
                 max(line.box[1] - top, 0),
                 min(line.box[2] - left, width),
                 min(line.box[3] - top, height),
-            )
+            ),
+            track=line.track - np.array([left, top], np.float32),
         )
         for line in look(wider, every_line, sight, max(left, top, 0))
     ]
@@ -124,6 +127,7 @@ def _turned_lines(
         Line(
             line.strip,
             (width - line.box[3], line.box[0], width - line.box[1], line.box[2]),
+            np.stack([width - line.track[..., 1], line.track[..., 0]], axis=-1),
             True,
         )
         for line in _lines(turned, every_line, sight._replace(turned=True), margin)
@@ -435,10 +439,27 @@ def _line(
     )
     strip = fine.reshape(HEIGHT, 2, columns // 2, 2).mean(axis=(1, 3))
     strip = np.rint(np.clip(strip, 0, 1) * 255).astype(np.uint8)
+    kept = _without_wide_gaps(strip)
+    half = np.array([[-1.0], [1.0]]) * HEIGHT / 2  # rows from the middle to top and bottom
+    ends = (offset + half * scale) * np.exp(growth * across) + middle
+    x = np.broadcast_to(left + across, ends.shape)
+    track = _in_picture(x, ends + group.slope * x, level, place)
+    track = track.reshape(2, columns // 2, 2, 2).mean(axis=2).transpose(1, 0, 2)[kept]
+    margins = (MARGIN, MARGIN)
     return Line(
-        np.pad(_closer(strip), ((0, 0), (MARGIN, MARGIN))),
+        np.pad(strip[:, kept], ((0, 0), margins)),
         _box(shapes, members, level, place, size),
+        np.pad(track, (margins, (0, 0), (0, 0)), mode="edge").astype(np.float32),
     )
+
+
+def _in_picture(
+    x: Float[np.ndarray, "*places"], y: Float[np.ndarray, "*places"], level: Level, place: Place
+) -> Float[np.ndarray, "*places 2"]:
+    """Returns where places of a levelled line are in the picture, px."""
+    along, across = level.left + x * level.scale, level.top + y * level.scale
+    cosine, sine = np.cos(place.angle), np.sin(place.angle)
+    return np.stack([along * cosine - across * sine, along * sine + across * cosine], axis=-1)
 
 
 def _growth(x: np.ndarray, height: np.ndarray) -> float:
@@ -471,8 +492,8 @@ def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "heig
     return soft.astype(np.float32)
 
 
-def _closer(strip: UInt8[np.ndarray, "32 width"]) -> UInt8[np.ndarray, "32 less"]:
-    """Returns a strip without the middle of very wide gaps."""
+def _without_wide_gaps(strip: UInt8[np.ndarray, "32 width"]) -> Bool[np.ndarray, "width"]:
+    """Returns which columns of a strip are not in the middle of a very wide gap."""
     blank: np.ndarray = strip.max(axis=0) <= 25
     labels, count = ndimage.label(blank)
     kept = np.ones(len(blank), dtype=bool)
@@ -481,7 +502,7 @@ def _closer(strip: UInt8[np.ndarray, "32 width"]) -> UInt8[np.ndarray, "32 less"
         if excess > 0:
             start = gap.start + WIDEST_GAP // 2
             kept[start : start + excess] = False
-    return strip[:, kept]
+    return kept
 
 
 def _box(
@@ -490,10 +511,7 @@ def _box(
     """Returns the upright box of a line's ink in the picture."""
     x = np.concatenate([shapes.left, shapes.right, shapes.left, shapes.right]).reshape(4, -1)
     y = np.concatenate([shapes.top, shapes.top, shapes.bottom, shapes.bottom]).reshape(4, -1)
-    along = level.left + x[:, members] * level.scale
-    across = level.top + y[:, members] * level.scale
-    cosine, sine = np.cos(place.angle), np.sin(place.angle)
-    columns, rows = along * cosine - across * sine, along * sine + across * cosine
+    columns, rows = np.moveaxis(_in_picture(x[:, members], y[:, members], level, place), -1, 0)
     return (
         int(np.clip(np.floor(columns.min()), 0, size[0] - 1)),
         int(np.clip(np.floor(rows.min()), 0, size[1] - 1)),

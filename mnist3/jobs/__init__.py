@@ -10,6 +10,7 @@ _OF_IMAGES = {
     "train": "run",
     "evaluate": "run",
     "predict": "predict",
+    "serve": "serve",
     "audit": "audit",
     "export": "export",
 }
@@ -28,6 +29,7 @@ _JOBS = {
         "evaluate": "compare",
         "predict": "predict",
         "export": "export",
+        "serve": "serve",
     },
 }
 MODES = tuple(dict.fromkeys(mode for jobs in _JOBS.values() for mode in jobs))

@@ -11,7 +11,7 @@ class Arguments:
         workdir: folder of the run; None for a fresh one.
         data_dir: folder with the data; None for the environment's or a download.
         experiment: name of the config's file, without folder and ending.
-        checkpoint: evaluate, predict, export: `best`, `latest` or the number of an epoch.
+        checkpoint: evaluate, predict, serve, export: `best`, `latest` or the number of an epoch.
         images: predict: file, folder or glob of images to read; evaluate: a folder of pictures with
             a labels.csv to measure by.
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
@@ -19,8 +19,11 @@ class Arguments:
             other data: the folder for its files, None for that of the run; export: the folder.
         lines: predict with strings: whether to read every line of a picture.
         save_views: predict: folder for a view of each picture, with what was found and seen.
-        allow_pickle: predict: whether to read the model of an older run, a pickle.
+        allow_pickle: predict, serve: whether to read the model of an older run, a pickle.
         formats: export: what to write the network as, see `mnist3.export.FORMATS`.
+        port: serve: on which to listen; 0 for any that is free.
+        host: serve: name or address to listen on.
+        save_drawings: serve: folder where the page saves pictures with their numbers.
         figures: formats of the figures; PNG is always one of them.
         on: evaluate: the experiment on whose data to measure, as its text.
         mode: name of the job.
@@ -38,6 +41,9 @@ class Arguments:
     save_views: str | None = None
     allow_pickle: bool = False
     formats: tuple[str, ...] = ("stablehlo", "onnx")
+    port: int = 8000
+    host: str = "127.0.0.1"
+    save_drawings: str | None = None
     figures: tuple[str, ...] = ("png",)
     on: str | None = None
     mode: str = "train"

@@ -21,6 +21,7 @@ USAGE = """mnist3: reading handwritten digits, one or several in an image.
 
     mnist3 --config=experiments/quickstart.py
     mnist3 --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
+    mnist3 --mode=serve --workdir=RUN
 
 Flags:
 """
@@ -50,7 +51,7 @@ def define_flags(values: flags.FlagValues) -> None:
     text(
         "checkpoint",
         "best",
-        "For evaluate, predict and export: best, latest or the number of an epoch.",
+        "For evaluate, predict, serve and export: best, latest or the number of an epoch.",
     )
     text(
         "images",
@@ -78,6 +79,25 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     text("save_views", None, "For predict: a folder for views: what was found on each picture.")
+    flags.DEFINE_integer(
+        "port",
+        Arguments.port,
+        "For serve: the port to listen on; 0 for any that is free.",
+        lower_bound=0,
+        upper_bound=65535,
+        flag_values=values,
+    )
+    text(
+        "host",
+        Arguments.host,
+        "For serve: the address to listen on; 0.0.0.0 lets other machines in.",
+    )
+    text(
+        "save_drawings",
+        None,
+        "For serve: a folder where the page saves pictures with the right number, in a labels.csv "
+        "as evaluate reads it with --images.",
+    )
     flags.DEFINE_bool(
         "lines",
         False,
@@ -87,8 +107,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "allow_pickle",
         False,
-        "For predict: also read the model of an older run, a pickle; reading one runs any code in "
-        "it.",
+        "For predict and serve: also read the model of an older run, a pickle; reading one runs "
+        "any code in it.",
         flag_values=values,
     )
     flags.DEFINE_list(
@@ -141,7 +161,7 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
 
     if given is not None:
         validation.validate(given)
-    of_a_run = arguments.mode in ("evaluate", "predict", "export")
+    of_a_run = arguments.mode in ("evaluate", "predict", "serve", "export")
     if of_a_run and arguments.workdir is None:
         raise UserError(
             f"--mode={arguments.mode} needs a finished run; give its folder with --workdir."
@@ -199,6 +219,9 @@ def run(argv: Sequence[str]) -> int:
         on=values.on,
         lines=values.lines,
         save_views=values.save_views,
+        port=values.port,
+        host=values.host,
+        save_drawings=values.save_drawings,
         allow_pickle=values.allow_pickle,
         figures=tuple(values.figures),
         formats=tuple(values.formats),

@@ -87,6 +87,10 @@ class Number(Task):
         names = [f"{name}_{place}" for name in ("digit", "confidence") for place in places]
         return ("number", "confidence", *names, "sure")
 
+    def digit_confidences(self, predictions: Predictions) -> list[tuple[float, ...]]:
+        """Returns the confidence of each position."""
+        return [tuple(each) for each in np.asarray(predictions.probabilities).tolist()]
+
     def predicted_cells(self, predictions: Predictions) -> list[list[str]]:
         """Returns the cells under `predicted_columns` of each image."""
         of_digits = np.asarray(predictions.probabilities).tolist()

@@ -168,6 +168,12 @@ class String(Task):
         """Returns the length of each string."""
         return lengths(predictions.values).tolist()
 
+    def digit_confidences(self, predictions: Predictions) -> list[tuple[float, ...]]:
+        """Returns the confidence of each digit that was read."""
+        of_all = np.asarray(predictions.probabilities).tolist()
+        sizes = lengths(predictions.values).tolist()
+        return [tuple(each[:size]) for each, size in zip(of_all, sizes, strict=True)]
+
     @property
     def predicted_columns(self) -> tuple[str, ...]:
         """Number, confidence, whether it is sure, how many digits, and the confidence of each."""

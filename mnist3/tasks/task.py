@@ -280,6 +280,15 @@ class Task(abc.ABC):
         """Returns how many of the probabilities of each prediction mean something; None for all."""
         return [None] * len(predictions)
 
+    def digit_confidences(self, predictions: Predictions) -> list[tuple[float, ...]]:
+        """Returns how probable each digit of each number is that `texts` gives; empty if unknown.
+
+        Of one digit it is the confidence of the whole.
+        """
+        if predictions.confidence is None:
+            return [()] * len(predictions)
+        return [(each,) for each in np.asarray(predictions.confidence).tolist()]
+
     def estimator(self, entry: Entry) -> Any | None:
         """Returns a new estimator for this task, None if the entry does not fit it.
 

@@ -1,0 +1,80 @@
+"""What is answered of a picture: the fields of a reading as JSON has them."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from mnist3.data import numbers
+from mnist3.data.images import BLANK
+from mnist3.pictures import NOTHING, Batches, Reading, readings_in
+from mnist3.tasks import Task
+
+
+class Answer(NamedTuple):
+    """What was read from a picture.
+
+    Attributes:
+        reading: of its best line, or of it as a whole.
+        image: as the network saw it; None where the picture could not be read.
+    """
+
+    reading: Reading
+    image: UInt8[np.ndarray, "height width"] | None = None
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a picture was looked at, even if nothing was found on it."""
+        return self.reading.error in ("", BLANK, NOTHING)
+
+
+def reader(task: Task, batches: Batches) -> Callable[[list[bytes]], list[Answer]]:
+    """Returns what reads pictures: from the contents of their files to an answer for each.
+
+    Args:
+        task: that the run learned.
+        batches: of `mnist3.pictures.reader_of`.
+    """
+
+    def read(pictures: list[bytes]) -> list[Answer]:
+        return [
+            Answer(readings[0], seen[0].image if seen else None)
+            for batch in batches(pictures)
+            for readings, seen in zip(readings_in(batch, task), batch.seen, strict=True)
+        ]
+
+    return read
+
+
+def as_json(answer: Answer, classes: Sequence[str], view: bool = False) -> dict[str, Any]:
+    """Returns an answer as it is sent; what is not known is None, or an empty list.
+
+    Args:
+        answer: what was read.
+        classes: that a number is made of.
+        view: whether to send the image as the network saw it.
+    """
+    reading = answer.reading
+    fields = {
+        "number": reading.text,
+        "confidence": reading.confidence,
+        "confidences": list(reading.confidences),
+        "sure": reading.sure,
+        "length": len(numbers.parts(reading.text, classes)),
+        "box": None if reading.box is None else list(reading.box),
+        "spans": [list(span) for span in reading.spans],
+        "error": reading.error,
+    }
+    if view:
+        fields["view"] = None if answer.image is None else _data_url(answer.image)
+    return fields
+
+
+def _data_url(image: UInt8[np.ndarray, "height width"]) -> str:
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, format="png")
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,168 @@
+"""The description of the calls for programs, as OpenAPI 3.1 has it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+NUMBER = {"type": "number", "minimum": 0, "maximum": 1}
+BOX = {
+    "type": "array",
+    "items": {"type": "integer"},
+    "minItems": 4,
+    "maxItems": 4,
+    "description": "left, top, right and bottom in the upright picture, px",
+}
+FIELDS: dict[str, Schema] = {
+    "number": {
+        "type": "string",
+        "description": "with its leading zeros; empty where the network sees no digit",
+    },
+    "confidence": {
+        "type": ["number", "null"],
+        "description": "probability that every digit is right; null of a learner without any",
+    },
+    "confidences": {"type": "array", "items": NUMBER, "description": "of each digit"},
+    "sure": {
+        "type": ["boolean", "null"],
+        "description": "whether to rely on it; null where the run does not know",
+    },
+    "length": {"type": "integer", "minimum": 0, "description": "how many digits"},
+    "box": {
+        **BOX,
+        "type": ["array", "null"],
+        "description": "of the line; null where pictures are read as a whole",
+    },
+    "spans": {
+        "type": "array",
+        "items": BOX,
+        "description": "of each digit; empty where the network does not say where it stands",
+    },
+    "error": {
+        "type": "string",
+        "description": "why it cannot be read, or that nothing is found; empty where it is read",
+    },
+}
+VIEW = {
+    "type": ["string", "null"],
+    "description": "what the network saw, a PNG as data URL; only with views=1",
+}
+ERROR = {
+    "description": "a sentence that says what was wrong and what to do",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"error": {"type": "string"}},
+                "required": ["error"],
+            }
+        }
+    },
+}
+BINARY = {"type": "string", "format": "binary"}
+READING = {"$ref": "#/components/schemas/Reading"}
+
+
+def _json(schema: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def document(version: str, saves: bool) -> dict[str, Any]:
+    """Returns the description.
+
+    Args:
+        version: of this package.
+        saves: whether drawings can be saved.
+    """
+    refused = {
+        "403": ERROR | {"description": "the header Host or Origin names another site"},
+        "408": ERROR | {"description": "the request took too long to arrive"},
+        "413": ERROR | {"description": "a picture, or the request, is too large"},
+        "503": ERROR | {"description": "too much is waiting; the header Retry-After says how long"},
+    }
+    paths: dict[str, Any] = {
+        "/read": {
+            "post": {
+                "summary": "Reads the number on a picture, or on each of several",
+                "parameters": [
+                    {
+                        "name": "views",
+                        "in": "query",
+                        "schema": {"type": "integer", "enum": [0, 1]},
+                        "description": "1 for what the network saw",
+                    }
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "multipart/form-data": {
+                            "schema": {
+                                "type": "object",
+                                "properties": {"image": {"type": "array", "items": BINARY}},
+                                "required": ["image"],
+                            }
+                        },
+                        "image/*": {"schema": BINARY},
+                    },
+                },
+                "responses": {
+                    "200": {
+                        "description": "of one picture an object, of several a list in their order",
+                        "content": _json({"oneOf": [READING, {"type": "array", "items": READING}]}),
+                    },
+                    "400": ERROR | {"description": "the request holds no picture"},
+                    **refused,
+                    "422": {
+                        "description": "the only file is no picture; `error` says why",
+                        "content": _json(READING),
+                    },
+                },
+            }
+        },
+        "/healthz": {
+            "get": {
+                "summary": "Says that the server is ready, and what it reads",
+                "responses": {"200": {"description": "ready", "content": _json({})}},
+            }
+        },
+    }
+    if saves:
+        paths["/drawings"] = {
+            "post": {
+                "summary": "Saves a picture with the right number for --mode=evaluate --images",
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "multipart/form-data": {
+                            "schema": {
+                                "type": "object",
+                                "properties": {"image": BINARY, "number": {"type": "string"}},
+                                "required": ["image", "number"],
+                            }
+                        }
+                    },
+                },
+                "responses": {
+                    "201": {
+                        "description": "saved",
+                        "content": _json(
+                            {"type": "object", "properties": {"file": {"type": "string"}}}
+                        ),
+                    },
+                    "400": ERROR,
+                    **refused,
+                    "422": ERROR,
+                },
+            }
+        }
+    reading = {
+        "type": "object",
+        "properties": {**FIELDS, "view": VIEW},
+        "required": list(FIELDS),
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "mnist3: numbers read from pictures", "version": version},
+        "paths": paths,
+        "components": {"schemas": {"Reading": reading}},
+    }

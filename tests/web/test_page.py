@@ -1,0 +1,386 @@
+"""The page in Chromium: strokes, pictures, a phone, the keyboard alone.
+
+What reads is a stand-in that finds lines as every run does, and calls the digits 1, 2, 3, ... from
+the left. MNIST3_BROWSER=required makes a missing browser a failure.
+"""
+
+import asyncio
+import base64
+import contextlib
+import io
+import os
+import re
+import shutil
+import socket
+import threading
+import urllib.request
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from scipy import ndimage
+
+from mnist3.data.images import UnreadableImage
+from mnist3.data.numbers import DIGITS
+from mnist3.data.strips import INKED
+from mnist3.pictures import NOTHING, Reading, lines_of
+from mnist3.web import app
+from mnist3.web.answers import Answer
+from mnist3.web.drawings import Drawings
+from mnist3.web.guard import hosts_of
+from tests import renderer
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+]
+DESKTOP = {"width": 1100, "height": 720}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+
+
+def counted(pictures):
+    """Reads as many digits as there is ink side by side; of four or more it is not sure."""
+    found = []
+    for picture in pictures:
+        try:
+            lines = lines_of(picture, every_line=False)
+        except UnreadableImage as error:
+            found.append(Answer(Reading(error=str(error))))
+            continue
+        if not lines:
+            found.append(Answer(Reading(error=NOTHING)))
+            continue
+        seen = lines[0][0]
+        _, count = ndimage.label((seen.image >= INKED).any(axis=0))
+        left, top, right, bottom = seen.box
+        edges = np.linspace(left, right, count + 1).astype(int).tolist()
+        spans = [(edges[n], top, edges[n + 1], bottom) for n in range(count)]
+        shares = tuple(0.999 if n < 3 else 0.5 for n in range(count))
+        text = "123456789"[:count]
+        found.append(
+            Answer(
+                Reading(
+                    text, min(shares), shares, None, "", count < 4, seen.box, tuple(spans), shares
+                ),
+                seen.image,
+            )
+        )
+    return found
+
+
+@contextlib.contextmanager
+def running(drawings):
+    """Serves beside the tests, and gives the address."""
+    service = app.Service(
+        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings
+    )
+    application = app.create(service, hosts_of("127.0.0.1"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, ws="none"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("drawings")
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    with running(Drawings(str(folder), DIGITS)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        sentence = "there is no chromium; install it with apt-get install chromium"
+        if os.environ.get("MNIST3_BROWSER") == "required":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, url):
+    """Opens the page in a context of its own; it may log no error and ask no other server."""
+    contexts, wrong = [], []
+
+    def open_page(address=url, **options):
+        context = browser.new_context(**{"viewport": DESKTOP} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on(
+            "request",
+            lambda asked: (
+                wrong.append(asked.url)
+                if not asked.url.startswith((address, "data:", "blob:"))
+                else None
+            ),
+        )
+        page.goto(address)
+        page.wrong = wrong
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def strokes(page, text, place=0, of=3):
+    """Returns the points on the screen of the strokes of a text, from its `place` of `of` on."""
+    box = page.locator("#canvas").bounding_box()
+    height = min(0.5 * box["height"], box["width"] / (1.1 * of))
+    left = box["x"] + (box["width"] - of * height) / 2
+    top = box["y"] + (box["height"] - height) / 2
+    return [
+        [(left + height * (place + n + x), top + height * y) for x, y in stroke]
+        for n, digit in enumerate(text)
+        for stroke in renderer.DIGITS[digit][0]
+    ]
+
+
+def draw(page, text, place=0, of=3):
+    for stroke in strokes(page, text, place, of):
+        page.mouse.move(*stroke[0])
+        page.mouse.down()
+        for point in stroke[1:]:
+            page.mouse.move(*point, steps=2)
+        page.mouse.up()
+
+
+def wait_for(page, number):
+    shows(page, "#number", number)
+
+
+def shows(page, selector, text):
+    """Waits until a part of the page has a text, or one that matches a pattern."""
+    from playwright.sync_api import expect
+
+    expect(page.locator(selector)).to_have_text(text, timeout=20_000)
+
+
+def test_a_number_is_read_while_it_is_drawn(opened):
+    page = opened()
+    assert page.inner_text("#verdict") == "Nothing is written yet."
+    assert page.is_disabled("#undo") and page.is_disabled("#clear")
+    for place, digit in enumerate("206"):
+        draw(page, digit, place)
+        wait_for(page, "123"[: place + 1])
+    assert page.inner_text("#verdict") == "Sure, 99.9 %"
+    assert page.locator("#digits li").all_inner_texts() == [f"{n}\n99.9 %" for n in (1, 2, 3)]
+    assert page.locator("#view").evaluate("image => image.naturalHeight") == 32
+    shows(page, "#spoken", "1 2 3. Sure, 99.9 %")
+
+
+def test_steps_are_undone_and_done_again_and_what_is_not_sure_says_so(opened):
+    page = opened()
+    draw(page, "2036", of=4)
+    wait_for(page, "1234")
+    assert page.inner_text("#verdict") == "Not sure, 50 %: check it."
+    assert page.locator("#digits .doubtful").all_inner_texts() == ["4\n50 %"]
+    page.click("#undo")
+    wait_for(page, "123")
+    page.keyboard.press("Control+Z")
+    wait_for(page, "12")
+    page.click("#redo")
+    wait_for(page, "123")
+    page.click("#clear")
+    assert page.inner_text("#verdict") == "Nothing is written yet."
+    page.keyboard.press("Control+Z")
+    wait_for(page, "123")
+
+
+def picture(text, kind="jpeg"):
+    pixels, _ = renderer.render(np.random.default_rng(7), text, kinds=(), width=700)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, format=kind)
+    return content.getvalue()
+
+
+def hand_over(page, event, content, kind="image/jpeg"):
+    """Drops or pastes a file."""
+    page.evaluate(
+        """([event, content, type]) => {
+            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], "photo", {type}));
+            const made = event === "drop"
+                ? new DragEvent("drop", {dataTransfer: data, bubbles: true})
+                : new ClipboardEvent("paste", {clipboardData: data, bubbles: true});
+            document.querySelector("#canvas").dispatchEvent(made);
+        }""",
+        [event, base64.b64encode(content).decode(), kind],
+    )
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted_and_saved_with_its_number(opened, folder, event):
+    page = opened()
+    hand_over(page, event, picture("58"))
+    wait_for(page, "12")
+    page.fill("#truth", "58")
+    page.press("#truth", "Enter")
+    shows(page, "#saved", re.compile("^Saved as"))
+    name = page.inner_text("#saved").removeprefix("Saved as ").removesuffix(".")
+    assert f"{name},58" in (folder / "labels.csv").read_text().splitlines()
+    assert (folder / name).is_file()
+    draw(page, "7")  # takes the place of the picture
+    wait_for(page, "1")
+    page.click("#undo")
+    wait_for(page, "12")
+
+
+def test_a_picture_is_chosen(opened):
+    page = opened()
+    with page.expect_file_chooser() as chooser:
+        page.click("#choose")
+    chooser.value.set_files(
+        {"name": "a.png", "mimeType": "image/png", "buffer": picture("5", "png")}
+    )
+    wait_for(page, "1")
+    assert page.get_attribute("#camera", "capture") == "environment"
+
+
+def test_a_wrong_file_and_an_empty_picture_say_so(opened):
+    page = opened()
+    hand_over(page, "drop", b"no picture", "text/plain")
+    shows(page, "#verdict", re.compile("^Not a PNG"))
+    assert page.wrong and all("422" in each for each in page.wrong)  # what the browser logs of it
+    page.wrong.clear()
+    blank = io.BytesIO()
+    Image.new("L", (300, 200), 255).save(blank, format="png")
+    hand_over(page, "drop", blank.getvalue(), "image/png")
+    shows(page, "#verdict", "No number is found on it.")
+
+
+def test_on_a_phone_a_finger_writes_and_nothing_sticks_out(opened):
+    page = opened(**PHONE)
+    touch = page.context.new_cdp_session(page)
+    for stroke in strokes(page, "25", of=2):
+        for kind, (x, y) in zip(
+            ["touchStart"] + ["touchMove"] * (len(stroke) - 1), stroke, strict=True
+        ):
+            points = [{"x": x, "y": y}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_for(page, "12")
+    sizes = "[document.documentElement.scrollWidth, innerWidth, scrollY]"
+    assert page.evaluate(sizes) == [390, 390, 0]
+    for button in page.locator("button").all():
+        assert button.bounding_box()["height"] >= 44
+    number = page.locator("#number").bounding_box()
+    assert number["y"] + number["height"] < 844  # seen without scrolling
+    page.set_viewport_size({"width": 844, "height": 390})
+    assert page.evaluate("document.documentElement.scrollWidth") == 844
+
+
+def test_the_keyboard_alone_draws_and_saves(opened, folder):
+    page = opened()
+    rows = len((folder / "labels.csv").read_text().splitlines()) if any(folder.iterdir()) else 1
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "canvas"
+    for _ in range(2):  # two upright lines
+        page.keyboard.press("Space")
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("Space")
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowUp")
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowRight")
+    wait_for(page, "12")
+    reached = []
+    while not reached or reached[-1] != "truth":
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached == ["undo", "clear", "choose", "photograph", "truth"]  # nothing to redo
+    page.keyboard.type("1x")
+    page.keyboard.press("Enter")
+    assert "x is none of 0, 1" in page.inner_text("#saved")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    shows(page, "#saved", re.compile("^Saved as"))
+    written = (folder / "labels.csv").read_text().splitlines()
+    assert len(written) == rows + 1 and written[-1].endswith(",11")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Delete")
+    assert page.inner_text("#verdict") == "Nothing is written yet."
+
+
+def test_without_a_folder_a_drawing_is_downloaded(opened):
+    with running(None) as address:
+        page = opened(address)
+        draw(page, "4")
+        wait_for(page, "1")
+        page.fill("#truth", "04")
+        downloads = []
+        page.on("download", lambda each: downloads.append(each))
+        page.click("#keep")
+        shows(page, "#saved", re.compile("labels.csv, "))
+        page.wait_for_timeout(300)
+        files = {each.suggested_filename: each.path().read_bytes() for each in downloads}
+    assert files["labels.csv"] == b"file,number\ndrawing-0001.png,04\n"
+    with Image.open(io.BytesIO(files["drawing-0001.png"])) as image:
+        assert image.format == "PNG"
+
+
+def test_a_server_that_has_ended_is_said(opened):
+    with running(None) as address:
+        page = opened(address)
+        shows(page, "#about", re.compile("9 digits"))
+    draw(page, "4")
+    shows(page, "#verdict", re.compile("start it again"))
+    page.close()
+    page.wrong.clear()  # the browser's own words about it
+
+
+def test_dark_pages_have_light_ink(opened):
+    page = opened(color_scheme="dark")
+    draw(page, "3")
+    wait_for(page, "1")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, ground.removeprefix("rgb(").removesuffix(")").split(","))) < 60
+
+
+def test_nothing_but_the_page_may_run_in_it(opened, url):
+    page = opened()
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.text = "window.strange = 1";
+            document.body.append(script);
+        }"""
+    )
+    assert page.evaluate("window.strange") is None
+    assert page.wrong and "Content Security Policy" in page.wrong.pop()
+    with urllib.request.urlopen(url) as found:
+        assert found.headers["Content-Security-Policy"]
