@@ -141,7 +141,9 @@ def test_a_run_of_strings_reads_as_a_program_does(
         found = client.post("/read?views=1", content=content()).json()
         several = [("image", ("a.jpg", content("317", "jpeg")))] * 6
         assert len(client.post("/read", files=several).json()) == 6
-        empty = client.post("/read", content=content("", width=300))
+        blank = io.BytesIO()
+        Image.new("L", (300, 200), 255).save(blank, format="png")
+        empty = client.post("/read", content=blank.getvalue())
         files = {"image": ("a.png", content())}
         assert client.post("/drawings", files=files, data={"number": "42"}).status_code == 201
         many = Image.fromarray(np.zeros((10_000, 10_000), np.uint8))
