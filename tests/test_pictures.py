@@ -227,3 +227,37 @@ def test_what_the_network_sees_nothing_on_is_never_sure():
     assert [row["number"] for row in rows] == ["1", ""]
     assert [row["confidences"] for row in rows] == ["1.000000", ""]
     assert next(csv.reader([",".join(cells[1])])) == cells[1]
+
+
+def test_each_digit_has_its_box_in_the_picture(written):
+    def read(strips_):
+        found = predict(strips_)
+        spans = np.full((len(strips_), 4, 2), -1)
+        spans[:, :, 0] = np.linspace(8, 64, 4).astype(int)
+        spans[:, :, 1] = spans[:, :, 0] + 4
+        return found.replaced(spans=spans, confidence=np.full(len(strips_), 0.9))
+
+    batches = pictures.reader_of(configs.strings("digits"), TASK, read)
+    ((reading,),) = pictures.read_lists(written[:1], TASK, batches)
+    assert len(reading.spans) == len(reading.confidences) == len(reading.text)
+    left, top, right, bottom = reading.box
+    edges = [edge for span in reading.spans for edge in (span[0], span[2])]
+    assert edges == sorted(edges)
+    assert abs(edges[0] - left) < 15 and abs(edges[-1] - right) < 15
+    assert all(top - 15 < span[1] < span[3] < bottom + 15 for span in reading.spans)
+
+
+def test_limits_say_the_shapes_that_programs_see(written):
+    shapes, limits = set(), pictures.Limits(sizes=(4, 16))
+
+    def seen(images):
+        shapes.add(images.shape)
+        return predict(images)
+
+    config = configs.strings("digits")
+    batches = pictures.reader_of(config, TASK, seen, limits=limits)
+    for _ in batches(written):
+        pass
+    pictures.predict_strips(seen, [strip(8, 64)] * 9, limits.sizes)
+    assert {shape[0] for shape in shapes} == {4, 16}
+    assert shapes <= set(pictures.shapes_read(config, TASK, limits))

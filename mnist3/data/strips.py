@@ -51,6 +51,8 @@ def digit_boxes(
         strip: as wide as it was before it was filled up or squeezed.
         spans: first and one-past-last column at which each digit was read, from the left.
     """
+    if not len(spans):
+        return np.zeros((0, 4), int)
     width = strip.shape[1]
     middles = spans.mean(axis=1) * max(1.0, width / WIDTHS[-1])
     middles = np.clip(middles, 0, width - 1).astype(int)

@@ -532,3 +532,19 @@ def test_the_images_of_the_published_set_stay_as_they_are(triple_mnist_dir, tmp_
         assert not batch.inverted.any()
         for path, pixels in zip(paths, batch.images, strict=True):
             np.testing.assert_array_equal(pixels, np.asarray(Image.open(path)))
+
+
+def test_the_content_of_a_file_reads_as_the_file(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1))).save(path)
+    of_file, of_content = (
+        data_images.read_picture(each, 30) for each in (str(path), path.read_bytes())
+    )
+    np.testing.assert_array_equal(of_file.pixels, of_content.pixels)
+    assert of_file.scale == of_content.scale
+    for each in (str(path), path.read_bytes()):
+        with pytest.raises(
+            data_images.UnreadableImage, match="has 0 megapixels, and at most 0 are"
+        ):
+            data_images.read_picture(each, 30, most_pixels=2399)
+    assert data_images.read_picture(path.read_bytes(), 30, most_pixels=2400).scale == 2
