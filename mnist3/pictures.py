@@ -406,15 +406,15 @@ def readings_of(task: Task, predictions: Predictions) -> list[Reading]:
     ]
 
 
-def read_lists(paths: Sequence[str], task: Task, batches: Batches) -> Iterator[list[Reading]]:
+def read_lists(sources: Sequence[Source], task: Task, batches: Batches) -> Iterator[list[Reading]]:
     """Yields the readings of each image file, in order; one that cannot be read has its error.
 
     Args:
-        paths: image files.
+        sources: paths or contents of image files.
         task: that the run learned.
         batches: of `reader_of`.
     """
-    for batch in batches(paths):
+    for batch in batches(sources):
         yield from readings_in(batch, task)
 
 

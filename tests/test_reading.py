@@ -1,5 +1,6 @@
 """The Python call: whatever a run has learned reads images in memory and in files."""
 
+import io
 import pathlib
 import subprocess
 import sys
@@ -69,6 +70,15 @@ def test_files_read_as_their_pixels_also_when_dark_on_light(numbers, pixels, tmp
     assert reader.read(str(tmp_path)) == of_pixels
     assert reader.read(f"{tmp_path}/*.png") == of_pixels
     assert reader.read(paths) == [of_pixels[2], of_pixels[0]]
+    contents = [path.read_bytes() for path in paths]
+    images = [Image.open(io.BytesIO(content)) for content in contents]
+    in_memory = [images[0], np.asarray(images[1])]
+    assert reader.read(contents) == reader.read(in_memory) == reader.read(paths)
+
+
+def test_a_picture_in_memory_of_another_type_is_refused(numbers):
+    with pytest.raises(UserError, match="a picture is float64 of shape"):
+        mnist3.load(numbers).read([np.zeros((9, 9))])
 
 
 def test_a_file_that_cannot_be_read_says_so_and_the_others_go_on(numbers, pixels, tmp_path):
