@@ -110,7 +110,8 @@ def served(monkeypatch, *flags):
     thread.start()
     while thread.is_alive() and not getattr(Running.ran, "started", False):
         thread.join(0.05)
-    with httpx.Client(base_url=f"http://127.0.0.1:{Running.ran.address[1]}") as client:
+    address = f"http://127.0.0.1:{Running.ran.address[1]}"
+    with httpx.Client(base_url=address, timeout=120) as client:
         yield client
     Running.ran.should_exit = True
     thread.join()
@@ -218,7 +219,7 @@ def test_a_signal_ends_it_quietly(numbers, name):
     ) as process:
         line = process.stdout.readline()
         url = re.search(r"http://\S+/", line)[0]
-        assert json.loads(httpx.get(f"{url}healthz").text)["status"] == "ok"
+        assert json.loads(httpx.get(f"{url}healthz", timeout=120).text)["status"] == "ok"
         os.kill(process.pid, getattr(signal, name))
         out, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
