@@ -243,7 +243,8 @@ def _settled(
     ]
     again = [paths[place] for place in doubtful]
     read = read_files(again, _other_sights, BATCH_SIZE, os.cpu_count() or 1)
-    others = [lines for files in read for file in files for lines in file.value]
+    nothing: list[Lines] = [[]] * len(OTHERS)  # of a file that is gone by now
+    others = [lines for files in read for file in files for lines in file.value or nothing]
     more = _surest_ways(others, predict, sizes)
     settled = list(found)
     for number, place in enumerate(doubtful):

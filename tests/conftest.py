@@ -105,7 +105,7 @@ jaxtyping.install_import_hook(["mnist3", "experiments.textbook"], "beartype.bear
 hypothesis.settings.register_profile(
     "mnist3",
     deadline=None,
-    max_examples=20,
+    max_examples=12,
     derandomize=True,
     database=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],

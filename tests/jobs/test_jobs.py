@@ -14,6 +14,7 @@ OF_NETWORKS = {
     "predict": "predict",
     "audit": "audit",
     "export": "export",
+    "serve": "serve",
 }
 JOBS = {
     "experiments/quickstart.py": OF_NETWORKS,
@@ -24,6 +25,7 @@ JOBS = {
         "evaluate": "compare",
         "predict": "predict",
         "export": "export",
+        "serve": "serve",
     },
     "experiments/tabular.py": {
         "train": "compare",
