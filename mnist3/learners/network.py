@@ -101,7 +101,7 @@ class Network:
 
     @functools.cached_property
     def _placed_params(self) -> optax.Params:
-        return program.replicate(self.params, self.run.mesh)
+        return program.put_everywhere(self.params, self.run.mesh)
 
     def raw(self, inputs: np.ndarray) -> jax.Array:
         """Returns logits, on the devices; of the splits that were held out they are kept."""
@@ -261,7 +261,7 @@ def _initial_state(run: Run) -> TrainState:
     skip = run.config.training.init_skip
     taken = take_parameters(jax.device_get(state.params), _params_of(source), skip)
     logging.info("%s", describe(taken, source))
-    params = program.replicate(taken.params, run.mesh)
+    params = program.put_everywhere(taken.params, run.mesh)
     average = None if state.average is None else jax.tree.map(jnp.copy, params)
     return state._replace(params=params, average=average)
 

@@ -72,14 +72,14 @@ def train(
         UserError: if the loss is not finite.
     """
     task, headline = run.task, run.task.metrics[0]
-    data = program.replicate(_without_labels(data), run.mesh)
+    data = program.put_everywhere(_without_labels(data), run.mesh)
     held_out = program.put_split(val.inputs, val.targets, run.mesh)
     epoch_key = run.keys()[1]
     started = time.perf_counter()
     train_epoch: Any = program.create_train_epoch(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
     )
-    example_key = program.replicate(jax.random.fold_in(epoch_key, 0), run.mesh)
+    example_key = program.put_everywhere(jax.random.fold_in(epoch_key, 0), run.mesh)
     train_epoch = train_epoch.lower(state, data, example_key).compile()
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
     read_split = read_split.lower(state.params, held_out, len(val.inputs)).compile()
@@ -228,7 +228,7 @@ def stop_if_not_finite(losses: np.ndarray, steps_before: int, checkpoints: Check
 
 
 def _epoch_key(key: jax.Array, epoch: int, mesh: Mesh) -> jax.Array:
-    return program.replicate(jax.random.fold_in(key, epoch), mesh)
+    return program.put_everywhere(jax.random.fold_in(key, epoch), mesh)
 
 
 def _without_labels(data: Stream | Examples) -> Stream | Examples:

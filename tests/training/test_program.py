@@ -59,10 +59,10 @@ def run_epochs(config, dataset, data, epochs=1):
         parts.model, parts.task, parts.optimizer, config, parts.steps, layout, parts.mesh
     )
     state = parts.initial_state()
-    data = program.replicate(data, parts.mesh)
+    data = program.put_everywhere(data, parts.mesh)
     losses = []
     for epoch in range(epochs):
-        key = program.replicate(jax.random.fold_in(parts.keys()[1], epoch), parts.mesh)
+        key = program.put_everywhere(jax.random.fold_in(parts.keys()[1], epoch), parts.mesh)
         with jax.transfer_guard("disallow"):
             state, steps = train_epoch(state, data, key)
         losses.append(np.asarray(steps.loss))
@@ -248,7 +248,7 @@ def learn(task, name, data, size, epochs, **changes):
     mesh = program.create_mesh()
     train_epoch = program.create_train_epoch(model, task, optimizer, config, 4, None, mesh)
     state = create_state(jax.random.key(0), model, optimizer, size, False)
-    state, data = program.replicate((state, data), mesh)
+    state, data = program.put_everywhere((state, data), mesh)
     losses = []
     for epoch in range(epochs):
         state, steps = train_epoch(state, data, jax.random.key(epoch))
