@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from mnist3.files import RUN_FILES, write_json
+from mnist3.files import REPLICATES_FILE, RUN_FILES, write_json
 from mnist3.reporting import drawing, pages, pictures, report
-from mnist3.results import Result, write_predictions
+from mnist3.results import Replicated, Result, write_predictions
 from mnist3.tracking import Tracker
 
 
@@ -35,10 +35,20 @@ def write_result(result: Result, folder: str, command: str, formats: Collection[
         command: that made the run.
         formats: of the pictures, beside PNG.
     """
-    write_predictions(result, folder)
-    write_json(os.path.join(folder, "metrics.json"), result.metrics)
+    _write_numbers(result, folder)
     drawn = pictures.draw_all(result)
     write_page(folder, pages.result_page(result), result.config, drawn, command, formats)
+
+
+def _write_numbers(result: Result, folder: str) -> None:
+    """Writes predictions and metrics.json, of replicates those of each into its own folder too."""
+    write_predictions(result, folder)
+    write_json(os.path.join(folder, "metrics.json"), result.metrics)
+    if not isinstance(result, Replicated):
+        return
+    for each in result.replicates:
+        _write_numbers(each, os.path.join(folder, "replicates", str(each.config.seed)))
+    write_json(os.path.join(folder, REPLICATES_FILE), result.metrics["replicates"])
 
 
 def write_page(

@@ -59,6 +59,20 @@ def stack(trees: Sequence[Any], mesh: Mesh) -> Any:
     return jax.device_put(stacked, NamedSharding(mesh, P("replicate")))
 
 
+def put_replicate(stacked: Any, place: int, tree: Any) -> Any:
+    """Returns stacked trees with another one at the place of a replicate."""
+    return jax.tree.map(
+        lambda leaves, leaf: jax.device_put(leaves.at[place].set(leaf), leaves.sharding),
+        stacked,
+        tree,
+    )
+
+
+def replicate_of(stacked: Any, place: int) -> Any:
+    """Returns the tree of one replicate out of stacked ones."""
+    return jax.tree.map(lambda leaves: leaves[place], stacked)
+
+
 def _each(function: Callable, mesh: Mesh) -> Callable:
     """Returns the function of the replicates that share a device, with a leading axis everywhere.
 

@@ -59,6 +59,12 @@ class Run:
     def _create_state_compiled(self):
         return jax.jit(self.create_state)
 
+    def replicate(self, place: int) -> "Run":
+        """Returns the parts of the training of one replicate, on all of the devices."""
+        config = self.config.copy_and_resolve_references()
+        config.seed = self.seeds[place]
+        return dataclasses.replace(self, config=config, seeds=self.seeds[place : place + 1])
+
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
         everywhere = NamedSharding(self.mesh, PartitionSpec())
