@@ -103,9 +103,9 @@ def train(
     train_epoch: Any = program.create_train_replicates(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
     )
-    train_epoch = train_epoch.lower(state, data, _epoch_keys(run, 0)).compile()
+    train_epoch = program.compiled(train_epoch, run.mesh, state, data, _epoch_keys(run, 0))
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
-    read_split = read_split.lower(state.params, held_out, len(val.inputs)).compile()
+    read_split = program.compiled(read_split, run.mesh, state.params, held_out, len(val.inputs))
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
 
