@@ -25,7 +25,7 @@ from mnist3.reporting import (
     learning_figures,
     study_figures,
 )
-from mnist3.results import Result
+from mnist3.results import Replicated, Result
 
 COPIES = 6  # of an image that is augmented
 LOOKED_AT = 4  # images with the pixels that speak for what was predicted
@@ -55,6 +55,7 @@ def names(result: Result) -> dict[str, str]:
     """Returns what draws each picture of a result, by its file name, in reading order."""
     return {
         "search": "search",
+        "replicates": "replicates",
         **result.task.pictures,
         **{name: name for name in OF_LEARNERS},
     }
@@ -92,6 +93,18 @@ def learning_curves(result: Result) -> Figure | None:
         higher_is_better=result.task.higher_is_better,
         loss_unit=result.task.loss_unit,
         kept=result.learned.training.get("checkpoint_epoch"),
+    )
+
+
+def replicates(result: Result) -> Figure | None:
+    """Draws the headline of val by epoch of each replicate, and their mean."""
+    if not isinstance(result, Replicated) or len(result.replicates) < 2:
+        return None
+    return learning_figures.replicate_curves(
+        {each.config.seed: each.learned.history for each in result.replicates},
+        f"{result.learned.name} on {result.data}",
+        metric=result.task.metrics[0],
+        higher_is_better=result.task.higher_is_better,
     )
 
 
@@ -436,6 +449,7 @@ PICTURES: Mapping[str, Callable[[Result], Figure | None]] = {
     each.__name__: each
     for each in (
         search,
+        replicates,
         learning_curves,
         learning_curve,
         position_accuracy,

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
 from mnist3 import models
+from mnist3.config import of_replicate
 from mnist3.tasks import Task
 from mnist3.training import program
 from mnist3.training.optimizer import create_optimizer
@@ -61,9 +62,9 @@ class Run:
 
     def replicate(self, place: int) -> "Run":
         """Returns the parts of the training of one replicate, on all of the devices."""
-        config = self.config.copy_and_resolve_references()
-        config.seed = self.seeds[place]
-        return dataclasses.replace(self, config=config, seeds=self.seeds[place : place + 1])
+        seed = self.seeds[place]
+        config = of_replicate(self.config, seed) if len(self.seeds) > 1 else self.config
+        return dataclasses.replace(self, config=config, seeds=(seed,))
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
