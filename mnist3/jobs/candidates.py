@@ -195,11 +195,12 @@ def prepare(
             every.append(made)
         own = os.path.join("candidates", f"{place}-{_file_name(name)}")
         first = replicates[0]
+        make: Make
         if config.compare.by == "cross_validation":
             make = functools.partial(_cross_validate, every)
         elif first.learner.name == NETWORK and len(every) > 1:
-            whole = first.copy_and_resolve_references()
-            whole.seeds = tuple(each.seed for each in replicates)
+            whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
+            whole.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             together = every[0]._replace(config=whole)
             learning = together.prepare_replicates()
             make = functools.partial(_learn_together, together, learning, os.path.join(folder, own))
@@ -215,11 +216,14 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
 
 
-def _learn(every: Sequence[Parts], folder: str) -> list[Result]:
+def _learn(every: Sequence[Parts], folder: str) -> Sequence[Result]:
     """Returns the results of a candidate, which have read val; a network learns in the folder."""
     made = every[0]
     if made.config.learner.name != NETWORK:  # saved where it is chosen: it may be large
-        return [each.result(each.prepare()(folder, None), ("val",)) for each in every]
+        fits: list[Any] = [each.prepare() for each in every]
+        learned = [fit(folder, None) for fit in fits]
+        pairs = zip(every, learned, strict=True)
+        return [each.result(one, ("val",)) for each, one in pairs]
     learning = made.prepare()
     with workdir.claimed(folder, made.config):
         logging.info("training in %s", folder)
@@ -248,7 +252,7 @@ def _learn_together(
     return result.replicates
 
 
-def _cross_validate(every: Sequence[Parts]) -> list[Result]:
+def _cross_validate(every: Sequence[Parts]) -> Sequence[Result]:
     """Returns the results of a candidate that folds can be made of, which have read val."""
     return [_cross_validate_one(made) for made in every]
 

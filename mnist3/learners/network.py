@@ -35,8 +35,8 @@ from mnist3.training.state import TrainState
 # Networks of one model and task, as replicates are, share their programs.
 _PROGRAMS = 16  # kept at a time, of each kind
 _create_compute_logits = functools.lru_cache(_PROGRAMS)(program.create_compute_logits)
-_create_decode = functools.lru_cache(_PROGRAMS)(program.create_decode)
-_create_log_likelihoods = functools.lru_cache(_PROGRAMS)(program.create_log_likelihoods)
+_create_decode: Any = functools.lru_cache(_PROGRAMS)(program.create_decode)
+_create_log_likelihoods: Any = functools.lru_cache(_PROGRAMS)(program.create_log_likelihoods)
 
 
 @dataclasses.dataclass

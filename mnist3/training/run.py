@@ -61,10 +61,15 @@ class Run:
         return jax.jit(self.create_state)
 
     def replicate(self, place: int) -> "Run":
-        """Returns the parts of the training of one replicate, on all of the devices."""
-        seed = self.seeds[place]
-        config = of_replicate(self.config, seed) if len(self.seeds) > 1 else self.config
-        return dataclasses.replace(self, config=config, seeds=(seed,))
+        """Returns the parts of the training of one replicate, on as many devices as it had.
+
+        They are those of the first, so that one program reads with each of the replicates.
+        """
+        if len(self.seeds) == 1:
+            return self
+        config, seeds = of_replicate(self.config, self.seeds[place]), (self.seeds[place],)
+        mesh = Mesh(self.mesh.devices[:1], self.mesh.axis_names)
+        return dataclasses.replace(self, config=config, seeds=seeds, mesh=mesh)
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
