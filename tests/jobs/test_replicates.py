@@ -17,6 +17,7 @@ from mnist3.errors import UserError
 from mnist3.jobs import compare, parts, predict, workdir
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
+from mnist3.learners.network import Network, ensemble
 from mnist3.results import Replicated
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import loop
@@ -316,3 +317,17 @@ def test_a_replicate_on_a_device_of_its_own_has_the_same_bytes(shared_cache, run
     assert metrics_of(tmp_path / "run")["environment"]["devices"] == "2 x cpu"
     for seed in "34":
         assert_same_run(tmp_path / "run" / "replicates" / seed, run / "replicates" / seed)
+
+
+def test_an_ensemble_is_the_mean_of_all_log_probabilities(shared_cache):
+    """Of a network of several modules, none of which the members may share."""
+    text = NUMBERS.replace("model=logistic", "model=multihead")
+    config = config_of(f"{text} --config.model.stem=4 --config.model.channels=(4,)")
+    run = assemble(config, parts.task_of(config), 512, (0, 1))
+    members = [
+        Network(run.replicate(place), jax.device_get(run.initial_state(place).params), [], 1)
+        for place in range(2)
+    ]
+    images = np.random.default_rng(0).integers(0, 256, (8, 84, 56), np.uint8)
+    each = [jax.nn.log_softmax(member.raw(images)) for member in members]
+    np.testing.assert_allclose(ensemble(members).raw(images), np.mean(each, axis=0), atol=1e-5)
