@@ -616,7 +616,11 @@ def test_a_run_as_users_have_it(launch_process, tmp_path):
         "from experiments.quickstart import get_config\n"
         f"pathlib.Path({str(tmp_path)!r}, 'tuned').write_text(os.environ['GLIBC_TUNABLES'])\n"
     )
-    plain = "--config.training.epochs=1", "--config.training.ema_decay=0", "--config.model.dropout=0"
+    plain = (
+        "--config.training.epochs=1",
+        "--config.training.ema_decay=0",
+        "--config.model.dropout=0",
+    )
     words = (f"--config={experiment}", *TINY[1:], *plain, f"--workdir={tmp_path}/w")
     done = launch_process(*words, env={"XLA_FLAGS": "", "GLIBC_TUNABLES": ""})
     assert done.returncode == 0, done.stderr
