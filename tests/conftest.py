@@ -20,14 +20,14 @@ os.environ.setdefault(
     " --xla_cpu_use_fusion_emitters=false",
 )
 # A folder of this run of the tests, for all its processes: what one test has compiled or decoded,
-# another finds.
+# another finds. JAX_COMPILATION_CACHE_DIR, if set, keeps what is compiled for the next run too.
 if "MNIST3_TESTS_FOLDER" not in os.environ:
     os.environ["MNIST3_TESTS_FOLDER"] = tempfile.mkdtemp(prefix="mnist3-tests-")
     atexit.register(shutil.rmtree, os.environ["MNIST3_TESTS_FOLDER"], ignore_errors=True)
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "compiled")
 )
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import filelock
 import hypothesis
