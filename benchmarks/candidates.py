@@ -96,6 +96,24 @@ CANDIDATES = {
         3,
         "warm",
     ),
+    "mnist_line_99_5": Candidate(
+        "mnist3, mnist_speed:line=99.5",
+        "mnist",
+        "benchmarks.recipes:mnist_line_99_5",
+        _OURS,
+        "jax",
+        10,
+        "warm",
+    ),
+    "mnist_line_99_7": Candidate(
+        "mnist3, mnist_speed:line=99.7",
+        "mnist",
+        "benchmarks.recipes:mnist_line_99_7",
+        _OURS,
+        "jax",
+        10,
+        "warm",
+    ),
     "p1_channels_last": Candidate(
         "P1 train_mnist_fast, channels-last",
         "mnist",
@@ -139,6 +157,10 @@ CANDIDATES = {
         "P3 triple_mnist_with_cnn", "triple_mnist", "benchmarks.peers:p3", _PEERS, "torch", 1
     ),
 }
+
+
+LINES = ("mnist_line_99_5", "mnist_line_99_7")  # take hours on two cores: `benchmarks.lines`
+USUAL = tuple(name for name in CANDIDATES if name not in LINES)
 
 
 def select(names: Iterable[str]) -> dict[str, Candidate]:

@@ -21,7 +21,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks import machine, summary
-from benchmarks.candidates import CANDIDATES, TASKS, Candidate, select
+from benchmarks.candidates import CANDIDATES, TASKS, USUAL, Candidate, select
 from benchmarks.fit import Fit
 from mnist3 import runtime
 from mnist3.errors import UserError
@@ -248,9 +248,7 @@ def bench(
 
 def define_flags() -> None:
     """Defines the flags of `main`, in its own process alone: launch.py has some of these names."""
-    flags.DEFINE_list(
-        "candidates", list(CANDIDATES), f"Who takes part, of {', '.join(CANDIDATES)}."
-    )
+    flags.DEFINE_list("candidates", list(USUAL), f"Who takes part, of {', '.join(CANDIDATES)}.")
     flags.DEFINE_integer(
         "seeds", None, "Fits of each candidate; its own number if not given.", lower_bound=1
     )

@@ -30,8 +30,9 @@ def exact_match(model, numbers):
     val = dataset.splits["val"]
     split = program.put_split(val.images, val.labels, run.mesh)
     read_split = program.create_read_split(run.model, task, run.mesh)
-    predictions = jax.device_get(read_split(state.params, split, len(val)))
-    return task.outcomes(val.labels, predictions).mean()
+    params = program.stack([state.params], run.mesh)
+    predictions = jax.device_get(read_split(params, split, len(val)))
+    return task.outcomes(val.labels, program.replicate_of(predictions, 0)).mean()
 
 
 @pytest.mark.parametrize("numbers", ["shared", "disjoint"])
