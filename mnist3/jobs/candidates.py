@@ -246,6 +246,7 @@ def _learn_together(
         workdir.write_start(folder, made.config, made.dataset)
         with output.tracked(folder, made.config) as tracker:
             result = parts.learn_replicates(made, learning, folder, tracker)
+            output.write_numbers(result, folder)
             tracker.summary(result.metrics)
     for seed, why in result.failures.items():
         raise UserError(f"the replicate of seed {seed} failed: {why}")

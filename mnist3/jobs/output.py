@@ -35,19 +35,19 @@ def write_result(result: Result, folder: str, command: str, formats: Collection[
         command: that made the run.
         formats: of the pictures, beside PNG.
     """
-    _write_numbers(result, folder)
+    write_numbers(result, folder)
     drawn = pictures.draw_all(result)
     write_page(folder, pages.result_page(result), result.config, drawn, command, formats)
 
 
-def _write_numbers(result: Result, folder: str) -> None:
+def write_numbers(result: Result, folder: str) -> None:
     """Writes predictions and metrics.json, of replicates those of each into its own folder too."""
     write_predictions(result, folder)
     write_json(os.path.join(folder, "metrics.json"), result.metrics)
     if not isinstance(result, Replicated):
         return
     for each in result.replicates:
-        _write_numbers(each, replicate_folder(folder, each.config.seed))
+        write_numbers(each, replicate_folder(folder, each.config.seed))
     write_json(os.path.join(folder, REPLICATES_FILE), result.metrics["replicates"])
 
 
