@@ -386,4 +386,9 @@ def from_json(text: str) -> ConfigDict:
     held = json.loads(text)
     if not isinstance(held, dict):
         raise ValueError("it holds no fields")
-    return as_config(held)
+    config = as_config(held)
+    if "seeds" in config:
+        seeds = config.seeds
+        del config["seeds"]
+        config.seeds = config_dict.FieldReference(seeds, field_type=object)
+    return config

@@ -46,6 +46,19 @@ def replicate_folder(folder: str, seed: int) -> str:
     return os.path.join(folder, "replicates", str(seed))
 
 
+def read_replicates(folder: str) -> dict[str, Any] | None:
+    """Returns what a run with several seeds says of its replicates; None if it did not end.
+
+    They are the entry `replicates` of its metrics.json: `seeds`, `best_on_val` and, by seed,
+    `failures`.
+    """
+    try:
+        with open(os.path.join(folder, REPLICATES_FILE)) as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
 class OutputClosed(Exception):
     """Who reads standard output has had enough, as `head` has after its lines."""
 

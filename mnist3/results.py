@@ -170,9 +170,11 @@ class Replicated(Result):
         replicates: the results, in the order of their seeds.
         failures: why other replicates have none, by seed.
         ensemble: of the replicates, with their predictions together; None where there is none.
+        best: the place of the replicate that is the best on val.
     """
 
     replicates: tuple[Result, ...] = ()
+    best: int = 0
     failures: dict[int, str] = dataclasses.field(default_factory=dict)
     ensemble: Result | None = None
 
@@ -194,10 +196,14 @@ class Replicated(Result):
         """
         sign = 1 if replicates[0].task.higher_is_better else -1
         name = replicates[0].task.metrics[0]
-        best = max(replicates, key=lambda each: sign * each.measured["val"][name])
-        own = {each.name: getattr(best, each.name) for each in dataclasses.fields(Result)}
-        every = {"replicates": tuple(replicates), "failures": failures, "ensemble": ensemble}
-        return cls(**own | {"config": config} | every)
+        scores = [sign * each.measured["val"][name] for each in replicates]
+        best = int(np.argmax(scores))
+        own = {
+            each.name: getattr(replicates[best], each.name) for each in dataclasses.fields(Result)
+        }
+        every = {"replicates": tuple(replicates), "best": best}
+        more = {"failures": failures, "ensemble": ensemble, "config": config}
+        return cls(**own | every | more)
 
     @property
     def seeds(self) -> list[int]:
@@ -207,15 +213,21 @@ class Replicated(Result):
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
-        train = self.learned.training
-        together = train["examples_per_second"] * (len(self.replicates) + len(self.failures))
-        found = super().metrics | {"train": train | {"examples_per_second": together}}
-        best = self.seeds[[each.learned for each in self.replicates].index(self.learned)]
-        found["replicates"] = {"seeds": self.seeds, "best_on_val": best}
-        if self.failures:
-            found["replicates"]["failures"] = {str(k): why for k, why in self.failures.items()}
+        train = dict(self.learned.training)
+        every = [each.learned.training for each in self.replicates]
+        for name in ("seconds", "compile_seconds"):  # of which each has its share
+            train[name] = sum(each[name] for each in every)
+        found = super().metrics | {"train": train, "replicates": self.described}
         if self.ensemble is not None:
             found["ensemble"] = self.ensemble.measured
+        return found
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Which replicates there are: the entry `replicates` of metrics.json."""
+        found: dict[str, Any] = {"seeds": self.seeds, "best_on_val": self.seeds[self.best]}
+        if self.failures:
+            found["failures"] = {str(seed): why for seed, why in self.failures.items()}
         return found
 
     @functools.cached_property
@@ -224,12 +236,12 @@ class Replicated(Result):
         headline = self.task.metrics[0]
         found = {}
         for split in self.predictions:
-            found[split] = pooled([each.measured[split] for each in self.replicates], headline)
-            interval = f"{headline}_ci95"
-            if len(self.replicates) > 1 and interval in found[split]:
-                outcomes = np.stack([each.outcomes(split) for each in self.replicates])
+            each = [one.measured[split] for one in self.replicates]
+            found[split] = pooled(each, headline, self.best)
+            outcomes = np.stack([one.outcomes(split) for one in self.replicates])
+            if len(each) > 1 and outcomes.dtype == bool:  # else the headline is not their mean
                 shared = self.dataset.digit_indices_of(split)
-                found[split][interval] = list(selection.interval(outcomes, shared))
+                found[split][f"{headline}_ci95"] = list(selection.interval(outcomes, shared))
         return found
 
     def with_splits(self, *splits: str) -> "Replicated":

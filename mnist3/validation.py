@@ -107,6 +107,11 @@ def _require_seeds(config: ConfigDict) -> None:
             f"config.seeds is {value!r}; give how many replicates to train, as in "
             '--config.seeds=8, or the seed of each, as in --config.seeds="(0, 1, 2)".'
         )
+    if isinstance(value, tuple) and len(value) == 1:
+        raise UserError(
+            f"config.seeds={value!r} names the seed of a single run; set config.seed={value[0]} "
+            "and config.seeds=1."
+        )
     if not isinstance(value, tuple) and value < 1:
         raise UserError(f"config.seeds is {value}; give at least 1.")
     for seed in seeds_of(config):
@@ -162,6 +167,11 @@ def _require_model(config: ConfigDict) -> None:
     classes = len(sources.REGISTRY[config.data.source].classes)
     most = digit_range(config.data.digits)[1]
     require_model(config, most, classes, config.task.name, task.model_output)
+    if config.model.members > 1 and not task.softmax:
+        raise UserError(
+            f"config.model.members is {config.model.members}, but the task {config.task.name} has "
+            "no probabilities of classes to average; set it to 1."
+        )
     if config.evaluation.shift and not task.reads_views:
         raise UserError(
             f"config.evaluation.shift is {config.evaluation.shift}, but the task "

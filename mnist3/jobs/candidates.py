@@ -198,7 +198,7 @@ def prepare(
         make: Make
         if config.compare.by == "cross_validation":
             make = functools.partial(_cross_validate, every)
-        elif first.learner.name == NETWORK and len(every) > 1:
+        elif first.learner.name == NETWORK and len(every) > 1 and _train_together(first):
             whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
             whole.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             together = every[0]._replace(config=whole)
@@ -207,8 +207,15 @@ def prepare(
             own = replicate_folder(own, first.seed)
         else:
             make = functools.partial(_learn, every, os.path.join(folder, own))
+            if first.learner.name == NETWORK and len(every) > 1:
+                own = replicate_folder(own, first.seed)
         makes[name], folders[name] = make, own
     return makes, folders, next(iter(datasets.values()))
+
+
+def _train_together(config: ConfigDict) -> bool:
+    """Tells whether replicates have the same settings, which a search may choose for each."""
+    return configs.search_method(config) == "none"
 
 
 def _file_name(name: str) -> str:
@@ -218,13 +225,18 @@ def _file_name(name: str) -> str:
 
 def _learn(every: Sequence[Parts], folder: str) -> Sequence[Result]:
     """Returns the results of a candidate, which have read val; a network learns in the folder."""
-    made = every[0]
-    if made.config.learner.name != NETWORK:  # saved where it is chosen: it may be large
+    if every[0].config.learner.name != NETWORK:  # saved where it is chosen: it may be large
         fits: list[Any] = [each.prepare() for each in every]
         learned = [fit(folder, None) for fit in fits]
         pairs = zip(every, learned, strict=True)
         return [each.result(one, ("val",)) for each, one in pairs]
-    learning = made.prepare()
+    if len(every) > 1:
+        return [_train(made, replicate_folder(folder, made.config.seed)) for made in every]
+    return [_train(every[0], folder)]
+
+
+def _train(made: Parts, folder: str) -> Result:
+    learning: Any = made.prepare()
     with workdir.claimed(folder, made.config):
         logging.info("training in %s", folder)
         workdir.require_same_data(folder, made.dataset)
@@ -233,7 +245,7 @@ def _learn(every: Sequence[Parts], folder: str) -> Sequence[Result]:
         with output.tracked(folder, made.config) as tracker:
             result = parts.learn(made, learning, folder, tracker)
             tracker.summary(result.metrics)
-    return [result]
+    return result
 
 
 def _learn_together(
@@ -249,7 +261,7 @@ def _learn_together(
             output.write_numbers(result, folder)
             tracker.summary(result.metrics)
     for seed, why in result.failures.items():
-        raise UserError(f"the replicate of seed {seed} failed: {why}")
+        logging.warning("left out the replicate of seed %d, which failed: %s", seed, why)
     return result.replicates
 
 

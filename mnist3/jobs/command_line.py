@@ -56,7 +56,8 @@ def define_flags(values: flags.FlagValues) -> None:
     text(
         "replicate",
         Arguments.replicate,
-        "For predict, serve and export with a run of several seeds: best, a seed, or ensemble.",
+        "For predict, serve, export and evaluate on other data, with a run of several seeds: "
+        "best, a seed, or ensemble.",
     )
     text(
         "images",

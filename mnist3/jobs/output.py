@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from mnist3.files import REPLICATES_FILE, RUN_FILES, replicate_folder, write_json
+from mnist3.files import RUN_FILES, replicate_folder, write_json
 from mnist3.reporting import drawing, pages, pictures, report
 from mnist3.results import Replicated, Result, write_predictions
 from mnist3.tracking import Tracker
@@ -48,7 +48,6 @@ def write_numbers(result: Result, folder: str) -> None:
         return
     for each in result.replicates:
         write_numbers(each, replicate_folder(folder, each.config.seed))
-    write_json(os.path.join(folder, REPLICATES_FILE), result.metrics["replicates"])
 
 
 def write_page(

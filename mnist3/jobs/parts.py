@@ -1,6 +1,9 @@
 """From a config to what can learn: its data, its task, its examples and its learner."""
 
 import contextlib
+import dataclasses
+import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from absl import logging
@@ -13,7 +16,7 @@ from mnist3.data import dataset as datasets
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED
-from mnist3.files import replicate_folder
+from mnist3.files import REPLICATES_FILE, read_replicates, replicate_folder, write_json
 from mnist3.jobs import workdir
 from mnist3.learners.cached import fits_cache
 from mnist3.results import Replicated, Result, read
@@ -162,11 +165,27 @@ def learn_replicates(
                 continue
             learned.save(own_folder)
             results.append(parts._replace(config=config).result(learned, ("val",)))
-        together = learners.ensemble([result.learned for result in results])
-        learners.calibrate(parts.config, parts.dataset, parts.examples, together)
+        ensemble = _ensemble(parts, results, folder)
+        together = Replicated.of(parts.config, results, failures, ensemble)
+        write_json(os.path.join(folder, REPLICATES_FILE), together.described)
+        return together
+
+
+def _ensemble(parts: Parts, results: Sequence[Result], folder: str | None) -> Result | None:
+    """Returns what the replicates predict of val together, where their task has probabilities.
+
+    Args:
+        parts: of the run.
+        results: of its replicates.
+        folder: of the run, which is to have the calibration; None to leave it.
+    """
+    if not parts.task.softmax:
+        return None
+    together = learners.ensemble([result.learned for result in results])
+    learners.calibrate(parts.config, parts.dataset, parts.examples, together)
+    if folder is not None:
         together.save(folder)
-        ensemble = parts.result(together, ("val",))
-        return Replicated.of(parts.config, results, failures, ensemble)
+    return parts.result(together, ("val",))
 
 
 def load_replicates(parts: Parts, folder: str, checkpoint: str) -> Replicated:
@@ -178,20 +197,21 @@ def load_replicates(parts: Parts, folder: str, checkpoint: str) -> Replicated:
         checkpoint: of each replicate: `best`, `latest` or the number of an epoch.
 
     Raises:
-        UserError: if a replicate has no such checkpoint.
+        UserError: if the run did not end, or a replicate has no such checkpoint.
     """
-    each = replicates_of(parts.config, folder)
-    learned = [
-        learners.load(config, parts.task, own_folder, checkpoint)
-        for own_folder, config in each.items()
-    ]
-    for one in learned:
-        if one.calibrator == UNCALIBRATED:
-            learners.calibrate(parts.config, parts.dataset, parts.examples, one)
-    results = [
-        parts._replace(config=config).result(one, HELD_OUT)
-        for config, one in zip(each.values(), learned, strict=True)
-    ]
-    together = learners.ensemble(learned)
-    learners.calibrate(parts.config, parts.dataset, parts.examples, together)
-    return Replicated.of(parts.config, results, {}, parts.result(together, HELD_OUT))
+    known = read_replicates(folder)
+    if known is None:
+        raise UserError(f"the run in {folder} has not come to its end; run its command again.")
+    results = []
+    for seed in known["seeds"]:
+        config, own_folder = of_replicate(parts.config, seed), replicate_folder(folder, seed)
+        learned = learners.load(config, parts.task, own_folder, checkpoint)
+        if learned.calibrator == UNCALIBRATED:
+            learners.calibrate(config, parts.dataset, parts.examples, learned)
+        result = parts._replace(config=config).result(learned, HELD_OUT)
+        trained_in = workdir.environment_of(own_folder)
+        results.append(dataclasses.replace(result, trained_in=trained_in))
+    failures = {int(seed): why for seed, why in known.get("failures", {}).items()}
+    together = _ensemble(parts, results, None)
+    together = together and together.with_splits("test")
+    return Replicated.of(parts.config, results, failures, together)

@@ -32,7 +32,8 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         workdir.require_same_data(folder, made.dataset)
         several = len(seeds_of(config)) > 1
         learning = made.prepare_replicates() if several else made.prepare()
-        learners.require_initial(config, made.task, folder)
+        for own_folder in parts.replicates_of(config, folder) if several else (folder,):
+            learners.require_initial(config, made.task, own_folder)
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
             learn_all: Any = parts.learn_replicates if several else parts.learn

@@ -77,7 +77,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         _warm_up(config, task, learned)
         fewest, most = task.number_lengths
         about = {
-            "run": os.path.basename(os.path.abspath(folder)),
+            "run": os.path.basename(os.path.abspath(str(arguments.workdir))),
             "task": task.name,
             "classes": list(task.classes),
             "digits": [fewest, most],

@@ -18,7 +18,7 @@ from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.files import (
     DATASET_FILE,
-    REPLICATES_FILE,
+    read_replicates,
     remove_partial,
     replicate_folder,
     write_json,
@@ -73,6 +73,11 @@ def chosen(
         config = read_config(workdir)
     if config.kind != "comparison":
         return _chosen_replicate(workdir, config, replicate)
+    if replicate != "best":
+        raise UserError(
+            f"the run in {workdir} is a comparison, which chose one network; give --replicate "
+            "with the folder of a candidate."
+        )
     try:
         with open(os.path.join(workdir, "comparison.json")) as file:
             choice = json.load(file)
@@ -86,24 +91,22 @@ def chosen(
 
 
 def _chosen_replicate(workdir: str, config: ConfigDict, replicate: str) -> tuple[str, ConfigDict]:
-    seeds = configs.seeds_of(config)
-    names = ["best", "ensemble", *map(str, seeds)]
+    seeds, known = configs.seeds_of(config), read_replicates(workdir)
+    names = ["best", "ensemble", *map(str, known["seeds"] if known else seeds)]
     if replicate not in names or (len(seeds) == 1 and replicate == "ensemble"):
-        known = names if len(seeds) > 1 else ["best"]
+        has = names if len(seeds) > 1 else ["best"]
         raise UserError(
-            f"--replicate={replicate} is none of the run in {workdir}; it has {', '.join(known)}."
+            f"--replicate={replicate} is none of the run in {workdir}; it has {', '.join(has)}."
         )
     if len(seeds) == 1 or replicate == "ensemble":
         return workdir, config
     if replicate == "best":
-        try:
-            with open(os.path.join(workdir, REPLICATES_FILE)) as file:
-                replicate = json.load(file)["best_on_val"]
-        except (OSError, ValueError, KeyError) as error:
+        if known is None:
             raise UserError(
                 f"the run in {workdir} has not come to its end; run its command again, or name a "
                 f"replicate with --replicate={seeds[0]}."
-            ) from error
+            )
+        replicate = known["best_on_val"]
     folder = replicate_folder(workdir, int(replicate))
     return folder, read_config(folder)
 

@@ -1,6 +1,7 @@
 """What learns a task from a dataset: a network, or one of scikit-learn's estimators by name."""
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import joblib
 from ml_collections import ConfigDict
@@ -10,7 +11,7 @@ from mnist3.data import variants
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.estimators import registry
-from mnist3.files import replicate_folder
+from mnist3.files import read_replicates, replicate_folder
 from mnist3.learners import calibrated, estimator, network, tuning
 from mnist3.learners.learned import Learned, NetworkView
 from mnist3.tasks import Examples, Task
@@ -172,8 +173,18 @@ def require_initial(config: ConfigDict, task: Task, folder: str) -> None:
 
 
 def ensemble(members: Sequence[Learned]) -> Learned:
-    """Returns the networks of replicates as one, which averages their log-probabilities."""
-    return network.ensemble([member for member in members if isinstance(member, network.Network)])
+    """Returns the networks of replicates as one, which averages their log-probabilities.
+
+    Raises:
+        UserError: if their task has none to average.
+    """
+    networks: list[Any] = [*members]  # which replicates are
+    if not networks[0].task.softmax:
+        raise UserError(
+            f"the task {networks[0].task.name} has no probabilities of classes to average, so its "
+            "replicates are no ensemble; name one of them."
+        )
+    return network.ensemble(networks)
 
 
 def load(
@@ -196,12 +207,16 @@ def load(
         UserError: if it is not there or cannot be read.
     """
     if len(seeds := seeds_of(config)) > 1:
-        members = [
-            load(of_replicate(config, seed), task, replicate_folder(folder, seed), checkpoint)
-            for seed in seeds
-        ]
-        together = ensemble(members)
-        together.calibrator = calibrated.read(folder, together.training["checkpoint_epoch"])
+        known = read_replicates(folder)
+        together = ensemble(
+            [
+                load(of_replicate(config, seed), task, replicate_folder(folder, seed), checkpoint)
+                for seed in (known["seeds"] if known else seeds)  # without those that failed
+            ]
+        )
+        if checkpoint == "best":  # of others it is not known
+            epoch = together.training["checkpoint_epoch"]
+            together.calibrator = calibrated.read(folder, epoch)
         return together
     if config.learner.name != NETWORK or estimator.is_saved(folder):
         return estimator.load(task, folder, allow_pickle)

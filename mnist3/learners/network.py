@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import logging
-from flax import linen as nn
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
@@ -22,6 +21,7 @@ from mnist3.config import seeds_of
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
+from mnist3.files import read_replicates, replicate_folder
 from mnist3.learners import calibrated, tuning
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
@@ -225,9 +225,11 @@ def learn_replicates(
                 logging.info("going on after epoch %d of %d", epoch, run.epochs)
             own.resume(epoch)
             replicates.append(loop.Replicate(history, checkpoints, own))
+        left = [len(each.history) for each in replicates if not loop.finished(run, each.history)]
+        told = min(left, default=max(len(each.history) for each in replicates))
         if tracker is not None:
-            tracker.resume(min(len(each.history) for each in replicates))
-        if not all(loop.finished(run, each.history) for each in replicates):
+            tracker.resume(told)
+        if left:
             shapes = run.state_shapes()
             states = [
                 each.checkpoints.restore(len(each.history), shapes)
@@ -247,6 +249,7 @@ def learn_replicates(
                 states,
                 replicates,
                 (lambda line: None) if tracker is None else tracker.log_epoch,
+                told,
             )
         found: list[Network | UserError] = []
         for place, (folder, each) in enumerate(zip(folders, replicates, strict=True)):
@@ -260,19 +263,24 @@ def learn_replicates(
 
 
 def ensemble(members: Sequence[Network]) -> Network:
-    """Returns networks of one kind as one network, uncalibrated, see `mnist3.models.ensemble`."""
+    """Returns networks of one kind as one network, uncalibrated, see `mnist3.models.ensemble`.
+
+    Args:
+        members: of a task whose logits are those of a softmax.
+    """
     first = members[0]
-    config = first.run.config
-
-    def build() -> nn.Module:
-        task = first.task
-        return models.create(config.model, task.positions, task.outputs, config.training.dtype)
-
-    model = models.ensemble.create(build, len(members))
-    params = [each.params for each in members]
-    named = {f"members_{place}": each for place, each in enumerate(params)}
-    run = dataclasses.replace(first.run, model=model)
-    return Network(run, named if len(members) > 1 else params[0], first.history, first.epoch)
+    task, config = first.task, first.run.config.copy_and_resolve_references()
+    own = config.model.members
+    config.model.members = own * len(members)
+    parts = [
+        each.params[f"members_{place}"] if own > 1 else each.params
+        for each in members
+        for place in range(own)
+    ]
+    params = {f"members_{place}": each for place, each in enumerate(parts)}
+    model = models.create(config.model, task.positions, task.outputs, config.training.dtype)
+    run = dataclasses.replace(first.run, config=config, model=model)
+    return Network(run, params if len(parts) > 1 else parts[0], first.history, first.epoch)
 
 
 def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Network:
@@ -358,7 +366,9 @@ def _has_checkpoints(folder: str) -> bool:
 
 
 def _params_of(folder: str) -> optax.Params:
-    """Returns the best parameters of another run, whatever it learned."""
+    """Returns the best parameters of another run, whatever it learned; of its best replicate."""
+    if (known := read_replicates(folder)) is not None:
+        folder = replicate_folder(folder, known["best_on_val"])
     if not _has_checkpoints(folder):
         raise UserError(
             f"config.training.init_from={folder} holds no trained network; give the folder of a "

@@ -48,6 +48,7 @@ class Denoise(Task):
     right_name: ClassVar[str] = "cleaned"
     scoring: ClassVar[str] = "neg_root_mean_squared_error"
     loss_unit: ClassVar[str] = "mean squared error, ink from 0 to 1"
+    softmax: ClassVar[bool] = False
     reads_views: ClassVar[bool] = False
     model_output: ClassVar[str] = "images"
     higher_is_better: ClassVar[bool] = False

@@ -53,6 +53,7 @@ class Labels(Task):
     headline_words: ClassVar[str] = (
         "Share of the {n:,} {examples} of {split} with every label right"
     )
+    softmax: ClassVar[bool] = False
     reads_views: ClassVar[bool] = False
 
     @classmethod

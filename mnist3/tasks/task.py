@@ -108,6 +108,7 @@ class Task(abc.ABC):
         model_output: what a model for it computes: `logits` of classes, `columns` of logits with a
             blank, or `images`, which predict writes as files.
         loss_unit: of `loss`, for the axis of a figure.
+        softmax: whether logits are those of a softmax over their last axis, as an ensemble needs.
         reads_views: whether logits may be averaged over moved images as log-probabilities.
         reads_lines: whether pictures are read line by line, as strips, and not as a whole.
     """
@@ -124,6 +125,7 @@ class Task(abc.ABC):
     right_name: ClassVar[str] = "accuracy"
     scoring: ClassVar[str] = "accuracy"
     loss_unit: ClassVar[str] = "nats"
+    softmax: ClassVar[bool] = True
     reads_views: ClassVar[bool] = True
     reads_lines: ClassVar[bool] = False
     model_output: ClassVar[str] = "logits"

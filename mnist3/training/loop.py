@@ -67,15 +67,17 @@ def train(
     val: Examples,
     layout: Layout | None,
     digit_indices: Int[np.ndarray, "n K"] | None,
-    states: Sequence[TrainState],
+    states: list[TrainState],
     replicates: Sequence[Replicate],
-    told: Callable[[dict[str, Any]], None] = lambda line: None,
+    tell: Callable[[dict[str, Any]], None] = lambda line: None,
+    told: int = 0,
 ) -> None:
     """Trains replicates side by side to the last epoch, or until val has stopped getting better.
 
     Appends a line an epoch to each history, with the seconds so far of training and of reading
-    val, those of training alone, and those of this process's compilation, all of the replicates
-    together. Every `config.training.log_steps` steps each tracker gets a line too.
+    val, those of training alone, and those of this process's compilation; of replicates that train
+    together each has an equal share. Every `config.training.log_steps` steps each tracker gets a
+    line too.
 
     A replicate whose loss is not finite stops alone. One that is ahead of the others, as after a
     run that was killed while it saved, waits for them.
@@ -87,9 +89,10 @@ def train(
         layout: of composed images; None of others.
         digit_indices: of composed val images, where the digit images on them stand in their
             source; None of others.
-        states: of each replicate to go on from, on the devices; consumed.
+        states: of each replicate to go on from, on the devices; consumed, the list too.
         replicates: what they have left so far, in the order of the run's seeds.
-        told: gets the mean of the replicates' lines after each epoch.
+        tell: gets the mean of the replicates' lines, as soon as none that trains lacks the epoch.
+        told: epochs of which it has it.
 
     Raises:
         UserError: if the loss of no replicate is finite any more.
@@ -97,8 +100,10 @@ def train(
     task, headline = run.task, run.task.metrics[0]
     data = program.put_everywhere(_without_labels(data), run.mesh)
     held_out = program.put_split(val.inputs, val.targets, run.mesh)
-    waiting = dict(enumerate(states))
     state = program.stack(states, run.mesh)
+    first = _behind(run, replicates)
+    waiting = {place: each for place, each in enumerate(states) if place not in first}
+    states.clear()
     started = time.perf_counter()
     train_epoch: Any = program.create_train_replicates(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
@@ -110,7 +115,7 @@ def train(
     logging.info("compiled in %.1f s", compile_seconds)
 
     seconds, train_seconds = (
-        max(each.history[-1][name] if each.history else 0.0 for each in replicates)
+        sum(each.history[-1][name] if each.history else 0.0 for each in replicates)
         for name in ("seconds", "train_seconds")
     )
     _read_highest(run, replicates, val.targets, lambda params: read_split(params, held_out))
@@ -129,9 +134,9 @@ def train(
             steps, predictions = jax.device_get((steps, predictions))
             seconds += time.perf_counter() - started
             times = {
-                "seconds": seconds,
-                "train_seconds": train_seconds,
-                "compile_seconds": compile_seconds,
+                "seconds": seconds / len(replicates),
+                "train_seconds": train_seconds / len(replicates),
+                "compile_seconds": compile_seconds / len(replicates),
             }
             for place in training:
                 own_steps, own_predictions = program.replicate_of((steps, predictions), place)
@@ -148,10 +153,10 @@ def train(
                     )
                 except NotFinite as error:
                     _stop(run, replicates, place, error)
+            told = _tell(run, replicates, tell, told)
             line = mean_line(run, replicates, done + 1)
             if line is None:
                 continue
-            told(line)
             measured = line["val"][headline]
             shown = {
                 "loss": f"{line['train']['loss']:.4f}",
@@ -179,6 +184,20 @@ def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:
         if each.failure is None and not finished(run, each.history)
     }
     return [place for place, epochs in going.items() if epochs == min(going.values())]
+
+
+def _tell(
+    run: Run, replicates: Sequence[Replicate], tell: Callable[[dict[str, Any]], None], told: int
+) -> int:
+    """Tells the epochs that no replicate which trains lacks, from `told` on; returns how many."""
+    behind = _behind(run, replicates)
+    lengths = [len(each.history) for each in replicates]
+    known = lengths[behind[0]] if behind else max(lengths)
+    for epoch in range(told + 1, known + 1):
+        line = mean_line(run, replicates, epoch)
+        if line is not None:
+            tell(line)
+    return max(known, told)
 
 
 def _read_highest(
