@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import optimize, stats
+from scipy import special
 
 from mnist3.evaluation.curves import calibration
 from mnist3.evaluation.intervals import require_images
@@ -163,7 +163,7 @@ def upper_bound(
     Source: C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in
     the case of the binomial, Biometrika 26, 1934.
     """
-    bound = stats.beta.ppf(LEVEL, errors + 1, np.maximum(n - errors, 1))
+    bound = special.betaincinv(errors + 1, np.maximum(n - errors, 1), LEVEL)
     return np.where(errors < n, bound, 1.0)
 
 
@@ -202,6 +202,7 @@ def fit_temperature(log_likelihoods: LogLikelihoods, rows: slice | np.ndarray) -
             temperature.
         rows: the examples to fit to.
     """
+    from scipy import optimize  # which takes a while to import
 
     def cost(logarithm: float) -> float:
         found = log_likelihoods(float(np.exp(logarithm)))[rows]

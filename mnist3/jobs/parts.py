@@ -9,7 +9,6 @@ from mnist3 import learners, runtime, tasks
 from mnist3.data import augmentation, sources
 from mnist3.data import dataset as datasets
 from mnist3.data.splits import Dataset
-from mnist3.learners.cached import fits_cache
 from mnist3.results import Result, read
 from mnist3.tasks import Examples, Task
 from mnist3.tracking import Tracker
@@ -32,7 +31,7 @@ class Parts(NamedTuple):
 
     def prepare(self) -> learners.Learn:
         """Returns what learns; errors are those of `learners.prepare`."""
-        return learners.prepare(self.config, self.dataset, self.task, self.examples, fits_cache())
+        return learners.prepare(self.config, self.dataset, self.task, self.examples)
 
     def result(self, learned: learners.Learned, splits: tuple[str, ...]) -> Result:
         """Returns the result with the predictions of splits, of those that there are."""

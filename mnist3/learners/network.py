@@ -18,7 +18,7 @@ from mnist3 import models
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
-from mnist3.learners import calibrated, tuning
+from mnist3.learners import calibrated, tuned
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
@@ -210,7 +210,7 @@ def learn(
                 tracker,
             )
         checkpoints.wait()
-        return _restore(run, checkpoints, folder, "best", tuning.read(folder))
+        return _restore(run, checkpoints, folder, "best", tuned.read(folder))
     finally:
         checkpoints.close()
 
@@ -229,7 +229,7 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
     """
     checkpoints = Checkpoints(folder, read_only=True)
     try:
-        found = tuning.read(folder)
+        found = tuned.read(folder)
         config = config if found is None else found.config
         run = assemble(config, task, config.training.batch_size)
         return _restore(run, checkpoints, folder, checkpoint, found)
@@ -238,7 +238,7 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
 
 
 def _restore(
-    run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str, found: tuning.Found | None
+    run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str, found: tuned.Found | None
 ) -> Network:
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
