@@ -9,7 +9,6 @@ Geifman and R. El-Yaniv, Selective classification for deep neural networks, Neur
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
@@ -23,8 +22,6 @@ CONFIDENCE_METRICS = ("ece", "coverage", "aurc", "sure")  # of `confidence_metri
 _LOG_TEMPERATURES = (-4.0, 4.0)
 
 LogLikelihoods = Callable[[float], Float[np.ndarray, "n"]]
-_Array = jax.Array | np.ndarray
-
 Confidences = Callable[[float], Float[np.ndarray, "n"]]
 
 
@@ -56,8 +53,12 @@ class Calibrator(NamedTuple):
     fingerprint: str = ""
     epoch: int | None = None
 
-    def sure(self, confidences: Float[_Array, "*n"] | None) -> Bool[_Array, "*n"] | None:
-        """Tells which predictions to rely on; None where none is claimed to be. Pure."""
+    def sure(self, confidences: Float[Any, "*n"] | None) -> Bool[Any, "*n"] | None:
+        """Tells which predictions to rely on; None where none is claimed to be. Pure.
+
+        Args:
+            confidences: of NumPy or JAX, as is what is returned.
+        """
         if self.threshold is None or confidences is None:
             return None
         return confidences >= self.threshold - ROUNDING

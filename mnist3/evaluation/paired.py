@@ -241,7 +241,11 @@ def _mcnemar_low(only_a: int, only_b: int, n: int, tail: float) -> float:
             return below_half + (1 - below_half) * lower.mean() - tail
 
         return float(optimize.brentq(beyond, 0.0, 1.0, xtol=1e-9))
-    p = special.betaincinv(only_a, only_b + 1, below_half * _QUANTILES) if only_a else 0 * _QUANTILES
+    p = (
+        special.betaincinv(only_a, only_b + 1, below_half * _QUANTILES)
+        if only_a
+        else 0 * _QUANTILES
+    )
     odds = 1 - 2 * p
 
     def beyond_low(value: float) -> float:

@@ -33,9 +33,9 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
             result = parts.learn(made, learning, folder, tracker).with_splits("test")
-            output.write_result(result, folder, arguments.command, arguments.figures)
-            output.track(result, tracker)
-    print(console.result_text(result, folder))
+            with output.writing(result, folder, arguments):
+                output.track(result, tracker)
+                print(console.result_text(result, folder))
     return 0
 
 
@@ -61,6 +61,6 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
                 calibrated.save(folder, learned.calibrator)
         trained_in = workdir.environment_of(folder)
         result = dataclasses.replace(made.result(learned, HELD_OUT), trained_in=trained_in)
-        output.write_result(result, folder, arguments.command, arguments.figures)
-    print(console.result_text(result, folder))
+        with output.writing(result, folder, arguments):
+            print(console.result_text(result, folder))
     return 0
