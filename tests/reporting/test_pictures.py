@@ -88,5 +88,5 @@ def test_intervals_of_composed_images_are_of_new_digit_images(composed):
 def test_a_loss_has_the_unit_of_its_task(composed, task, metric, unit):
     line = {"epoch": 1, "step": 9, "train": {"loss": 0.02}, "val": {metric: 0.5}}
     result = dataclasses.replace(composed, task=task, learned=learned(task, (line,)))
-    loss = pictures.learning_curves(result).axes[0]
+    loss = pictures.learning_curves(result).draw().axes[0]
     assert loss.get_ylabel() == f"{unit} (logarithmic)"
