@@ -110,17 +110,19 @@ class Trainer:
         train: Split,
         scale: Scale,
         channels_last: bool,
+        device: str = "cpu",
     ):
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = model.to(memory_format=layout)
+        self.model = model.to(device, memory_format=layout)
         self.optimizer = create_optimizer(self.model.parameters())
-        self._images = torch.from_numpy(train.images)
-        self._digits = torch.from_numpy(train.labels).long()
+        self._images = torch.from_numpy(train.images).to(device)
+        self._digits = torch.from_numpy(train.labels).long().to(device)
         self._scale = scale
+        self._device = device
 
     def order(self) -> Integer[torch.Tensor, "n"]:
         """Returns the training images' indices, shuffled."""
-        return torch.randperm(len(self._images))
+        return torch.randperm(len(self._images), device=self._device)
 
     def step(self, rows: Integer[torch.Tensor, "batch"]) -> None:
         """Takes a step on some of the training images.
@@ -141,9 +143,9 @@ class Trainer:
         with torch.inference_mode():
             for start in range(0, len(held_out.images), _EVALUATION_BATCH):
                 stop = start + _EVALUATION_BATCH
-                images = torch.from_numpy(held_out.images[start:stop])
+                images = torch.from_numpy(held_out.images[start:stop]).to(self._device)
                 digits = self.model(self._as_input(images)).unflatten(1, (-1, 10)).argmax(-1)
-                wanted = torch.from_numpy(held_out.labels[start:stop])
+                wanted = torch.from_numpy(held_out.labels[start:stop]).to(self._device)
                 right += (digits == wanted).all(1).sum().item()
         self.model.train()
         return right / len(held_out.images)
@@ -156,8 +158,15 @@ class Trainer:
         return ink.sub_(255 * mean).div_(255 * deviation)
 
 
-def fit_p1(train: Split, test: Split, seed: int, report: Report, channels_last: bool) -> nn.Module:
-    """Trains P1 for its one epoch and returns the model.
+def fit_p1(
+    train: Split,
+    test: Split,
+    seed: int,
+    report: Report,
+    channels_last: bool,
+    device: str = "cpu",
+) -> nn.Module:
+    """Trains P1 for its one epoch, on `cpu` or `cuda`, and returns the model.
 
     Adam's fused form computes the same in one pass; the published code uses the plain one.
     """
@@ -169,6 +178,7 @@ def fit_p1(train: Split, test: Split, seed: int, report: Report, channels_last: 
         train,
         MNIST_SCALE,
         channels_last,
+        device,
     )
     batches = trainer.order().split(256)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -177,6 +187,8 @@ def fit_p1(train: Split, test: Split, seed: int, report: Report, channels_last: 
     for rows in batches:
         trainer.step(rows)
         schedule.step()
+    if device == "cuda":
+        torch.cuda.synchronize()
     report.stop()
     report.add(trainer.evaluate(test))
     return trainer.model

@@ -69,7 +69,7 @@ def _train(run: Run, train: Split) -> TrainState:
         run.model, run.task, run.optimizer, run.config, run.steps, None, run.mesh
     )
     examples = tasks.Examples(train.images, train.labels)
-    data, key = program.replicate((examples, run.keys()[1]), run.mesh)
+    data, key = program.put_everywhere((examples, run.keys()[1]), run.mesh)
     state = run.initial_state()
     for epoch in range(run.epochs):
         state, _ = train_epoch(state, data, jax.random.fold_in(key, epoch))

@@ -74,11 +74,11 @@ def measure() -> dict[str, float]:
     count = STEPS * config.training.batch_size
     images = rng.integers(0, 256, (count, *size), np.uint8)
     labels = rng.integers(0, 10, (count, config.data.digits), np.int32)
-    data = program.replicate(tasks.Examples(images, labels), parts.mesh)
+    data = program.put_everywhere(tasks.Examples(images, labels), parts.mesh)
     train_epoch = program.create_train_epoch(
         parts.model, task, parts.optimizer, config, parts.steps, None, parts.mesh
     )
-    key = program.replicate(jax.random.key(0), parts.mesh)
+    key = program.put_everywhere(jax.random.key(0), parts.mesh)
     state = parts.initial_state()
     seconds = []
     for _ in range(1 + REPETITIONS):

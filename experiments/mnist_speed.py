@@ -11,12 +11,20 @@ all 60,000 images beside its peers, at an earlier commit: 0.9912 (mean of ten se
 from ml_collections import ConfigDict
 
 from experiments.mnist import get_config as mnist
+from experiments.mnist_best import get_config as mnist_best
 from mnist3.config import parse_variants
+from mnist3.errors import UserError
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    """No variants."""
-    parse_variants(argument)
+    """Variants: `line`, the accuracy in percent that is to be reached: 99.0, 99.5 or 99.7."""
+    variants = parse_variants(argument, line="99.0")
+    if variants.line not in LINES:
+        raise UserError(f"line={variants.line} is no line of MNIST; take {', '.join(LINES)}.")
+    return LINES[variants.line]()
+
+
+def _line_of_99_0() -> ConfigDict:
     config = mnist()
     config.model.name = "cnn"
     config.model.stem = 24
@@ -35,3 +43,16 @@ def get_config(argument: str = "") -> ConfigDict:
     config.training.cpu_micro_batch = 64
     config.training.label_smoothing = 0.1
     return config
+
+
+def _line_of_99_5() -> ConfigDict:
+    config = mnist()
+    config.augmentation.shift = 1
+    config.augmentation.rotation = 10.0
+    config.augmentation.scale = 0.1
+    config.augmentation.shear = 10.0
+    config.training.epochs = 3
+    return config
+
+
+LINES = {"99.0": _line_of_99_0, "99.5": _line_of_99_5, "99.7": mnist_best}

@@ -8,12 +8,12 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from mnist3 import runtime
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import selection
+from mnist3.evaluation.pooling import pooled
 from mnist3.results import Result
 
 
@@ -99,36 +99,3 @@ def candidate_line(results: Sequence[Result]) -> dict[str, Any]:
     if "epochs" in first.learned.training:
         line["epochs"] = first.learned.training["epochs"]
     return line
-
-
-def pooled(measured: Sequence[Mapping[str, Any]], headline: str) -> dict[str, Any]:
-    """Returns the metrics of a split: means over replicates, and the headline of each.
-
-    The ends of an interval are means too: replicates read the same examples.
-
-    Args:
-        measured: the metrics of each replicate.
-        headline: the metric to say of each replicate.
-    """
-    if len(measured) == 1:
-        return dict(measured[0])
-    found = {name: _mean([each.get(name) for each in measured]) for name in measured[0]}
-    each = [one[headline] for one in measured]
-    return found | {
-        f"{headline}_std": float(np.std(each, ddof=1)),
-        f"{headline}_replicates": each,
-    }
-
-
-def _mean(values: Sequence[Any]) -> Any:
-    """Returns the mean of a metric over replicates; the first one's where it is no number."""
-    first = values[0]
-    if all(isinstance(each, dict) for each in values):
-        return {name: _mean([each[name] for each in values]) for name in first}
-    numbers = all(
-        isinstance(each, float) or (isinstance(each, list | tuple) and each) for each in values
-    )
-    if not numbers or any(np.shape(each) != np.shape(first) for each in values):
-        return first
-    with np.errstate(invalid="ignore"):
-        return np.mean(np.array(values, float), axis=0).tolist()

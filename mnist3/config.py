@@ -184,6 +184,8 @@ def with_network(config: ConfigDict) -> ConfigDict:
     config.optimizer = _optimizer()
     config.training = _training()
     config.evaluation.shift = 0  # px; the final reading is the mean over images moved so far
+    # Replicates, trained in one program: how many, seeded from config.seed on; or their seeds.
+    config.seeds = config_dict.FieldReference(1, field_type=object)
     return config
 
 
@@ -277,6 +279,12 @@ def _training() -> ConfigDict:
     training.init_skip = ()  # of these, paths or patterns that are left, as in "heads*"
     training.log_steps = 50  # from one line of a step in history.jsonl to the next; 0 = none
     return training
+
+
+def seeds_of(config: ConfigDict) -> tuple[int, ...]:
+    """Returns the seeds of a run's replicates; of one without replicates its own."""
+    seeds = config.get("seeds", 1)
+    return seeds if isinstance(seeds, tuple) else tuple(range(config.seed, config.seed + seeds))
 
 
 def search_method(config: ConfigDict) -> str:

@@ -17,7 +17,9 @@ from ml_collections import ConfigDict
 from mnist3 import runtime
 from mnist3.data.splits import HELD_OUT
 from mnist3.data.table_dataset import AnyDataset
+from mnist3.evaluation import selection
 from mnist3.evaluation.calibration import Calibrator, confidence_metrics
+from mnist3.evaluation.pooling import pooled
 from mnist3.files import replacing
 from mnist3.learners import Learned
 from mnist3.tasks import Examples, Predictions, Task
@@ -157,6 +159,89 @@ class Result:
         return dataclasses.replace(self, predictions=self.predictions | more)
 
 
+@dataclasses.dataclass(frozen=True)
+class Replicated(Result):
+    """The results of replicates, which differ in their seed alone.
+
+    What it shows of single examples is of the replicate that is the best on val; its metrics are
+    means over all.
+
+    Attributes:
+        replicates: the results, in the order of their seeds.
+        failures: why other replicates have none, by seed.
+        ensemble: of the replicates, with their predictions together; None where there is none.
+    """
+
+    replicates: tuple[Result, ...] = ()
+    failures: dict[int, str] = dataclasses.field(default_factory=dict)
+    ensemble: Result | None = None
+
+    @classmethod
+    def of(
+        cls,
+        config: ConfigDict,
+        replicates: Sequence[Result],
+        failures: dict[int, str],
+        ensemble: Result | None = None,
+    ) -> "Replicated":
+        """Returns the results of a run's replicates together.
+
+        Args:
+            config: of the run.
+            replicates: those whose training came to its end, at least one, which have read val.
+            failures: why the others did not, by seed.
+            ensemble: of the replicates.
+        """
+        sign = 1 if replicates[0].task.higher_is_better else -1
+        name = replicates[0].task.metrics[0]
+        best = max(replicates, key=lambda each: sign * each.measured["val"][name])
+        own = {each.name: getattr(best, each.name) for each in dataclasses.fields(Result)}
+        every = {"replicates": tuple(replicates), "failures": failures, "ensemble": ensemble}
+        return cls(**own | {"config": config} | every)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the replicates."""
+        return [each.config.seed for each in self.replicates]
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        train = self.learned.training
+        together = train["examples_per_second"] * (len(self.replicates) + len(self.failures))
+        found = super().metrics | {"train": train | {"examples_per_second": together}}
+        best = self.seeds[[each.learned for each in self.replicates].index(self.learned)]
+        found["replicates"] = {"seeds": self.seeds, "best_on_val": best}
+        if self.failures:
+            found["replicates"]["failures"] = {str(k): why for k, why in self.failures.items()}
+        if self.ensemble is not None:
+            found["ensemble"] = self.ensemble.measured
+        return found
+
+    @functools.cached_property
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """The metrics of each split: means over replicates, their deviation and each one's."""
+        headline = self.task.metrics[0]
+        found = {}
+        for split in self.predictions:
+            found[split] = pooled([each.measured[split] for each in self.replicates], headline)
+            interval = f"{headline}_ci95"
+            if len(self.replicates) > 1 and interval in found[split]:
+                outcomes = np.stack([each.outcomes(split) for each in self.replicates])
+                shared = self.dataset.digit_indices_of(split)
+                found[split][interval] = list(selection.interval(outcomes, shared))
+        return found
+
+    def with_splits(self, *splits: str) -> "Replicated":
+        """Returns the results with the predictions of more splits, of those that there are."""
+        return Replicated.of(
+            self.config,
+            [each.with_splits(*splits) for each in self.replicates],
+            self.failures,
+            None if self.ensemble is None else self.ensemble.with_splits(*splits),
+        )
+
+
 def read(
     learned: Learned, examples: dict[str, Examples], splits: Sequence[str] = HELD_OUT
 ) -> dict[str, Predictions]:
@@ -171,17 +256,23 @@ def read(
 def write_predictions(result: Result, folder: str, on: str = "") -> None:
     """Writes predictions_{split}.csv of each split that was read into the folder of a run.
 
+    Those of replicates have the column `replicate`, its seed.
+
     Args:
         result: with the predictions.
         folder: of the run.
         on: what stands before the split, of splits that are not the run's own.
     """
-    for split, predictions in result.predictions.items():
-        examples = result.examples[split]
+    replicates = result.replicates if isinstance(result, Replicated) else (result,)
+    for split in result.predictions:
+        index = result.dataset.index(split)
         path = os.path.join(folder, f"predictions_{on}{split}.csv")
         with replacing(path, newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["index", *result.task.columns])
-            index = result.dataset.index(split)
-            for row, cells in enumerate(result.task.rows(examples, predictions)):
-                writer.writerow([row if index is None else index[row], *cells])
+            seed = ["replicate"] if isinstance(result, Replicated) else []
+            writer.writerow([*seed, "index", *result.task.columns])
+            for each in replicates:
+                seed = [str(each.config.seed)] if isinstance(result, Replicated) else []
+                rows = each.task.rows(each.examples[split], each.predictions[split])
+                for row, cells in enumerate(rows):
+                    writer.writerow([*seed, row if index is None else index[row], *cells])

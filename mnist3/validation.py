@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import config as configs
 from mnist3 import tasks
-from mnist3.config import KINDS, NETWORK, OPEN, fields
+from mnist3.config import KINDS, NETWORK, OPEN, fields, search_method, seeds_of
 from mnist3.data import dataset, sources
 from mnist3.data.numbers import digit_range
 from mnist3.errors import UserError, nearest
@@ -84,12 +84,14 @@ def validate(config: ConfigDict) -> None:
                 f"config.{name} is missing, which a run of kind {config.kind} reads; begin with "
                 f"mnist3.config.{config.kind}()."
             )
-        if not name.startswith("model."):
+        if not name.startswith("model.") and name != "seeds":
             require_type(name, values[name], default)
     require_choices(config)
     for name, value in values.items():
-        if not name.startswith("model."):
+        if not name.startswith("model.") and name != "seeds":
             require_range(name, value)
+    if "seeds" in config:
+        _require_seeds(config)
     for section, check in _CHECKS.items():
         if section in config:
             check(config)
@@ -102,6 +104,26 @@ def _takes_any(name: str, reference: ConfigDict) -> bool:
         if name.startswith(prefix):
             return inner in reference.get(section, {})
     return False
+
+
+def _require_seeds(config: ConfigDict) -> None:
+    value = config.seeds
+    each = value if isinstance(value, tuple) else (value,)
+    if not each or any(type(item) is not int for item in each) or len(set(each)) < len(each):
+        raise UserError(
+            f"config.seeds is {value!r}; give how many replicates to train, as in "
+            '--config.seeds=8, or the seed of each, as in --config.seeds="(0, 1, 2)".'
+        )
+    if not isinstance(value, tuple) and value < 1:
+        raise UserError(f"config.seeds is {value}; give at least 1.")
+    for seed in seeds_of(config):
+        require_range("seed", seed)
+    method = search_method(config)
+    if len(seeds_of(config)) > 1 and method != "none":
+        raise UserError(
+            f"config.search.method={method} searches the settings of one run; search with "
+            "config.seeds=1, then train the replicates with what it found."
+        )
 
 
 def _require_learners(config: ConfigDict) -> None:

@@ -25,7 +25,7 @@ def exact_match(model, numbers):
     train_epoch = program.create_train_epoch(
         run.model, task, run.optimizer, config, run.steps, dataset.composition, run.mesh
     )
-    data = program.replicate(dataset.stream, run.mesh)
+    data = program.put_everywhere(dataset.stream, run.mesh)
     state, _ = train_epoch(run.initial_state(), data, run.keys()[1])
     val = dataset.splits["val"]
     split = program.put_split(val.images, val.labels, run.mesh)

@@ -114,11 +114,11 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
     mesh = program.create_mesh()
     programs = _compiled(problem)
     init_key, epochs_key = keys_of(seed)
-    state = program.replicate(programs.initial_state(init_key), mesh)
+    state = program.put_everywhere(programs.initial_state(init_key), mesh)
     rows = _rows(len(inputs))
     count = np.asarray(len(inputs), np.int32)
     data = tasks.Examples(_fill(inputs, rows), _fill(targets, rows), count=count)
-    data, keys = program.replicate((data, jax.random.split(epochs_key, problem.calls)), mesh)
+    data, keys = program.put_everywhere((data, jax.random.split(epochs_key, problem.calls)), mesh)
     measured = []
     for key in keys:
         state, metrics = programs.train_epoch(state, data, key)
@@ -136,7 +136,7 @@ def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np
     mesh = program.create_mesh()
     rows = min(_rows(len(inputs)), program.PREDICTION_BATCH)
     filled = np.asarray(_fill(inputs, rows) if len(inputs) < rows else inputs)
-    params = program.replicate(params, mesh)
+    params = program.put_everywhere(params, mesh)
     computed = _compute_logits(create_model(problem), mesh)(params, program.batched(filled, mesh))
     return np.asarray(computed)[: len(inputs)]
 

@@ -239,6 +239,23 @@ def _interval(outcomes: Float[np.ndarray, "seeds n"], images: _Images) -> tuple[
     return effective_share_interval(value, effective, estimate.degrees)
 
 
+def interval(
+    outcomes: Outcomes, digit_indices: Int[np.ndarray, "n K"] | None = None
+) -> tuple[float, float]:
+    """Returns the 95 % interval of a candidate's share of right images, or mean error.
+
+    It is of another seed and of other images, where there are replicates.
+
+    Args:
+        outcomes: as `compare` takes those of one candidate.
+        digit_indices: as there.
+    """
+    shared = None if digit_indices is None else sharing(digit_indices)
+    share = "accuracy" if outcomes.dtype == bool else None
+    replicated = np.atleast_2d(outcomes).astype(np.float64)
+    return _interval(replicated, _Images(replicated.shape[1], share, shared, None))
+
+
 def holm(
     p_values: Float[np.ndarray, "tests"],
 ) -> tuple[Float[np.ndarray, "tests"], Float[np.ndarray, "tests"]]:

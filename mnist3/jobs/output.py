@@ -7,11 +7,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mnist3.files import RUN_FILES, write_json
+from mnist3.files import REPLICATES_FILE, RUN_FILES, write_json
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.drawers import Drawn, Saving
-from mnist3.results import Result, write_predictions
+from mnist3.results import Replicated, Result, write_predictions
 from mnist3.tracking import Tracker
 
 
@@ -40,11 +40,21 @@ def writing(result: Result, folder: str, arguments: Arguments) -> Iterator[None]
         folder: workdir of the run.
         arguments: with the command that made the run, and the pictures that it is to have.
     """
-    write_predictions(result, folder)
-    write_json(os.path.join(folder, "metrics.json"), result.metrics)
+    _write_numbers(result, folder)
     drawn = chosen(pictures.draw_all, result, arguments.figures)
     with writing_page(folder, lambda: pages.result_page(result), result.config, drawn, arguments):
         yield
+
+
+def _write_numbers(result: Result, folder: str) -> None:
+    """Writes predictions and metrics.json, of replicates those of each into its own folder too."""
+    write_predictions(result, folder)
+    write_json(os.path.join(folder, "metrics.json"), result.metrics)
+    if not isinstance(result, Replicated):
+        return
+    for each in result.replicates:
+        _write_numbers(each, os.path.join(folder, "replicates", str(each.config.seed)))
+    write_json(os.path.join(folder, REPLICATES_FILE), result.metrics["replicates"])
 
 
 def chosen(

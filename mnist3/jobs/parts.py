@@ -1,15 +1,21 @@
 """From a config to what can learn: its data, its task, its examples and its learner."""
 
+import contextlib
+import os
 from typing import NamedTuple
 
 from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import learners, runtime, tasks
+from mnist3.config import seeds_of
 from mnist3.data import augmentation, sources
 from mnist3.data import dataset as datasets
-from mnist3.data.splits import Dataset
-from mnist3.results import Result, read
+from mnist3.data.splits import HELD_OUT, Dataset
+from mnist3.errors import UserError
+from mnist3.evaluation.calibration import UNCALIBRATED
+from mnist3.jobs import workdir
+from mnist3.results import Replicated, Result, read
 from mnist3.tasks import Examples, Task
 from mnist3.tracking import Tracker
 
@@ -32,6 +38,10 @@ class Parts(NamedTuple):
     def prepare(self) -> learners.Learn:
         """Returns what learns; errors are those of `learners.prepare`."""
         return learners.prepare(self.config, self.dataset, self.task, self.examples)
+
+    def prepare_replicates(self) -> learners.LearnReplicates:
+        """Returns what trains replicates; errors are those of `learners.prepare_replicates`."""
+        return learners.prepare_replicates(self.config, self.dataset, self.task, self.examples)
 
     def result(self, learned: learners.Learned, splits: tuple[str, ...]) -> Result:
         """Returns the result with the predictions of splits, of those that there are."""
@@ -106,3 +116,87 @@ def learn(parts: Parts, learning: learners.Learn, folder: str, tracker: Tracker)
     learned = learning(folder, tracker)
     learned.save(folder)
     return parts.result(learned, ("val",))
+
+
+def replicates_of(config: ConfigDict, folder: str) -> dict[str, ConfigDict]:
+    """Returns the config of each replicate of a run with several seeds, by its folder.
+
+    Each folder is that of the run which the seed alone would have made.
+
+    Args:
+        config: of the run.
+        folder: its workdir.
+    """
+    found = {}
+    for seed in seeds_of(config):
+        own = config.copy_and_resolve_references()
+        own.seed, own.seeds = seed, 1
+        own.wandb.mode = "disabled"  # there the run of all replicates has their means
+        found[os.path.join(folder, "replicates", str(seed))] = own
+    return found
+
+
+def learn_replicates(
+    parts: Parts, learning: learners.LearnReplicates, folder: str, tracker: Tracker
+) -> Replicated:
+    """Returns what the replicates of a run have learned, which have read val.
+
+    Args:
+        parts: of the run.
+        learning: what trains its replicates.
+        folder: of the run, which this process holds.
+        tracker: of the run.
+
+    Raises:
+        UserError: if a folder of a replicate cannot be written, or holds another run, or every
+            training failed.
+    """
+    each = replicates_of(parts.config, folder)
+    with contextlib.ExitStack() as held:
+        trackers = []
+        for own_folder, config in each.items():
+            held.enter_context(workdir.claimed(own_folder, config))
+            workdir.require_same_data(own_folder, parts.dataset)
+            workdir.write_start(own_folder, config, parts.dataset)
+            trackers.append(Tracker(own_folder, config))
+        found = learning([*each], trackers, tracker)
+        results, failures = [], {}
+        for own_folder, config, learned in zip(each, each.values(), found, strict=True):
+            if isinstance(learned, UserError):
+                failures[config.seed] = str(learned)
+                continue
+            learned.save(own_folder)
+            results.append(parts._replace(config=config).result(learned, ("val",)))
+        together = learners.ensemble([result.learned for result in results])
+        learners.calibrate(parts.config, parts.dataset, parts.examples, together)
+        together.save(folder)
+        ensemble = parts.result(together, ("val",))
+        return Replicated.of(parts.config, results, failures, ensemble)
+
+
+def load_replicates(parts: Parts, folder: str, checkpoint: str) -> Replicated:
+    """Returns what the replicates of a finished run have learned, which have read val and test.
+
+    Args:
+        parts: of the run.
+        folder: of the run.
+        checkpoint: of each replicate: `best`, `latest` or the number of an epoch.
+
+    Raises:
+        UserError: if a replicate has no such checkpoint.
+    """
+    each = replicates_of(parts.config, folder)
+    learned = [
+        learners.load(config, parts.task, own_folder, checkpoint)
+        for own_folder, config in each.items()
+    ]
+    for one in learned:
+        if one.calibrator == UNCALIBRATED:
+            learners.calibrate(parts.config, parts.dataset, parts.examples, one)
+    results = [
+        parts._replace(config=config).result(one, HELD_OUT)
+        for config, one in zip(each.values(), learned, strict=True)
+    ]
+    together = learners.ensemble(learned)
+    learners.calibrate(parts.config, parts.dataset, parts.examples, together)
+    return Replicated.of(parts.config, results, {}, parts.result(together, HELD_OUT))

@@ -1,11 +1,13 @@
 """Learns a task, from where the run in the folder was stopped, and evaluates what was learned."""
 
 import dataclasses
+from typing import Any
 
 from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import learners
+from mnist3.config import seeds_of
 from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED
@@ -28,11 +30,13 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         made = parts.load(config, arguments.data_dir)
         workdir.require_same_data(folder, made.dataset)
-        learning = made.prepare()
+        several = len(seeds_of(config)) > 1
+        learning = made.prepare_replicates() if several else made.prepare()
         learners.require_initial(config, made.task, folder)
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
-            result = parts.learn(made, learning, folder, tracker).with_splits("test")
+            learn_all: Any = parts.learn_replicates if several else parts.learn
+            result = learn_all(made, learning, folder, tracker).with_splits("test")
             with output.writing(result, folder, arguments):
                 output.track(result, tracker)
                 print(console.result_text(result, folder))
@@ -53,13 +57,20 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
             f"{made.dataset.name} has neither val nor test here, so there is nothing to evaluate; "
             "add the folder of one to its images."
         )
+    trained_in = workdir.environment_of(folder)
+    if len(seeds_of(config)) > 1:
+        with locked(folder):
+            several = parts.load_replicates(made, folder, arguments.checkpoint)
+            several = dataclasses.replace(several, trained_in=trained_in)
+            with output.writing(several, folder, arguments):
+                print(console.result_text(several, folder))
+        return 0
     with locked(folder):
         learned = learners.load(config, made.task, folder, arguments.checkpoint)
         if learned.calibrator == UNCALIBRATED:  # of an older run, or not the best checkpoint
             learners.calibrate(config, made.dataset, made.examples, learned)
             if arguments.checkpoint == "best":
                 calibrated.save(folder, learned.calibrator)
-        trained_in = workdir.environment_of(folder)
         result = dataclasses.replace(made.result(learned, HELD_OUT), trained_in=trained_in)
         with output.writing(result, folder, arguments):
             print(console.result_text(result, folder))

@@ -1,7 +1,7 @@
 """What learns a task from a dataset: a network, or one of scikit-learn's estimators by name."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from ml_collections import ConfigDict
 
@@ -19,13 +19,18 @@ __all__ = [
     "Learned",
     "NetworkView",
     "calibrate",
+    "ensemble",
     "examples_of",
     "load",
     "prepare",
+    "prepare_replicates",
     "require_initial",
 ]
 
 Learn = Callable[[str, Tracker], Learned]
+LearnReplicates = Callable[
+    [Sequence[str], Sequence[Tracker], Tracker | None], list[Learned | UserError]
+]
 
 
 SPLITS = ("train", *HELD_OUT)
@@ -112,6 +117,40 @@ def prepare(
     return learn
 
 
+def prepare_replicates(
+    config: ConfigDict, dataset: Dataset, task: Task, examples: dict[str, Examples]
+) -> LearnReplicates:
+    """Returns what trains the replicates of a network in folders of their own, in one program.
+
+    It takes these folders, their trackers and the tracker of the whole run. Of a replicate whose
+    training failed it returns why.
+
+    Args:
+        config: of kind numbers or digits, with several seeds.
+        dataset: to learn from.
+        task: to learn.
+        examples: of the task, by split.
+
+    Raises:
+        UserError: if the data lack what training needs.
+    """
+    train = examples.get("train")
+    run = network.create(config, task, dataset, train)
+
+    def learn(
+        folders: Sequence[str], trackers: Sequence[Tracker], tracker: Tracker | None
+    ) -> list[Learned | UserError]:
+        network.log_layers(run)
+        val = examples["val"]
+        found = network.learn_replicates(run, dataset, train, val, folders, trackers, tracker)
+        for learned in found:
+            if isinstance(learned, Learned):
+                calibrate(config, dataset, examples, learned)
+        return list(found)
+
+    return learn
+
+
 def calibrate(
     config: ConfigDict, dataset: Dataset, examples: dict[str, Examples], learned: Learned
 ) -> None:
@@ -136,6 +175,11 @@ def require_initial(config: ConfigDict, task: Task, folder: str) -> None:
     """
     if config.learner.name == NETWORK:
         network.require_initial(config, task, folder)
+
+
+def ensemble(members: Sequence[Learned]) -> Learned:
+    """Returns the networks of replicates as one, which averages their log-probabilities."""
+    return network.ensemble([member for member in members if isinstance(member, network.Network)])
 
 
 def load(

@@ -1,9 +1,11 @@
 """A network as a learner: trained in the folder of a run, where it goes on after it was stopped."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,11 +17,13 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mnist3 import models
+from mnist3.config import seeds_of
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.learners import calibrated, tuned
 from mnist3.learners.learned import NetworkView
+from mnist3.models.ensemble import Ensemble
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import loop, program
@@ -27,6 +31,12 @@ from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
+
+# Networks of one model and task, as replicates are, share their programs.
+_PROGRAMS = 16  # kept at a time, of each kind
+_create_compute_logits = functools.lru_cache(_PROGRAMS)(program.create_compute_logits)
+_create_decode = functools.lru_cache(_PROGRAMS)(program.create_decode)
+_create_log_likelihoods = functools.lru_cache(_PROGRAMS)(program.create_log_likelihoods)
 
 
 @dataclasses.dataclass
@@ -87,21 +97,8 @@ class Network:
         }
 
     @functools.cached_property
-    def _compute_logits(self):
-        run = self.run
-        return program.create_compute_logits(run.model, run.mesh, run.config.evaluation.shift)
-
-    @functools.cached_property
-    def _decode(self):
-        return program.create_decode(self.task)
-
-    @functools.cached_property
-    def _log_likelihoods(self):
-        return program.create_log_likelihoods(self.task)
-
-    @functools.cached_property
     def _placed_params(self) -> optax.Params:
-        return program.replicate(self.params, self.run.mesh)
+        return program.put_everywhere(self.params, self.run.mesh)
 
     def raw(self, inputs: np.ndarray) -> jax.Array:
         """Returns logits, on the devices; of the splits that were held out they are kept."""
@@ -109,7 +106,9 @@ class Network:
             if known is inputs:
                 return logits
         batches = program.batched(inputs, self.run.mesh)
-        logits = self._compute_logits(self._placed_params, batches)[: len(inputs)]
+        run = self.run
+        compute_logits = _create_compute_logits(run.model, run.mesh, run.config.evaluation.shift)
+        logits = compute_logits(self._placed_params, batches)[: len(inputs)]
         self._logits.append((inputs, logits))
         return logits
 
@@ -117,13 +116,13 @@ class Network:
         self, raw: jax.Array, targets: np.ndarray | None = None, temperature: float = 1.0
     ) -> Predictions:
         """Returns the predictions that logits stand for, on the host."""
-        return jax.device_get(self._decode(raw, targets, temperature))
+        return jax.device_get(_create_decode(self.task)(raw, targets, temperature))
 
     def log_likelihoods(
         self, raw: jax.Array, targets: np.ndarray, temperature: float
     ) -> Float[np.ndarray, "n"]:
         """Returns how probable logits make the targets, nats."""
-        return np.asarray(self._log_likelihoods(raw, targets, temperature))
+        return np.asarray(_create_log_likelihoods(self.task)(raw, targets, temperature))
 
     def predict(self, inputs: np.ndarray, targets: np.ndarray | None = None) -> Predictions:
         """Returns the calibrated predictions of images, on the host."""
@@ -164,7 +163,7 @@ def create(config: ConfigDict, task: Task, dataset: Dataset, train: Examples | N
             f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
             f"{examples} images; give a batch size of at most that."
         )
-    run = assemble(config, task, examples)
+    run = assemble(config, task, examples, seeds_of(config))
     program.require_even_shares(config, run.mesh)
     return run
 
@@ -175,7 +174,7 @@ def learn(
     """Trains for the epochs that a run has left, and returns the best checkpoint.
 
     Args:
-        run: the parts of the training.
+        run: the parts of the training, of one replicate.
         dataset: with what training images are composed from, where they are.
         train: fixed training examples; None where they are composed.
         val: to choose the checkpoint by.
@@ -185,16 +184,57 @@ def learn(
     Raises:
         UserError: if the loss is not finite.
     """
-    checkpoints = Checkpoints(folder)
-    try:
-        epoch = checkpoints.latest() or 0
-        history = read_history(folder, epoch)
-        if epoch:
-            logging.info("going on after epoch %d of %d", epoch, run.epochs)
-        tracker.resume(epoch)
-        if not loop.finished(run, history):
+    [learned] = learn_replicates(run, dataset, train, val, [folder], [tracker])
+    assert isinstance(learned, Network)  # the failure of the only one is raised
+    return learned
+
+
+def learn_replicates(
+    run: Run,
+    dataset: Dataset,
+    train: Examples | None,
+    val: Examples,
+    folders: Sequence[str],
+    trackers: Sequence[Tracker],
+    tracker: Tracker | None = None,
+) -> list["Network | UserError"]:
+    """Trains replicates for the epochs that they have left; returns their best checkpoints.
+
+    Of one whose training failed, as its loss was not finite, it returns why.
+
+    Args:
+        run: the parts of the training.
+        dataset: with what training images are composed from, where they are.
+        train: fixed training examples; None where they are composed.
+        val: to choose the checkpoints by.
+        folders: workdirs of the replicates, each with its config.
+        trackers: of the replicates.
+        tracker: of all of them, which gets their means; None for none.
+
+    Raises:
+        UserError: if the loss of every replicate is not finite.
+    """
+    with contextlib.ExitStack() as stack:
+        replicates = []
+        for folder, own in zip(folders, trackers, strict=True):
+            checkpoints = Checkpoints(folder)
+            stack.callback(checkpoints.close)
+            epoch = checkpoints.latest() or 0
+            history = read_history(folder, epoch)
+            if epoch:
+                logging.info("going on after epoch %d of %d", epoch, run.epochs)
+            own.resume(epoch)
+            replicates.append(loop.Replicate(history, checkpoints, own))
+        if tracker is not None:
+            tracker.resume(min(len(each.history) for each in replicates))
+        if not all(loop.finished(run, each.history) for each in replicates):
             shapes = run.state_shapes()
-            state = checkpoints.restore(epoch, shapes) if epoch else _initial_state(run)
+            states = [
+                each.checkpoints.restore(len(each.history), shapes)
+                if each.history
+                else _initial_state(run, place)
+                for place, each in enumerate(replicates)
+            ]
             data: Any = dataset.stream  # where training images are composed
             if train is not None and data is None:
                 data = run.task.network_examples(train)
@@ -204,15 +244,28 @@ def learn(
                 val,
                 dataset.composition,
                 dataset.digit_indices_of("val"),
-                state,
-                history,
-                checkpoints,
-                tracker,
+                states,
+                replicates,
+                (lambda line: None) if tracker is None else tracker.log_epoch,
             )
-        checkpoints.wait()
-        return _restore(run, checkpoints, folder, "best", tuned.read(folder))
-    finally:
-        checkpoints.close()
+        found: list[Network | UserError] = []
+        for place, (folder, each) in enumerate(zip(folders, replicates, strict=True)):
+            each.checkpoints.wait()
+            alone = run.replicate(place)
+            found.append(
+                each.failure
+                or _restore(alone, each.checkpoints, folder, "best", tuned.read(folder))
+            )
+        return found
+
+
+def ensemble(members: Sequence[Network]) -> Network:
+    """Returns networks of one kind as one network, uncalibrated, see `mnist3.models.Ensemble`."""
+    first = members[0]
+    model = Ensemble(tuple(each.run.model.clone() for each in members))
+    params = {f"members_{place}": each.params for place, each in enumerate(members)}
+    run = dataclasses.replace(first.run, model=model)
+    return Network(run, params, first.history, first.epoch)
 
 
 def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Network:
@@ -248,20 +301,20 @@ def _restore(
     return Network(run, params, history, epoch, results, seconds, calibrator)
 
 
-def _initial_state(run: Run) -> TrainState:
-    """Returns the state before the first step, with parameters of another run where wanted.
+def _initial_state(run: Run, replicate: int) -> TrainState:
+    """Returns a replicate's first state, with parameters of another run where wanted.
 
     Raises:
         UserError: if `config.training.init_from` holds no run of a network, or none of its
             parameters fits.
     """
-    state, source = run.initial_state(), run.config.training.init_from
+    state, source = run.initial_state(replicate), run.config.training.init_from
     if not source:
         return state
     skip = run.config.training.init_skip
     taken = take_parameters(jax.device_get(state.params), _params_of(source), skip)
     logging.info("%s", describe(taken, source))
-    params = program.replicate(taken.params, run.mesh)
+    params = program.put_everywhere(taken.params, run.mesh)
     average = None if state.average is None else jax.tree.map(jnp.copy, params)
     return state._replace(params=params, average=average)
 

@@ -1,12 +1,14 @@
 """The training loop: epochs, what is said of each, and the checkpoint after it."""
 
+import dataclasses
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from absl import logging
-from jax.sharding import Mesh
 from jaxtyping import Int
 from tqdm import tqdm
 
@@ -16,8 +18,9 @@ from mnist3.errors import UserError
 from mnist3.evaluation import checkpoint_choice
 from mnist3.evaluation.checkpoint_choice import Outcomes
 from mnist3.evaluation.clusters import sharing
+from mnist3.evaluation.pooling import pooled
 from mnist3.evaluation.words import metric_text
-from mnist3.tasks import Examples
+from mnist3.tasks import Examples, Predictions
 from mnist3.tracking import Tracker
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
@@ -39,22 +42,43 @@ def finished(run: Run, history: list[dict]) -> bool:
     return len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
+@dataclasses.dataclass
+class Replicate:
+    """What one of the replicates of a training has left in its folder so far.
+
+    Attributes:
+        history: a line an epoch; grows.
+        checkpoints: of the replicate.
+        tracker: of the replicate.
+        failure: why its training was stopped; None as long as it was not.
+    """
+
+    history: list[dict[str, Any]]
+    checkpoints: Checkpoints
+    tracker: Tracker
+    failure: UserError | None = None
+
+    _outcomes: dict[int, Outcomes] = dataclasses.field(default_factory=dict, repr=False)
+
+
 def train(
     run: Run,
     data: Stream | Examples,
     val: Examples,
     layout: Layout | None,
     digit_indices: Int[np.ndarray, "n K"] | None,
-    state: TrainState,
-    history: list[dict],
-    checkpoints: Checkpoints,
-    tracker: Tracker,
+    states: Sequence[TrainState],
+    replicates: Sequence[Replicate],
+    told: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> None:
-    """Trains to the last epoch, or until val has stopped getting better.
+    """Trains replicates side by side to the last epoch, or until val has stopped getting better.
 
-    Appends a line an epoch to the history, each with the seconds so far of training and of reading
-    val, those of training alone, and those of this process's compilation. Every
-    `config.training.log_steps` steps the tracker gets a line too.
+    Appends a line an epoch to each history, with the seconds so far of training and of reading
+    val, those of training alone, and those of this process's compilation, all of the replicates
+    together. Every `config.training.log_steps` steps each tracker gets a line too.
+
+    A replicate whose loss is not finite stops alone. One that is ahead of the others, as after a
+    run that was killed while it saved, waits for them.
 
     Args:
         run: what is trained.
@@ -63,93 +87,188 @@ def train(
         layout: of composed images; None of others.
         digit_indices: of composed val images, where the digit images on them stand in their
             source; None of others.
-        state: to go on from, on the devices; consumed.
-        history: of the epochs so far.
-        checkpoints: of the run.
-        tracker: of the run.
+        states: of each replicate to go on from, on the devices; consumed.
+        replicates: what they have left so far, in the order of the run's seeds.
+        told: gets the mean of the replicates' lines after each epoch.
 
     Raises:
-        UserError: if the loss is not finite.
+        UserError: if the loss of no replicate is finite any more.
     """
     task, headline = run.task, run.task.metrics[0]
-    data = program.replicate(_without_labels(data), run.mesh)
+    data = program.put_everywhere(_without_labels(data), run.mesh)
     held_out = program.put_split(val.inputs, val.targets, run.mesh)
-    epoch_key = run.keys()[1]
+    waiting = dict(enumerate(states))
+    state = program.stack(states, run.mesh)
     started = time.perf_counter()
-    train_epoch: Any = program.create_train_epoch(
+    train_epoch: Any = program.create_train_replicates(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
     )
-    example_key = program.replicate(jax.random.fold_in(epoch_key, 0), run.mesh)
-    train_epoch = train_epoch.lower(state, data, example_key).compile()
+    train_epoch = train_epoch.lower(state, data, _epoch_keys(run, 0)).compile()
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
     read_split = read_split.lower(state.params, held_out, len(val.inputs)).compile()
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
 
     seconds, train_seconds = (
-        history[-1][name] if history else 0.0 for name in ("seconds", "train_seconds")
+        max(each.history[-1][name] if each.history else 0.0 for each in replicates)
+        for name in ("seconds", "train_seconds")
     )
-    total = run.epochs
-    outcomes = {}
-    if history:
-        highest = highest_epoch(run, history)
-        params = checkpoints.restore_params(highest, run.state_shapes().params)
-        predictions = jax.device_get(read_split(params, held_out))
-        outcomes[highest] = task.outcomes(val.targets, predictions)
-    with tqdm(
-        total=total, initial=len(history), desc="training", unit="epoch", disable=None
-    ) as progress:
-        while not finished(run, history):
-            key = _epoch_key(epoch_key, len(history), run.mesh)
+    _read_highest(run, replicates, val.targets, lambda params: read_split(params, held_out))
+    done, total = (min(len(each.history) for each in replicates), run.epochs)
+    with tqdm(total=total, initial=done, desc="training", unit="epoch", disable=None) as progress:
+        while training := _behind(run, replicates):
+            done = len(replicates[training[0]].history)
+            for place in [place for place in training if place in waiting]:
+                state = program.put_replicate(state, place, waiting.pop(place))
+            keys = _epoch_keys(run, done)
             started = time.perf_counter()
             with jax.transfer_guard("disallow"):
-                state, steps = jax.block_until_ready(train_epoch(state, data, key))
+                state, steps = jax.block_until_ready(train_epoch(state, data, keys))
                 train_seconds += time.perf_counter() - started
                 predictions = read_split(state.inference_params, held_out)
             steps, predictions = jax.device_get((steps, predictions))
             seconds += time.perf_counter() - started
-            measured = task.progress(val.targets, predictions)
-            stop_if_not_finite(
-                np.append(steps.loss, measured.get("nll", measured[headline])),
-                len(history) * run.steps,
-                checkpoints,
-            )
-            line: dict[str, Any] = {
-                "step": (len(history) + 1) * run.steps,
-                "epoch": len(history) + 1,
+            times = {
                 "seconds": seconds,
                 "train_seconds": train_seconds,
                 "compile_seconds": compile_seconds,
-                "train": {
-                    "loss": float(steps.loss.mean()),
-                    task.right_name: float(steps.right.mean()),
-                },
-                "val": measured,
             }
-            tracker.log_steps(step_lines(run, steps, len(history)))
-            history.append(line)
-            tracker.log_epoch(line)
-            outcomes[len(history)] = task.outcomes(val.targets, predictions)
-            highest = highest_epoch(run, history)
-            best = best_epoch(run, len(history), highest, outcomes, digit_indices)
-            checkpoints.save(len(history), state, line["val"], best, keep={highest})
-            outcomes = {highest: outcomes[highest]}
+            for place in training:
+                own_steps, own_predictions = program.replicate_of((steps, predictions), place)
+                try:
+                    _after_epoch(
+                        run,
+                        replicates[place],
+                        val.targets,
+                        digit_indices,
+                        own_steps,
+                        own_predictions,
+                        program.replicate_of(state, place),
+                        times,
+                    )
+                except NotFinite as error:
+                    _stop(run, replicates, place, error)
+            line = mean_line(run, replicates, done + 1)
+            if line is None:
+                continue
+            told(line)
+            measured = line["val"][headline]
             shown = {
                 "loss": f"{line['train']['loss']:.4f}",
-                f"val {metric_text(headline).partition(' (')[0]}": f"{measured[headline]:.4f}",
+                f"val {metric_text(headline).partition(' (')[0]}": f"{measured:.4f}",
             }
             progress.set_postfix(shown)
             progress.update()
             if progress.disable:
-                left = seconds / len(history) * (total - len(history))
+                left = seconds / (done + 1) * (total - done - 1)
                 logging.info(
                     "epoch %d/%d  %s  %.1f s, %.0f s left",
-                    len(history),
+                    done + 1,
                     total,
                     "  ".join(f"{name} {value}" for name, value in shown.items()),
                     seconds,
                     left,
                 )
+
+
+def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:
+    """Returns the places of those that have the fewest epochs, of those that have some left."""
+    going = {
+        place: len(each.history)
+        for place, each in enumerate(replicates)
+        if each.failure is None and not finished(run, each.history)
+    }
+    return [place for place, epochs in going.items() if epochs == min(going.values())]
+
+
+def _read_highest(
+    run: Run,
+    replicates: Sequence[Replicate],
+    targets: np.ndarray,
+    read: Callable[[optax.Params], Predictions],
+) -> None:
+    """Reads val again with the checkpoints that were the best before a run was stopped."""
+    begun = [(place, each) for place, each in enumerate(replicates) if each.history]
+    if not begun:
+        return
+    shapes = run.state_shapes().params
+    restored = {
+        place: each.checkpoints.restore_params(highest_epoch(run, each.history), shapes)
+        for place, each in begun
+    }
+    some = next(iter(restored.values()))
+    stacked = program.stack(
+        [restored.get(place, some) for place in range(len(replicates))], run.mesh
+    )
+    predictions = jax.device_get(read(stacked))
+    for place, each in begun:
+        own = program.replicate_of(predictions, place)
+        each._outcomes[highest_epoch(run, each.history)] = run.task.outcomes(targets, own)
+
+
+def _after_epoch(
+    run: Run,
+    replicate: Replicate,
+    targets: np.ndarray,
+    digit_indices: Int[np.ndarray, "n K"] | None,
+    steps: StepMetrics,
+    predictions: Predictions,
+    state: TrainState,
+    times: Mapping[str, float],
+) -> None:
+    """Logs and saves what an epoch made of a replicate.
+
+    Raises:
+        NotFinite: if its loss is not.
+    """
+    task, history = run.task, replicate.history
+    measured = task.progress(targets, predictions)
+    stop_if_not_finite(
+        np.append(steps.loss, measured.get("nll", measured[task.metrics[0]])),
+        len(history) * run.steps,
+        replicate.checkpoints,
+    )
+    epoch = len(history) + 1
+    line: dict[str, Any] = {
+        "step": epoch * run.steps,
+        "epoch": epoch,
+        **times,
+        "train": {"loss": float(steps.loss.mean()), task.right_name: float(steps.right.mean())},
+        "val": measured,
+    }
+    replicate.tracker.log_steps(step_lines(run, steps, len(history)))
+    history.append(line)
+    replicate.tracker.log_epoch(line)
+    outcomes = replicate._outcomes
+    outcomes[epoch] = task.outcomes(targets, predictions)
+    highest = highest_epoch(run, history)
+    best = best_epoch(run, epoch, highest, outcomes, digit_indices)
+    replicate.checkpoints.save(epoch, state, line["val"], best, keep={highest})
+    replicate._outcomes = {highest: outcomes[highest]}
+
+
+def _stop(run: Run, replicates: Sequence[Replicate], place: int, error: "NotFinite") -> None:
+    """Stops one replicate; the last one that trains, or the only one, stops the training."""
+    replicates[place].failure = error
+    if all(each.failure for each in replicates):
+        raise error
+    logging.error("the replicate of seed %d stops: %s", run.seeds[place], error)
+
+
+def mean_line(run: Run, replicates: Sequence[Replicate], epoch: int) -> dict[str, Any] | None:
+    """Returns the mean of the replicates' lines of an epoch, of several the headline of each too.
+
+    None where no replicate has the epoch.
+    """
+    lines = [each.history[epoch - 1] for each in replicates if len(each.history) >= epoch]
+    if len(lines) < 2:
+        return lines[0] if lines else None
+    headline = run.task.metrics[0]
+    return {
+        **lines[0],
+        **{split: pooled([line[split] for line in lines]) for split in ("train", "val")},
+        "replicates": [line["val"][headline] for line in lines],
+    }
 
 
 def highest_epoch(run: Run, history: list[dict]) -> int:
@@ -209,11 +328,15 @@ def step_lines(run: Run, steps: StepMetrics, epochs: int) -> list[dict[str, Any]
     ]
 
 
+class NotFinite(UserError):
+    """A loss that is not finite."""
+
+
 def stop_if_not_finite(losses: np.ndarray, steps_before: int, checkpoints: Checkpoints) -> None:
     """Checks the losses of an epoch's steps and, last, the one of val after them.
 
     Raises:
-        UserError: names the step at which a loss is not finite, and the last good checkpoint.
+        NotFinite: names the step at which a loss is not finite, and the last good checkpoint.
     """
     if np.isfinite(losses).all():
         return
@@ -221,14 +344,16 @@ def stop_if_not_finite(losses: np.ndarray, steps_before: int, checkpoints: Check
     checkpoints.wait()
     good = checkpoints.latest()
     where = f"the last good checkpoint is epoch {good}" if good else "no epoch was finished before"
-    raise UserError(
+    raise NotFinite(
         f"the loss is not finite ({losses[~np.isfinite(losses)][0]}) at step {step}; {where}; "
         "lower config.optimizer.learning_rate or set config.optimizer.gradient_clip."
     )
 
 
-def _epoch_key(key: jax.Array, epoch: int, mesh: Mesh) -> jax.Array:
-    return program.replicate(jax.random.fold_in(key, epoch), mesh)
+def _epoch_keys(run: Run, epoch: int) -> jax.Array:
+    """Returns the key of an epoch of each replicate."""
+    keys = [run.keys(place)[1] for place in range(len(run.seeds))]
+    return program.stack([jax.random.fold_in(key, epoch) for key in keys], run.mesh)
 
 
 def _without_labels(data: Stream | Examples) -> Stream | Examples:

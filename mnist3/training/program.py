@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,14 @@ PREDICTION_BATCH = 512
 AUGMENTATION_CHUNK = 1024
 
 
-def create_mesh() -> Mesh:
-    """Returns all devices on the one axis `data`.
+def create_mesh(replicates: int = 1) -> Mesh:
+    """Returns all devices on two axes, `replicate` and `data`.
+
+    Replicates are kept apart as far as the devices allow: with as many devices each has its own,
+    and nothing is summed between devices.
+
+    Args:
+        replicates: that learn side by side.
 
     Raises:
         UserError: if several processes share the work, which is not supported yet.
@@ -38,12 +44,48 @@ def create_mesh() -> Mesh:
             f"JAX runs here in {processes} processes, which is not supported yet; start one "
             "process alone, on one host."
         )
-    return Mesh(np.asarray(jax.devices()), ("data",))
+    devices = np.asarray(jax.devices())
+    return Mesh(devices.reshape(math.gcd(len(devices), replicates), -1), ("replicate", "data"))
 
 
-def replicate(tree, mesh: Mesh):
+def put_everywhere(tree, mesh: Mesh):
     """Puts a copy of every array on every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, P()))
+
+
+def stack(trees: Sequence[Any], mesh: Mesh) -> Any:
+    """Puts trees of arrays, one a replicate, on their devices, with an axis of replicates first."""
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return jax.device_put(stacked, NamedSharding(mesh, P("replicate")))
+
+
+def put_replicate(stacked: Any, place: int, tree: Any) -> Any:
+    """Returns stacked trees with another one at the place of a replicate."""
+    return jax.tree.map(
+        lambda leaves, leaf: jax.device_put(leaves.at[place].set(leaf), leaves.sharding),
+        stacked,
+        tree,
+    )
+
+
+def replicate_of(stacked: Any, place: int) -> Any:
+    """Returns the tree of one replicate out of stacked ones."""
+    return jax.tree.map(lambda leaves: leaves[place], stacked)
+
+
+def _each(function: Callable, mesh: Mesh) -> Callable:
+    """Returns the function of the replicates that share a device, with a leading axis everywhere.
+
+    On an accelerator they are computed together. On a CPU they take turns: a convolution of
+    several replicates together is a grouped one, which is slow there.
+    """
+    if _on_cpu(mesh):
+        return lambda *trees: jax.lax.map(lambda inputs: function(*inputs), trees)
+    return jax.vmap(function)
+
+
+def _on_cpu(mesh: Mesh) -> bool:
+    return mesh.devices.flat[0].platform == "cpu"
 
 
 def create_train_epoch(
@@ -55,17 +97,36 @@ def create_train_epoch(
     layout: Layout | None,
     mesh: Mesh,
 ) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
-    """Returns the program that takes every step of an epoch.
+    """Returns the program that takes every step of an epoch of one replicate.
+
+    See `create_train_replicates`; state and key are those of one replicate, without the axis.
+    """
+    train = _create_train_replicate(model, task, optimizer, config, steps, layout, mesh)
+    everywhere = jax.shard_map(train, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
+    return jax.jit(everywhere, donate_argnums=0)
+
+
+def create_train_replicates(
+    model: nn.Module,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    config: ConfigDict,
+    steps: int,
+    layout: Layout | None,
+    mesh: Mesh,
+) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
+    """Returns the program that takes every step of an epoch, of replicates side by side.
 
     The program shuffles the fixed images or composes new ones, augments, and scans over the steps;
     each batch is split over the devices of the mesh. A CPU device takes its share in micro-batches
     that fit its cache and sums their gradients; each has a key of its own, so the number of devices
     does not matter as long as a device's share holds a whole micro-batch. Its arguments are the
-    state, which it consumes, the training images, and the key of the epoch. Of a stream the digit
-    images are augmented, all of them once an epoch, before they are composed: that is less work
-    than to augment the larger number images, and gives each digit a distortion of its own. Fixed
-    examples may be fewer than the steps of an epoch need; each is then taken as often as any
-    other, or once more.
+    state, which it consumes, the training images, and the key of the epoch, state and keys with a
+    leading axis of replicates. What it computes of one of them depends on none of the others. Of a
+    stream the digit images are augmented, all of them once an epoch, before they are composed: that
+    is less work than to augment the larger number images, and gives each digit a distortion of its
+    own. Fixed examples may be fewer than the steps of an epoch need; each is then taken as often as
+    any other, or once more.
 
     Args:
         model: from images as float32 ink, or feature vectors, to logits.
@@ -74,11 +135,38 @@ def create_train_epoch(
         config: with the sections `training`, `augmentation`, `model` and `optimizer`.
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
-        mesh: with the axis `data`.
+        mesh: of `create_mesh`.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
+    train = _create_train_replicate(model, task, optimizer, config, steps, layout, mesh)
+
+    def train_replicates(states, data, keys):
+        return _each(lambda state, key: train(state, data, key), mesh)(states, keys)
+
+    apart = P("replicate")
+    return jax.jit(
+        jax.shard_map(
+            train_replicates,
+            mesh=mesh,
+            in_specs=(apart, P(), apart),
+            out_specs=apart,
+            check_vma=False,
+        ),
+        donate_argnums=0,
+    )
+
+
+def _create_train_replicate(
+    model: nn.Module,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    config: ConfigDict,
+    steps: int,
+    layout: Layout | None,
+    mesh: Mesh,
+) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
@@ -99,33 +187,29 @@ def create_train_epoch(
         return images, targets, dropout_key
 
     train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
+    share = micro_batches // mesh.shape["data"]
 
-    def take_steps(state, data, order, keys):
-        """Takes the steps with this device's share of each batch."""
-        return jax.lax.scan(
-            lambda state, inputs: train_step(state, (data, inputs[0]), inputs[1]),
-            state,
-            (order, keys),
-        )
-
-    def train_epoch(state, data, key):
+    def train_replicate(state, data, key):
+        """Takes the steps of one replicate with this device's share of each batch."""
         order_key, augment_key, step_key = jax.random.split(key, 3)
         shape = (steps, micro_batches, micro_batch)
         if layout is None:
             order = draw_order(order_key, data, math.prod(shape)).reshape(shape)
         else:
             order = jnp.zeros((*shape[:2], 0), jnp.int32)
-            images = augment_all(augment_key, data.pool.images, config.augmentation, mesh)
+            images = augment_all(augment_key, data.pool.images, config.augmentation)
             data = data._replace(pool=data.pool._replace(images=images))
-        return jax.shard_map(
-            take_steps,
-            mesh=mesh,
-            in_specs=(P(), P(), P(None, "data"), P(None, "data")),
-            out_specs=P(),
-            check_vma=False,
-        )(state, data, order, jax.random.split(step_key, shape[:2]))
+        order, keys = (
+            jax.lax.dynamic_slice_in_dim(each, jax.lax.axis_index("data") * share, share, axis=1)
+            for each in (order, jax.random.split(step_key, shape[:2]))
+        )
+        return jax.lax.scan(
+            lambda state, inputs: train_step(state, (data, inputs[0]), inputs[1]),
+            state,
+            (order, keys),
+        )
 
-    return jax.jit(train_epoch, donate_argnums=0)
+    return train_replicate
 
 
 def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draws"]:
@@ -150,48 +234,57 @@ def require_even_shares(config: ConfigDict, mesh: Mesh) -> None:
 
     Args:
         config: a whole config.
-        mesh: with the axis `data`.
+        mesh: of `create_mesh`.
 
     Raises:
         UserError: if they cannot.
     """
     batch_size, members = config.training.batch_size, config.model.members
-    if batch_size % (mesh.size * members):
-        sharing = f"{mesh.size} devices" + f" with {members} members each" * (members > 1)
+    devices = mesh.shape["data"]
+    if batch_size % (devices * members):
+        sharing = f"{devices} devices" + f" with {members} members each" * (members > 1)
         raise UserError(
             f"config.training.batch_size is {batch_size}, which {sharing} cannot share evenly; "
-            f"give a multiple of {mesh.size * members}."
+            f"give a multiple of {devices * members}."
         )
 
 
 def _micro_batch(config: ConfigDict, mesh: Mesh) -> int:
     """Returns how many images of its share of a batch a device takes at once."""
     require_even_shares(config, mesh)
-    share = config.training.batch_size // mesh.size
+    share = config.training.batch_size // mesh.shape["data"]
     members = config.model.members
-    on_cpu = mesh.devices.flat[0].platform == "cpu"
-    return (
-        members * math.gcd(share // members, config.training.cpu_micro_batch) if on_cpu else share
-    )
+    if not _on_cpu(mesh):
+        return share
+    return members * math.gcd(share // members, config.training.cpu_micro_batch)
 
 
 def augment_all(
-    key: jax.Array, images: UInt8[Array, "n height width"], config: ConfigDict, mesh: Mesh
+    key: jax.Array, images: UInt8[Array, "n height width"], config: ConfigDict
 ) -> UInt8[Array, "n height width"]:
-    """Augments images in chunks, so that little memory is needed beside them."""
+    """Augments images in chunks, so that little memory is needed beside them.
+
+    Called on each of the devices on the axis `data`, which share the work and all get the result.
+    """
     if not is_on(config):
         return images
-    n = images.shape[0]
-    chunks = jnp.pad(images, ((0, -n % AUGMENTATION_CHUNK), (0, 0), (0, 0)))
+    n, devices = images.shape[0], jax.lax.axis_size("data")
+    chunks = jnp.pad(images, ((0, -n % (AUGMENTATION_CHUNK * devices)), (0, 0), (0, 0)))
     chunks = chunks.reshape(-1, AUGMENTATION_CHUNK, *images.shape[1:])
-    chunks = jax.lax.with_sharding_constraint(chunks, NamedSharding(mesh, P(None, "data")))
+    keys = jax.random.split(key, chunks.shape[0])
+    share = chunks.shape[0] // devices
 
     def augment_chunk(inputs):
         key, chunk = inputs
         return jnp.round(255 * augment(key, as_ink(chunk), config)).astype(jnp.uint8)
 
-    chunks = jax.lax.map(augment_chunk, (jax.random.split(key, chunks.shape[0]), chunks))
-    return chunks.reshape(-1, *images.shape[1:])[:n]
+    mine = (
+        jax.lax.dynamic_slice_in_dim(each, jax.lax.axis_index("data") * share, share)
+        for each in (keys, chunks)
+    )
+    augmented = jax.lax.map(augment_chunk, tuple(mine))
+    gathered = jax.lax.all_gather(augmented, "data", tiled=True)
+    return gathered.reshape(-1, *images.shape[1:])[:n]
 
 
 def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh) -> jax.Array:
@@ -205,7 +298,7 @@ def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh) -> jax.Array:
     size = min(PREDICTION_BATCH, n)
     size += -size % mesh.size
     padded = np.pad(images, ((0, -n % size), *[(0, 0)] * (images.ndim - 1)))
-    return replicate(padded.reshape(-1, size, *images.shape[1:]), mesh)
+    return put_everywhere(padded.reshape(-1, size, *images.shape[1:]), mesh)
 
 
 def create_compute_logits(
@@ -221,6 +314,26 @@ def create_compute_logits(
             or up and left or right (test-time augmentation, as in Krizhevsky et al. 2012, Imagenet
             classification with deep convolutional neural networks).
     """
+    compute_logits = _create_compute_logits(model, shift)
+    together = P(None, ("replicate", "data"))
+
+    def in_one_row(params, batches):
+        logits = jax.shard_map(
+            compute_logits,
+            mesh=mesh,
+            in_specs=(P(), together),
+            out_specs=together,
+            check_vma=False,
+        )(params, batches)
+        return logits.reshape(-1, *logits.shape[2:])
+
+    return jax.jit(in_one_row, out_shardings=NamedSharding(mesh, P()))
+
+
+def _create_compute_logits(
+    model: nn.Module, shift: int = 0
+) -> Callable[[optax.Params, jax.Array], Array]:
+    """Returns the function from parameters and batches to logits, [batches, size, ...]."""
     cuts = hasattr(model, "cut")
     moves = list(itertools.product(range(-shift, shift + 1), repeat=2))
 
@@ -243,17 +356,7 @@ def create_compute_logits(
 
         return jax.lax.map(of_batch, batches)
 
-    def in_one_row(params, batches):
-        logits = jax.shard_map(
-            compute_logits,
-            mesh=mesh,
-            in_specs=(P(), P(None, "data")),
-            out_specs=P(None, "data"),
-            check_vma=False,
-        )(params, batches)
-        return logits.reshape(-1, *logits.shape[2:])
-
-    return jax.jit(in_one_row, out_shardings=NamedSharding(mesh, P()))
+    return compute_logits
 
 
 def create_decode(
@@ -288,24 +391,41 @@ class SplitOnDevice(NamedTuple):
 def put_split(inputs: np.ndarray, targets: np.ndarray | None, mesh: Mesh) -> SplitOnDevice:
     """Copies inputs, and targets where they are known, to every device."""
     return SplitOnDevice(
-        batched(inputs, mesh), None if targets is None else replicate(targets, mesh)
+        batched(inputs, mesh), None if targets is None else put_everywhere(targets, mesh)
     )
 
 
 def create_read_split(
     model: nn.Module, task: Task, mesh: Mesh, shift: int = 0
 ) -> Callable[[optax.Params, SplitOnDevice, int], Predictions]:
-    """Returns the program that gives the predictions of the first n examples of batches.
+    """Returns the program that gives the predictions of replicates for a split.
+
+    Its arguments are the parameters, with a leading axis of replicates, the split, and how many
+    examples it has. The predictions have the axis too.
 
     Args:
         model: from float32 inputs to logits.
         task: that it has learned.
-        mesh: with the axis `data`.
+        mesh: of `create_mesh`.
         shift: px, see `create_compute_logits`.
     """
-    compute_logits = create_compute_logits(model, mesh, shift)
+    compute_logits = _create_compute_logits(model, shift)
 
     def read_split(params, split, n):
-        return task.predict(compute_logits(params, split.batches)[:n], split.targets)
+        def read_replicates(params, batches, targets):
+            def read_replicate(params):
+                logits = compute_logits(params, batches)
+                logits = jax.lax.all_gather(logits, "data", axis=1, tiled=True)
+                return task.predict(logits.reshape(-1, *logits.shape[2:])[:n], targets)
+
+            return _each(read_replicate, mesh)(params)
+
+        return jax.shard_map(
+            read_replicates,
+            mesh=mesh,
+            in_specs=(P("replicate"), P(None, "data"), P()),
+            out_specs=P("replicate"),
+            check_vma=False,
+        )(params, *split)
 
     return jax.jit(read_split, static_argnums=2)

@@ -1,6 +1,7 @@
 """The parts of a training, put together from its config."""
 
 import dataclasses
+import functools
 
 import jax
 import optax
@@ -31,7 +32,8 @@ class Run:
         epochs: of the whole training.
         steps: in an epoch.
         size: (height, width) of the images, px.
-        mesh: the devices on the axis `data`.
+        seeds: of the replicates, which differ in nothing else.
+        mesh: the devices on the axes `replicate` and `data`.
     """
 
     config: ConfigDict
@@ -41,15 +43,27 @@ class Run:
     epochs: int
     steps: int
     size: tuple[int, int]
+    seeds: tuple[int, ...]
     mesh: Mesh
 
-    def keys(self) -> tuple[jax.Array, jax.Array]:
-        """Returns the keys of the initial parameters and of the epochs."""
-        return keys_of(self.config.seed)
+    def keys(self, replicate: int = 0) -> tuple[jax.Array, jax.Array]:
+        """Returns the keys of the initial parameters and of the epochs of a replicate."""
+        return keys_of(self.seeds[replicate])
 
-    def initial_state(self) -> TrainState:
-        """Returns the state before the first step, on every device."""
-        return program.replicate(jax.jit(self.create_state)(self.keys()[0]), self.mesh)
+    def initial_state(self, replicate: int = 0) -> TrainState:
+        """Returns the state of a replicate before the first step, on every device."""
+        state = self._create_state_compiled(self.keys(replicate)[0])
+        return program.put_everywhere(state, self.mesh)
+
+    @functools.cached_property
+    def _create_state_compiled(self):
+        return jax.jit(self.create_state)
+
+    def replicate(self, place: int) -> "Run":
+        """Returns the parts of the training of one replicate, on all of the devices."""
+        config = self.config.copy_and_resolve_references()
+        config.seed = self.seeds[place]
+        return dataclasses.replace(self, config=config, seeds=self.seeds[place : place + 1])
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
@@ -70,8 +84,18 @@ def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
     return tuple(jax.random.split(jax.random.key(seed)))
 
 
-def assemble(config: ConfigDict, task: Task, train_examples: int) -> Run:
-    """Returns the parts of a training with so many images an epoch."""
+def assemble(
+    config: ConfigDict, task: Task, train_examples: int, seeds: tuple[int, ...] = ()
+) -> Run:
+    """Returns the parts of a training.
+
+    Args:
+        config: the whole config.
+        task: that is learned.
+        train_examples: images an epoch.
+        seeds: of the replicates; () for one, of the config's seed.
+    """
+    seeds = seeds or (config.seed,)
     steps = max(1, train_examples // config.training.batch_size)
     epochs = config.training.epochs
     if not epochs:
@@ -84,5 +108,6 @@ def assemble(config: ConfigDict, task: Task, train_examples: int) -> Run:
         epochs=epochs,
         steps=steps,
         size=(config.data.height, config.data.width),
-        mesh=program.create_mesh(),
+        seeds=seeds,
+        mesh=program.create_mesh(len(seeds)),
     )

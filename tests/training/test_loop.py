@@ -176,12 +176,12 @@ def upload(*arguments):
     return jax.jit(jnp.sin)(np.ones(3, np.float32))
 
 
-@pytest.mark.parametrize("careless", ["create_train_epoch", "create_read_split"])
+@pytest.mark.parametrize("careless", ["create_train_replicates", "create_read_split"])
 def test_a_program_that_copies_an_array_to_the_device_is_stopped(careless, tmp_path, monkeypatch):
     run = run_of()
     examples = Examples(np.zeros((128, 28, 28), np.uint8), np.zeros((128, 1), np.int32))
     programs = {
-        "create_train_epoch": lambda state, *inputs: (state, None),
+        "create_train_replicates": lambda state, *inputs: (state, None),
         "create_read_split": lambda *inputs: None,
     } | {careless: upload}
     for name, function in programs.items():
@@ -195,8 +195,6 @@ def test_a_program_that_copies_an_array_to_the_device_is_stopped(careless, tmp_p
             examples,
             None,
             None,
-            run.initial_state(),
-            [],
-            SavedUpTo(None),
-            Tracker(tmp_path, run.config),
+            [run.initial_state()],
+            [loop.Replicate([], SavedUpTo(None), Tracker(tmp_path, run.config))],
         )
