@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict
 
-from mnist3 import exit_status, experiments, jobs
+from mnist3 import exit_status, experiments, jobs, runtime
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
@@ -30,6 +30,7 @@ Flags:
 
 FIGURES = ("none", "few", "all")
 DRAWING = ("train", "evaluate", "compare")  # modes that draw
+KEEPING = ("run", "predict", "serve")  # jobs of one config, whose programs are kept
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -259,7 +260,13 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(values.config)])
     config = _checked_config(arguments, given)
-    job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config, elsewhere)}")
+    name = jobs.job_of(arguments.mode, config, elsewhere)
+    if alone and name in KEEPING:
+        from mnist3.training import kept
+
+        code = [experiments.file_of(values.config)] if given is not None else []
+        kept.keep(os.path.join(runtime.cache_dir(), "programs"), code)
+    job = importlib.import_module(f"mnist3.jobs.{name}")
     status = job.run(config, arguments)
     from mnist3.learners.cache_size import trim_cache
 

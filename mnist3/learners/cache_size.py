@@ -24,7 +24,8 @@ def trim_cache() -> None:
             import joblib  # which takes a while to import
 
             joblib.Memory(fits_folder(), verbose=0).reduce_size(bytes_limit=limit)
-        _trim_files(os.path.join(runtime.cache_dir(), "compiled"), limit)
+        folders = (os.path.join(runtime.cache_dir(), name) for name in ("compiled", "programs"))
+        _trim_files([folder for folder in folders if os.path.isdir(folder)], limit)
 
 
 def fits_folder() -> str:
@@ -40,8 +41,8 @@ def _size(folder: str) -> int:
     )
 
 
-def _trim_files(folder: str, limit: int) -> None:
-    files = [entry for entry in os.scandir(folder) if entry.is_file()]
+def _trim_files(folders: list[str], limit: int) -> None:
+    files = [entry for folder in folders for entry in os.scandir(folder) if entry.is_file()]
     files.sort(key=lambda entry: entry.stat().st_atime, reverse=True)
     size = 0
     for entry in files:

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import logging
+from flax import linen as nn
+from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
@@ -26,7 +28,7 @@ from mnist3.learners.learned import NetworkView
 from mnist3.models.ensemble import Ensemble
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
-from mnist3.training import loop, program
+from mnist3.training import kept, loop, program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
@@ -34,9 +36,22 @@ from mnist3.training.state import TrainState
 
 # Networks of one model and task, as replicates are, share their programs.
 _PROGRAMS = 16  # kept at a time, of each kind
-_create_compute_logits = functools.lru_cache(_PROGRAMS)(program.create_compute_logits)
-_create_decode = functools.lru_cache(_PROGRAMS)(program.create_decode)
-_create_log_likelihoods = functools.lru_cache(_PROGRAMS)(program.create_log_likelihoods)
+
+
+@functools.lru_cache(_PROGRAMS)
+def _create_compute_logits(model: nn.Module, mesh: Mesh, shift: int) -> kept.Program:
+    about = f"logits of {model}, {dict(mesh.shape)}, moved by {shift}"
+    return kept.Program(program.create_compute_logits(model, mesh, shift), about)
+
+
+@functools.lru_cache(_PROGRAMS)
+def _create_decode(task: Task) -> kept.Program:
+    return kept.Program(program.create_decode(task), f"predictions of {task}")
+
+
+@functools.lru_cache(_PROGRAMS)
+def _create_log_likelihoods(task: Task) -> kept.Program:
+    return kept.Program(program.create_log_likelihoods(task), f"likelihoods of {task}")
 
 
 @dataclasses.dataclass
@@ -367,10 +382,14 @@ def _params_of(folder: str) -> optax.Params:
 
 def log_layers(run: Run) -> None:
     """Logs the layers of the model and how many parameters it has."""
-    table = run.model.tabulate(
-        jax.random.key(0),
-        jnp.zeros((1, *run.size)),
-        console_kwargs={"width": 100, "force_terminal": False},
-    )
-    parameters = models.parameter_count(run.state_shapes().params)
-    logging.info("%s: %d parameters%s", run.config.model.name, parameters, table)
+
+    def layers() -> str:
+        table = run.model.tabulate(
+            jax.random.key(0),
+            jnp.zeros((1, *run.size)),
+            console_kwargs={"width": 100, "force_terminal": False},
+        )
+        return f"{models.parameter_count(run.state_shapes().params)} parameters{table}"
+
+    text = kept.text(f"layers of {run.about}", layers)
+    logging.info("%s: %s", run.config.model.name, text)
