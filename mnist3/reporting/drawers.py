@@ -7,6 +7,7 @@ was started, or one is gone, figures are drawn here.
 """
 
 import concurrent.futures
+import contextlib
 import importlib
 import os
 import pathlib
@@ -73,8 +74,8 @@ def start() -> None:
 def stop() -> None:
     """Ends the processes that draw."""
     while _started:
-        with _started.pop() as process:  # which closes its pipes and waits for it
-            process.kill()
+        with contextlib.suppress(BrokenPipeError), _started.pop() as process:
+            process.kill()  # the block's end closes its pipes and waits for it
 
 
 Drawn = Any  # a plan, or a figure of Matplotlib

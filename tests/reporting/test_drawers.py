@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def saved(folder, drawn, formats=("png",)):
         for name, each in drawn.items():
             saving.add(name, each)
         paths = saving.wait()
-    return {path.removeprefix(f"{folder}/"): open(path, "rb").read() for path in paths}
+    return {path.removeprefix(f"{folder}/"): pathlib.Path(path).read_bytes() for path in paths}
 
 
 def test_processes_draw_what_would_be_drawn_here(processes, tmp_path):
