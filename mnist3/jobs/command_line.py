@@ -161,7 +161,7 @@ def _require_nothing_left(words: Sequence[str], values: flags.FlagValues) -> Non
         )
 
 
-def _figures(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def figures_of(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Returns which figures to draw, and in which formats.
 
     Raises:
@@ -169,7 +169,9 @@ def _figures(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """
     amounts = [word for word in words if word in FIGURES]
     if len(amounts) > 1:
-        raise UserError(f"--figures={','.join(words)} has two amounts; give one of {FIGURES}.")
+        raise UserError(
+            f"--figures={','.join(words)} names {' and '.join(amounts)}; give one of them."
+        )
     formats = tuple(word for word in words if word not in FIGURES)
     if formats:
         from mnist3.reporting import drawing
@@ -214,7 +216,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         UserError: for a mistake in it, or one that the job finds.
     """
     values, words = parse(argv)
-    figures, formats = _figures(values.figures)
+    figures, formats = figures_of(values.figures)
     if values.help:
         print(USAGE + values.get_help(include_special_flags=False))
         return 0

@@ -16,6 +16,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PROCESSES = 2  # at most, and one a core: what a run draws takes them a second or two
 _ROOT = pathlib.Path(__file__).parent.parent.parent
 _started: list[subprocess.Popen] = []
+_here = threading.Lock()  # Matplotlib draws one figure at a time
 
 
 class Plan(NamedTuple):
@@ -143,8 +145,9 @@ def _ask(process: subprocess.Popen, request: tuple) -> list[str]:
 def _save(name: str, drawn: Any, folder: str, formats: Collection[str]) -> list[str]:
     from mnist3.reporting import drawing
 
-    figure = drawn.draw() if isinstance(drawn, Plan) else drawn
-    return drawing.save_all({name: figure}, folder, formats)
+    with _here:
+        figure = drawn.draw() if isinstance(drawn, Plan) else drawn
+        return drawing.save_all({name: figure}, folder, formats)
 
 
 def work() -> None:
