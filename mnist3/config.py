@@ -287,6 +287,22 @@ def seeds_of(config: ConfigDict) -> tuple[int, ...]:
     return seeds if isinstance(seeds, tuple) else tuple(range(config.seed, config.seed + seeds))
 
 
+def with_seeds(config: ConfigDict, seeds: int | tuple[int, ...]) -> ConfigDict:
+    """Returns the config of a run with other replicates."""
+    own = config.copy_and_resolve_references()
+    with own.ignore_type():  # a number or a tuple
+        own.seeds = seeds
+    return own
+
+
+def of_replicate(config: ConfigDict, seed: int) -> ConfigDict:
+    """Returns the config of the run that one seed of a run with several makes alone."""
+    own = with_seeds(config, 1)
+    own.seed = seed
+    own.wandb.mode = "disabled"  # in W&B the run of all replicates has their means
+    return own
+
+
 def search_method(config: ConfigDict) -> str:
     """Returns how a run searches its learner's parameters; `none` of one that cannot."""
     return config.search.method if "search" in config else "none"

@@ -41,6 +41,11 @@ RUN_FILES = (  # what a finished run leaves in its folder and may be stored else
 )
 
 
+def replicate_folder(folder: str, seed: int) -> str:
+    """Returns where, in the folder of a run with several seeds, one of its replicates is."""
+    return os.path.join(folder, "replicates", str(seed))
+
+
 class OutputClosed(Exception):
     """Who reads standard output has had enough, as `head` has after its lines."""
 

@@ -108,7 +108,12 @@ def _source(picture: Picture) -> Source:
     return os.fspath(picture)
 
 
-def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> Reader:
+def load(
+    folder: Path,
+    checkpoint: str = "best",
+    allow_pickle: bool = False,
+    replicate: str = "best",
+) -> Reader:
     """Returns what the run in a folder has learned, ready to read images.
 
         reader = mnist3.load("runs/a")
@@ -120,11 +125,12 @@ def load(folder: Path, checkpoint: str = "best", allow_pickle: bool = False) -> 
             choice reads.
         checkpoint: of a network: `best`, `latest` or the number of an epoch.
         allow_pickle: whether to read the model of an older run, a pickle that can run any code.
+        replicate: of a run with several seeds: `best`, a seed, or `ensemble`.
 
     Raises:
-        UserError: if there is no such run or checkpoint, or the run is of a table.
+        UserError: if there is no such run, checkpoint or replicate, or the run is of a table.
     """
-    chosen, config = workdir.chosen(os.fspath(folder))
+    chosen, config = workdir.chosen(os.fspath(folder), replicate=replicate)
     if config.kind == "table":
         raise UserError(
             f"the run in {folder} is of a table, not of images; predict rows with "

@@ -133,7 +133,8 @@ def test_what_a_config_lacks_and_has_too_many_is_named_in_a_line_each(old, logge
         "what it lacks has its default: config.augmentation.stroke=0.0, "
         "config.evaluation.wanted_error=0.001, config.model.line_channels=(24, 48, 80, 96), "
         "config.model.line_context=2, "
-        "config.training.init_from='', config.training.init_skip=(), config.training.log_steps=50"
+        "config.seeds=1, config.training.init_from='', config.training.init_skip=(), "
+        "config.training.log_steps=50"
     )
     for name in ("config.compare.*", "config.data.shifted_copies", "config.textbook.*"):
         assert name in lines[1]

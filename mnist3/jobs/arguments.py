@@ -12,6 +12,8 @@ class Arguments:
         data_dir: folder with the data; None for the environment's or a download.
         experiment: name of the config's file, without folder and ending.
         checkpoint: evaluate, predict, serve, export: `best`, `latest` or the number of an epoch.
+        replicate: predict, serve, export and evaluate on other data, with a run of several seeds:
+            `best`, a seed, or `ensemble`.
         images: predict: file, folder or glob of images to read; evaluate: a folder of pictures with
             a labels.csv to measure by.
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
@@ -35,6 +37,7 @@ class Arguments:
     data_dir: str | None = None
     experiment: str = ""
     checkpoint: str = "best"
+    replicate: str = "best"
     images: str | None = None
     table: str | None = None
     output: str | None = None

@@ -21,6 +21,7 @@ from mnist3.data.table_dataset import TableDataset
 from mnist3.data.tabular import Table
 from mnist3.errors import UserError
 from mnist3.estimators import tabular as tabular_estimators
+from mnist3.files import replicate_folder
 from mnist3.jobs import output, parts, workdir
 from mnist3.jobs.parts import Parts
 from mnist3.learners import estimator, tuning
@@ -28,15 +29,15 @@ from mnist3.learners.cached import fits_cache
 from mnist3.results import Result
 from mnist3.tasks import Examples
 
-Make = Callable[[], Result]
+Make = Callable[[], Sequence[Result]]  # lets a candidate learn; returns its replicates
 FREE = ("data.train_limit", "data.shifted_copies", "data.train_examples")  # where val chooses
 
 
 def resolve(config: ConfigDict) -> dict[str, list[ConfigDict]]:
     """Returns the configs of the experiments to compare, by a name that tells them apart.
 
-    Experiments that differ in the seed alone are replicates of one candidate; of a learner without
-    anything random the first stands for all.
+    Experiments that differ in the seed alone are replicates of one candidate, as are those of one
+    with several seeds; of a learner without anything random the first stands for all.
 
     Raises:
         UserError: if there is none, one cannot be read or compared, two are the same, or they
@@ -49,7 +50,13 @@ def resolve(config: ConfigDict) -> dict[str, list[ConfigDict]]:
             "config.compare.experiments is empty; name the experiments to compare, for instance "
             "with --config=experiments/compare.py."
         )
-    each_config = [_resolve_one(text, config.compare.by) for text in texts]
+    named = [(text, _resolve_one(text, config.compare.by)) for text in texts]
+    texts = [text for text, each in named for _ in configs.seeds_of(each)]
+    each_config = [
+        configs.of_replicate(each, seed) if "seeds" in each else each
+        for _, each in named
+        for seed in configs.seeds_of(each)
+    ]
     for text, each in zip(texts, each_config, strict=True):
         if differing := _difference(each_config[0], each, config.compare.by):
             raise UserError(
@@ -158,8 +165,8 @@ def _difference(one: ConfigDict, other: ConfigDict, by: str) -> str | None:
 
 def prepare(
     config: ConfigDict, folder: str, data_dir: str | None
-) -> tuple[dict[str, list[Make]], dict[str, str], Dataset]:
-    """Returns by name what makes each replicate of each candidate learn, their folders, and data.
+) -> tuple[dict[str, Make], dict[str, str], Dataset]:
+    """Returns by name what makes each candidate learn, their folders, and data.
 
     The data are those of the first candidate: others may differ in how many training images they
     have. Examples of the same data and task are made once.
@@ -174,26 +181,33 @@ def prepare(
     """
     datasets: dict[int, Dataset] = {}
     examples: dict[str, dict[str, Examples]] = {}
-    makes: dict[str, list[Make]] = {}
+    makes: dict[str, Make] = {}
     folders: dict[str, str] = {}
-    place = 0
-    for name, replicates in resolve(config).items():
+    for place, (name, replicates) in enumerate(resolve(config).items(), start=1):
+        every = []
         for each in replicates:
-            place += 1
             limit = each.data.train_limit
             sections = configs.to_json(ConfigDict({"data": each.data, "task": each.task}))
             made = parts.load(each, data_dir, datasets.get(limit), examples.get(sections))
             datasets.setdefault(limit, made.dataset)
             examples.setdefault(sections, made.examples)
             each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
-            own = os.path.join("candidates", f"{place}-{_file_name(name)}")
-            folders.setdefault(name, own)
-            where = os.path.join(folder, own)
-            if config.compare.by == "cross_validation":
-                make = functools.partial(_cross_validate, made)
-            else:
-                make = functools.partial(_learn, made, made.prepare(), where)
-            makes.setdefault(name, []).append(make)
+            every.append(made)
+        own = os.path.join("candidates", f"{place}-{_file_name(name)}")
+        first = replicates[0]
+        make: Make
+        if config.compare.by == "cross_validation":
+            make = functools.partial(_cross_validate, every)
+        elif first.learner.name == NETWORK and len(every) > 1:
+            whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
+            whole.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
+            together = every[0]._replace(config=whole)
+            learning = together.prepare_replicates()
+            make = functools.partial(_learn_together, together, learning, os.path.join(folder, own))
+            own = replicate_folder(own, first.seed)
+        else:
+            make = functools.partial(_learn, every, os.path.join(folder, own))
+        makes[name], folders[name] = make, own
     return makes, folders, next(iter(datasets.values()))
 
 
@@ -202,10 +216,15 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
 
 
-def _learn(made: Parts, learning: Any, folder: str) -> Result:
-    """Returns the result of a candidate that learns in a folder of its own, and has read val."""
+def _learn(every: Sequence[Parts], folder: str) -> Sequence[Result]:
+    """Returns the results of a candidate, which have read val; a network learns in the folder."""
+    made = every[0]
     if made.config.learner.name != NETWORK:  # saved where it is chosen: it may be large
-        return made.result(learning(folder, None), ("val",))
+        fits: list[Any] = [each.prepare() for each in every]
+        learned = [fit(folder, None) for fit in fits]
+        pairs = zip(every, learned, strict=True)
+        return [each.result(one, ("val",)) for each, one in pairs]
+    learning = made.prepare()
     with workdir.claimed(folder, made.config):
         logging.info("training in %s", folder)
         workdir.require_same_data(folder, made.dataset)
@@ -214,11 +233,31 @@ def _learn(made: Parts, learning: Any, folder: str) -> Result:
         with output.tracked(folder, made.config) as tracker:
             result = parts.learn(made, learning, folder, tracker)
             tracker.summary(result.metrics)
-    return result
+    return [result]
 
 
-def _cross_validate(made: Parts) -> Result:
-    """Returns the result of a candidate that folds can be made of, and has read val."""
+def _learn_together(
+    made: Parts, learning: learners.LearnReplicates, folder: str
+) -> Sequence[Result]:
+    """Returns the results of the replicates of a network, trained in one program."""
+    with workdir.claimed(folder, made.config):
+        logging.info("training %d replicates in %s", len(made.config.seeds), folder)
+        workdir.require_same_data(folder, made.dataset)
+        workdir.write_start(folder, made.config, made.dataset)
+        with output.tracked(folder, made.config) as tracker:
+            result = parts.learn_replicates(made, learning, folder, tracker)
+            tracker.summary(result.metrics)
+    for seed, why in result.failures.items():
+        raise UserError(f"the replicate of seed {seed} failed: {why}")
+    return result.replicates
+
+
+def _cross_validate(every: Sequence[Parts]) -> Sequence[Result]:
+    """Returns the results of a candidate that folds can be made of, which have read val."""
+    return [_cross_validate_one(made) for made in every]
+
+
+def _cross_validate_one(made: Parts) -> Result:
     config, memory = made.config, fits_cache()
     if config.learner.name == NETWORK:
         unfitted = tuning.as_estimator(config, made.task)
@@ -229,7 +268,7 @@ def _cross_validate(made: Parts) -> Result:
     return made.result(learned, ("val",))
 
 
-def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]:
+def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, Make]:
     """Returns by name what makes each learner of a table learn.
 
     Args:
@@ -261,7 +300,7 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
             unfitted = tabular_estimators.create(name, table.kinds, task, parameters, config.seed)
         return functools.partial(learn, own, unfitted)
 
-    def learn(own: ConfigDict, unfitted: BaseEstimator) -> Result:
+    def learn(own: ConfigDict, unfitted: BaseEstimator) -> list[Result]:
         learned = estimator.learn(own, task, unfitted, examples, fits_cache())
         learned.extra |= {
             "kinds": dict(table.kinds),
@@ -269,9 +308,9 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, list[Make]]
             "target": table.target,
             "classes": list(table.classes),
         }
-        return Result(own, dataset, task, examples, learned, {})
+        return [Result(own, dataset, task, examples, learned, {})]
 
-    return {name: [make(name)] for name in config.compare.learners}
+    return {name: make(name) for name in config.compare.learners}
 
 
 def load_table(config: ConfigDict) -> TableDataset:

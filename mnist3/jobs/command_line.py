@@ -60,6 +60,11 @@ def define_flags(values: flags.FlagValues) -> None:
         "For evaluate, predict, serve and export: best, latest or the number of an epoch.",
     )
     text(
+        "replicate",
+        Arguments.replicate,
+        "For predict, serve and export with a run of several seeds: best, a seed, or ensemble.",
+    )
+    text(
         "images",
         None,
         "For predict: an image, a folder or a glob. For evaluate: a folder of pictures with a "
@@ -244,6 +249,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         data_dir=values.data_dir,
         experiment=experiments.name_of(values.config) if given is not None else "",
         checkpoint=values.checkpoint,
+        replicate=values.replicate,
         images=values.images,
         table=values.table,
         output=values.output,

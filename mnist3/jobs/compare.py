@@ -50,18 +50,18 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     return 0
 
 
-def learn(makes: Mapping[str, Sequence[Make]]) -> dict[str, list[Result]]:
+def learn(makes: Mapping[str, Make]) -> dict[str, Sequence[Result]]:
     """Lets candidates learn, one after the other.
 
     Raises:
         UserError: names the candidate that cannot.
     """
-    found: dict[str, list[Result]] = {}
+    found: dict[str, Sequence[Result]] = {}
     with tqdm(makes.items(), desc="comparing", unit="candidate", disable=None) as bar:
-        for name, replicates in bar:
+        for name, make in bar:
             bar.set_postfix_str(name)
             try:
-                found[name] = [make() for make in replicates]
+                found[name] = make()
             except UserError as error:
                 raise UserError(f"Candidate {name}: {error}") from error
     return found

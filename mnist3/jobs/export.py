@@ -37,7 +37,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     workdir_of_run = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN", "export")
     output = require(arguments.output, "output", "FOLDER", "export")
     export.require_formats(arguments.formats)
-    folder, config = workdir.chosen(workdir_of_run, config)
+    folder, config = workdir.chosen(workdir_of_run, config, arguments.replicate)
     task = parts.task_of(config)
     learned = learners.load(config, task, folder, arguments.checkpoint, arguments.allow_pickle)
     if not isinstance(learned, Network):

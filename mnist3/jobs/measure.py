@@ -58,7 +58,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "--output=- has no place for several files; give --output a folder, or leave it out to "
             "write into the folder of the run."
         )
-    folder, config = workdir.chosen(str(arguments.workdir), config)
+    folder, config = workdir.chosen(str(arguments.workdir), config, arguments.replicate)
     measure = _on_experiment if arguments.on else _on_pictures
     return measure(folder, config, arguments)
 

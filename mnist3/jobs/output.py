@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mnist3.files import REPLICATES_FILE, RUN_FILES, write_json
+from mnist3.files import REPLICATES_FILE, RUN_FILES, replicate_folder, write_json
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.drawers import Drawn, Saving
@@ -53,7 +53,7 @@ def _write_numbers(result: Result, folder: str) -> None:
     if not isinstance(result, Replicated):
         return
     for each in result.replicates:
-        _write_numbers(each, os.path.join(folder, "replicates", str(each.config.seed)))
+        _write_numbers(each, replicate_folder(folder, each.config.seed))
     write_json(os.path.join(folder, REPLICATES_FILE), result.metrics["replicates"])
 
 

@@ -1,19 +1,19 @@
 """From a config to what can learn: its data, its task, its examples and its learner."""
 
 import contextlib
-import os
 from typing import NamedTuple
 
 from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import learners, runtime, tasks
-from mnist3.config import seeds_of
+from mnist3.config import of_replicate, seeds_of
 from mnist3.data import augmentation, sources
 from mnist3.data import dataset as datasets
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED
+from mnist3.files import replicate_folder
 from mnist3.jobs import workdir
 from mnist3.results import Replicated, Result, read
 from mnist3.tasks import Examples, Task
@@ -127,13 +127,7 @@ def replicates_of(config: ConfigDict, folder: str) -> dict[str, ConfigDict]:
         config: of the run.
         folder: its workdir.
     """
-    found = {}
-    for seed in seeds_of(config):
-        own = config.copy_and_resolve_references()
-        own.seed, own.seeds = seed, 1
-        own.wandb.mode = "disabled"  # there the run of all replicates has their means
-        found[os.path.join(folder, "replicates", str(seed))] = own
-    return found
+    return {replicate_folder(folder, seed): of_replicate(config, seed) for seed in seeds_of(config)}
 
 
 def learn_replicates(

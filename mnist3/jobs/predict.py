@@ -150,7 +150,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     workdir_of_run = require(arguments.workdir, "workdir", "FOLDER_OF_A_RUN")
     images = require(arguments.images, "images", "FILE_OR_FOLDER_OR_'GLOB'")
     output = require(arguments.output, "output", "FILE.csv")
-    folder, config = workdir.chosen(workdir_of_run, config)
+    folder, config = workdir.chosen(workdir_of_run, config, arguments.replicate)
     task = parts.task_of(config)
     images_folder = None
     if task.model_output == "images":

@@ -58,7 +58,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         UserError: if the port cannot be had, the run reads no numbers or is not finished, or
             drawings cannot be saved where they should.
     """
-    folder, config = workdir.chosen(str(arguments.workdir), config)
+    folder, config = workdir.chosen(str(arguments.workdir), config, arguments.replicate)
     task = parts.task_of(config)
     if task.number_lengths is None:
         raise UserError(

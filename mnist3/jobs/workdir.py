@@ -16,7 +16,13 @@ from mnist3.config import NETWORK
 from mnist3.data.splits import Dataset
 from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
-from mnist3.files import DATASET_FILE, remove_partial, write_json
+from mnist3.files import (
+    DATASET_FILE,
+    REPLICATES_FILE,
+    remove_partial,
+    replicate_folder,
+    write_json,
+)
 from mnist3.locking import locked
 from mnist3.training.optimizer import schedule_extends
 
@@ -49,20 +55,24 @@ def read_config(workdir: str) -> ConfigDict:
     return config
 
 
-def chosen(workdir: str, config: ConfigDict | None = None) -> tuple[str, ConfigDict]:
+def chosen(
+    workdir: str, config: ConfigDict | None = None, replicate: str = "best"
+) -> tuple[str, ConfigDict]:
     """Returns the folder and the config of what a run predicts with: itself, or what it chose.
 
     Args:
         workdir: folder of the run.
         config: of the run, where it is at hand; None to read it.
+        replicate: of a run with several seeds: `best`, the one that is the best on val; a seed; or
+            `ensemble`, all of them, which is the run itself.
 
     Raises:
-        UserError: if there is no finished run.
+        UserError: if there is no finished run, or no such replicate.
     """
     if config is None:
         config = read_config(workdir)
     if config.kind != "comparison":
-        return workdir, config
+        return _chosen_replicate(workdir, config, replicate)
     try:
         with open(os.path.join(workdir, "comparison.json")) as file:
             choice = json.load(file)
@@ -72,6 +82,29 @@ def chosen(workdir: str, config: ConfigDict | None = None) -> tuple[str, ConfigD
             f"the comparison in {workdir} has chosen nothing yet; run its command to the end."
         ) from error
     folder = os.path.join(workdir, folder)
+    return folder, read_config(folder)
+
+
+def _chosen_replicate(workdir: str, config: ConfigDict, replicate: str) -> tuple[str, ConfigDict]:
+    seeds = configs.seeds_of(config)
+    names = ["best", "ensemble", *map(str, seeds)]
+    if replicate not in names or (len(seeds) == 1 and replicate == "ensemble"):
+        known = names if len(seeds) > 1 else ["best"]
+        raise UserError(
+            f"--replicate={replicate} is none of the run in {workdir}; it has {', '.join(known)}."
+        )
+    if len(seeds) == 1 or replicate == "ensemble":
+        return workdir, config
+    if replicate == "best":
+        try:
+            with open(os.path.join(workdir, REPLICATES_FILE)) as file:
+                replicate = json.load(file)["best_on_val"]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"the run in {workdir} has not come to its end; run its command again, or name a "
+                f"replicate with --replicate={seeds[0]}."
+            ) from error
+    folder = replicate_folder(workdir, int(replicate))
     return folder, read_config(folder)
 
 

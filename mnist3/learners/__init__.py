@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from ml_collections import ConfigDict
 
-from mnist3.config import NETWORK, search_method
+from mnist3.config import NETWORK, of_replicate, search_method, seeds_of
 from mnist3.data import variants
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
-from mnist3.files import MODEL_FILE
+from mnist3.files import MODEL_FILE, replicate_folder
 from mnist3.learners import calibrated, network, tuned
 from mnist3.learners.learned import Learned, NetworkView
 from mnist3.tasks import Examples, Task
@@ -189,7 +189,7 @@ def load(
     checkpoint: str = "best",
     allow_pickle: bool = False,
 ) -> Learned:
-    """Returns what a run has learned.
+    """Returns what a run has learned; of one with several seeds their ensemble.
 
     Args:
         config: of the run.
@@ -201,6 +201,14 @@ def load(
     Raises:
         UserError: if it is not there or cannot be read.
     """
+    if len(seeds := seeds_of(config)) > 1:
+        members = [
+            load(of_replicate(config, seed), task, replicate_folder(folder, seed), checkpoint)
+            for seed in seeds
+        ]
+        together = ensemble(members)
+        together.calibrator = calibrated.read(folder, together.training["checkpoint_epoch"])
+        return together
     if config.learner.name != NETWORK or os.path.exists(os.path.join(folder, MODEL_FILE)):
         from mnist3.learners import estimator
 

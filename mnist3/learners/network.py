@@ -25,7 +25,6 @@ from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.learners import calibrated, tuned
 from mnist3.learners.learned import NetworkView
-from mnist3.models.ensemble import Ensemble
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import kept, loop, program
@@ -275,12 +274,19 @@ def learn_replicates(
 
 
 def ensemble(members: Sequence[Network]) -> Network:
-    """Returns networks of one kind as one network, uncalibrated, see `mnist3.models.Ensemble`."""
+    """Returns networks of one kind as one network, uncalibrated, see `mnist3.models.ensemble`."""
     first = members[0]
-    model = Ensemble(tuple(each.run.model.clone() for each in members))
-    params = {f"members_{place}": each.params for place, each in enumerate(members)}
+    config = first.run.config
+
+    def build() -> nn.Module:
+        task = first.task
+        return models.create(config.model, task.positions, task.outputs, config.training.dtype)
+
+    model = models.ensemble.create(build, len(members))
+    params = [each.params for each in members]
+    named = {f"members_{place}": each for place, each in enumerate(params)}
     run = dataclasses.replace(first.run, model=model)
-    return Network(run, params, first.history, first.epoch)
+    return Network(run, named if len(members) > 1 else params[0], first.history, first.epoch)
 
 
 def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Network:

@@ -6,6 +6,10 @@ CAPTIONS = {  # by the figure's name: what it shows, and how to read it
         "drawn on a logarithmic axis: each step down halves or tenths them. Where the val line "
         "rises while the train line falls, the model learns its training images by heart."
     ),
+    "replicates": (
+        "Runs that differ in their seed alone, after each epoch: how far apart the thin lines are "
+        "is what chance does to a run. The band is one standard deviation to either side."
+    ),
     "learning_curve": (
         "The mean loss on the training data in each pass over them. A line that still falls at its "
         "end says that more passes may help."

@@ -6,7 +6,7 @@ from typing import Any
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.words import metric_text, plain_text, value_text
 from mnist3.reporting import pages
-from mnist3.results import Result
+from mnist3.results import Replicated, Result
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -35,10 +35,12 @@ def result_text(result: Result, folder: str) -> str:
         (metric_text(name), *(value_text(metrics[split], name) for split in splits))
         for name in shown
     ]
+    several = f"{pages.replicates_text(result)}\n" if isinstance(result, Replicated) else ""
+    trained = pages.training_text(metrics["train"])
     return (
         f"\n{result.learned.name} ({pages.parameters_text(result)}), task {result.task.name}, "
         f"{pages.data_text(metrics['dataset'])}\n{aligned(rows)}\n"
-        f"in brackets 95 % intervals; {pages.training_text(metrics['train'])}; files in {folder}"
+        f"{several}in brackets 95 % intervals; {trained}; files in {folder}"
     )
 
 

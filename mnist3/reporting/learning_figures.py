@@ -96,6 +96,62 @@ def learning_curves(
     return figure
 
 
+def replicate_curves(
+    histories: Mapping[int, Sequence[Mapping[str, Any]]],
+    description: str,
+    *,
+    metric: str = "exact_match",
+    higher_is_better: bool = True,
+) -> Figure:
+    """Draws a metric of val by epoch: of each replicate, their mean, and their deviation as a band.
+
+    Of a share the errors are drawn, on a logarithmic axis, see `learning_curves`.
+
+    Args:
+        histories: by the seed of the replicate, lines of `history.jsonl`, at least one epoch each.
+        description: what was trained on what, for the title.
+        metric: name of the metric.
+        higher_is_better: whether a higher value of it is better.
+    """
+    series = {
+        seed: np.array([line["val"][metric] for line in history if "epoch" in line], np.float64)
+        for seed, history in histories.items()
+    }
+    longest = max(map(len, series.values()))
+    values = np.full((len(series), longest), np.nan)
+    for row, each in zip(values, series.values(), strict=True):
+        row[: len(each)] = each
+    known = values[np.isfinite(values)]
+    errors = bool(higher_is_better and (known >= 0).all() and (known <= 1).all())
+    words = metric.replace("_", " ")
+    values = 1 - values if errors else values
+    figure = new_figure(7, 4.4)
+    axes = figure.subplots()
+    epochs = np.arange(1, longest + 1)
+    label = f"replicates, seeds {', '.join(map(str, series))}"
+    lines = axes.plot(epochs, values.T, color=BLUE, alpha=0.45, lw=0.9)
+    lines[0].set_label(label)
+    count = np.isfinite(values).sum(axis=0)
+    mean = np.nansum(values, axis=0) / count
+    squares = np.nansum((values - mean) ** 2, axis=0)
+    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
+    axes.plot(epochs, mean, "-", color=VERMILLION, marker="o", ms=4, label="mean")
+    axes.set(xlabel="epoch", ylabel=f"share of errors, 1 - {words}" if errors else words)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    lowest = _logarithmic(axes) if errors or not higher_is_better else None
+    floor = lowest or (float(np.nanmin(values)) if errors else -np.inf)
+    below = np.maximum(mean - deviation, floor)
+    axes.fill_between(
+        epochs, below, mean + deviation, color=VERMILLION, alpha=0.15, lw=0, label="deviation"
+    )
+    if errors:
+        percent_axis(axes.yaxis)
+    plain_axes(axes, grid="both")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    write_title(figure, f"Replicates: {description}, val")
+    return figure
+
+
 def loss_curve(losses: Sequence[float], description: str) -> Figure:
     """Draws the loss that a fit minimised, by pass over the training data.
 

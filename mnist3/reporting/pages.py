@@ -8,7 +8,7 @@ from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.error_analysis import Confused
 from mnist3.evaluation.words import metric_text, plain_text, settings_text, value_text
 from mnist3.reporting import report
-from mnist3.results import Result
+from mnist3.results import Replicated, Result
 
 if TYPE_CHECKING:
     import pandas
@@ -31,6 +31,7 @@ def result_page(result: Result) -> report.Page:
             *data_facts(metrics["dataset"]),
             ("model", f"{result.learned.name}, {parameters_text(result)}"),
             ("training", training_text(metrics["train"])),
+            *replicate_facts(result),
             *calibration_facts(result),
             *environment_facts(metrics["environment"]),
         ],
@@ -39,7 +40,7 @@ def result_page(result: Result) -> report.Page:
         rows=[
             (metric_text(name), [value_text(metrics[split], name) for split in splits])
             for name in names
-            if not name.endswith("_ci95") and name != "most_confused"
+            if not name.endswith(("_ci95", "_std", "_replicates")) and name != "most_confused"
         ],
         tables=confusions(result),
         epoch_columns=[name.replace("_", " ") for name in columns],
@@ -107,6 +108,33 @@ def training_text(train: Mapping[str, Any]) -> str:
         f"{train['seconds']:.1f} s (and {train['compile_seconds']:.1f} s to compile), "
         f"{train['examples_per_second']:,.0f} images a second{searched}"
     )
+
+
+def replicate_facts(result: Result) -> list[tuple[str, str]]:
+    """Returns how many replicates there are, and how far apart; nothing of a single run."""
+    if not isinstance(result, Replicated):
+        return []
+    return [("replicates", replicates_text(result))]
+
+
+def replicates_text(result: Replicated) -> str:
+    """Returns in a sentence how far the replicates of a run are apart on its last split."""
+    split = [split for split in HELD_OUT if split in result.metrics][-1]
+    name, line = result.task.metrics[0], result.metrics[split]
+    best = result.metrics["replicates"]["best_on_val"]
+    every = ", ".join(map(str, result.seeds))
+    found = f"seeds {every}: figures are means over them; single examples are of seed {best}, "
+    found += "the best on val"
+    if f"{name}_std" in line:
+        each = ", ".join(plain_text(value) for value in line[f"{name}_replicates"])
+        found += f". {metric_text(name)} on {split} {each}"
+        found += f" (standard deviation {plain_text(line[f'{name}_std'])})"
+    if result.ensemble is not None:
+        together = plain_text(result.ensemble.measured[split][name])
+        found += f"; all of them as an ensemble {together}"
+    for seed, why in result.failures.items():
+        found += f". Seed {seed} has no result: {why.rstrip('.')}"
+    return found
 
 
 def calibration_facts(result: Result) -> list[tuple[str, str]]:

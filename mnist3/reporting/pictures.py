@@ -19,7 +19,7 @@ from mnist3.evaluation import curves, error_analysis, inspection, strings
 from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting.drawers import Drawn, Plan, plan
-from mnist3.results import Result
+from mnist3.results import Replicated, Result
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -61,6 +61,7 @@ def names(result: Result) -> dict[str, str]:
     """Returns what draws each picture of a result, by its file name, in reading order."""
     return {
         "search": "search",
+        "replicates": "replicates",
         **result.task.pictures,
         **{name: name for name in OF_LEARNERS},
     }
@@ -106,6 +107,19 @@ def learning_curves(result: Result) -> Plan | None:
         higher_is_better=result.task.higher_is_better,
         loss_unit=result.task.loss_unit,
         kept=result.learned.training.get("checkpoint_epoch"),
+    )
+
+
+def replicates(result: Result) -> Plan | None:
+    """Draws the headline of val by epoch of each replicate, and their mean."""
+    if not isinstance(result, Replicated) or len(result.replicates) < 2:
+        return None
+    return plan(
+        "learning_figures.replicate_curves",
+        {each.config.seed: each.learned.history for each in result.replicates},
+        f"{result.learned.name} on {result.data}",
+        metric=result.task.metrics[0],
+        higher_is_better=result.task.higher_is_better,
     )
 
 
@@ -485,6 +499,7 @@ PICTURES: Mapping[str, Callable[[Result], Drawn | None]] = {
     each.__name__: each
     for each in (
         search,
+        replicates,
         learning_curves,
         learning_curve,
         position_accuracy,

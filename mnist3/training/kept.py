@@ -54,7 +54,13 @@ def keep(folder: str, sources: Sequence[str] = ()) -> None:
     _kept[:] = [_Kept(folder, tuple(sources))]
 
 
-def compiled(program: Any, about: str, *arguments: Any, static: tuple[Any, ...] = ()) -> Any:
+def compiled(
+    program: Any,
+    about: str,
+    *arguments: Any,
+    static: tuple[Any, ...] = (),
+    options: dict[str, Any] | None = None,
+) -> Any:
     """Returns a compiled program, kept or compiled now.
 
     Args:
@@ -62,10 +68,11 @@ def compiled(program: Any, about: str, *arguments: Any, static: tuple[Any, ...] 
         about: says all that the program is made from besides sources and arguments, and its name.
         arguments: to compile it for, without those that are static.
         static: the static arguments, which come last; the compiled program does not take them.
+        options: of XLA.
     """
     if not _kept or jax.default_backend() != "cpu" or jax.process_count() > 1:
-        return program.lower(*arguments, *static).compile()
-    like = repr((about, static, *_described(arguments)))
+        return program.lower(*arguments, *static).compile(compiler_options=options)
+    like = repr((about, static, options, *_described(arguments)))
     first = _path(_environment(), _sources(), like)
     with contextlib.suppress(OSError):
         second = os.path.join(_kept[0].folder, pathlib.Path(first).read_text())
@@ -75,7 +82,7 @@ def compiled(program: Any, about: str, *arguments: Any, static: tuple[Any, ...] 
     second = _path(_environment(), like, lowered.as_text())
     found = _read(second)
     if found is None:
-        found = _compile(lowered)
+        found = _compile(lowered, options)
         _write(second, found)
     with _if_there_is_room(first), replacing(first) as file:
         file.write(os.path.basename(second))
@@ -168,13 +175,13 @@ def _environment() -> str:
     return repr((versions, processor, str(jax.devices()), sorted(settings.items())))
 
 
-def _compile(lowered: Any) -> Any:
+def _compile(lowered: Any, options: dict[str, Any] | None) -> Any:
     """Compiles a program without JAX's cache: what comes from there cannot be written again."""
     before = jax.config.jax_enable_compilation_cache
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()
     try:
-        return lowered.compile()
+        return lowered.compile(compiler_options=options)
     finally:
         jax.config.update("jax_enable_compilation_cache", before)
         compilation_cache.reset_cache()

@@ -22,7 +22,7 @@ from mnist3.evaluation.pooling import pooled
 from mnist3.evaluation.words import metric_text
 from mnist3.tasks import Examples, Predictions
 from mnist3.tracking import Tracker
-from mnist3.training import kept, program
+from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.optimizer import create_schedule, schedule_ends_at_zero
 from mnist3.training.run import Run
@@ -103,12 +103,22 @@ def train(
     train_epoch: Any = program.create_train_replicates(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
     )
-    train_epoch = kept.compiled(
-        train_epoch, f"epoch, {layout}, of {run.about}", state, data, _epoch_keys(run, 0)
+    train_epoch = program.compiled(
+        train_epoch,
+        run.mesh,
+        f"epoch, {layout}, of {run.about}",
+        state,
+        data,
+        _epoch_keys(run, 0),
     )
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
-    read_split = kept.compiled(
-        read_split, f"val of {run.about}", state.params, held_out, static=(len(val.inputs),)
+    read_split = program.compiled(
+        read_split,
+        run.mesh,
+        f"val of {run.about}",
+        state.params,
+        held_out,
+        static=(len(val.inputs),),
     )
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)

@@ -20,6 +20,7 @@ from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
 from mnist3.tasks import Examples, Predictions, Task
+from mnist3.training import kept
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics, as_ink, create_train_step
 
@@ -79,13 +80,36 @@ def _each(function: Callable, mesh: Mesh) -> Callable:
     On an accelerator they are computed together. On a CPU they take turns: a convolution of
     several replicates together is a grouped one, which is slow there.
     """
+    together = jax.vmap(function)
     if _on_cpu(mesh):
-        return lambda *trees: jax.lax.map(lambda inputs: function(*inputs), trees)
-    return jax.vmap(function)
+
+        def together(*trees):
+            return jax.lax.map(lambda inputs: function(*inputs), trees)
+
+    def of_each(*trees):
+        if jax.tree.leaves(trees)[0].shape[0] > 1:
+            return together(*trees)
+        alone = function(*jax.tree.map(lambda leaf: leaf[0], trees))
+        return jax.tree.map(lambda leaf: leaf[None], alone)
+
+    return of_each
 
 
 def _on_cpu(mesh: Mesh) -> bool:
     return mesh.devices.flat[0].platform == "cpu"
+
+
+def compiled(
+    function: Any, mesh: Mesh, about: str, *arguments: Any, static: tuple[Any, ...] = ()
+) -> Any:
+    """Compiles a jitted function for arguments such as these, see `mnist3.training.kept`.
+
+    XLA for CPUs sums long axes in stages in some programs and not in others, so that a replicate on
+    a device of its own would differ in the last bits from the run that its seed makes alone. It is
+    told to sum in one way.
+    """
+    options = {"xla_disable_hlo_passes": "tree_reduction_rewriter"} if _on_cpu(mesh) else None
+    return kept.compiled(function, about, *arguments, static=static, options=options)
 
 
 def create_train_epoch(
@@ -187,7 +211,6 @@ def _create_train_replicate(
         return images, targets, dropout_key
 
     train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
-    share = micro_batches // mesh.shape["data"]
 
     def train_replicate(state, data, key):
         """Takes the steps of one replicate with this device's share of each batch."""
@@ -199,10 +222,7 @@ def _create_train_replicate(
             order = jnp.zeros((*shape[:2], 0), jnp.int32)
             images = augment_all(augment_key, data.pool.images, config.augmentation)
             data = data._replace(pool=data.pool._replace(images=images))
-        order, keys = (
-            jax.lax.dynamic_slice_in_dim(each, jax.lax.axis_index("data") * share, share, axis=1)
-            for each in (order, jax.random.split(step_key, shape[:2]))
-        )
+        order, keys = (_share(each, 1) for each in (order, jax.random.split(step_key, shape[:2])))
         return jax.lax.scan(
             lambda state, inputs: train_step(state, (data, inputs[0]), inputs[1]),
             state,
@@ -272,19 +292,29 @@ def augment_all(
     chunks = jnp.pad(images, ((0, -n % (AUGMENTATION_CHUNK * devices)), (0, 0), (0, 0)))
     chunks = chunks.reshape(-1, AUGMENTATION_CHUNK, *images.shape[1:])
     keys = jax.random.split(key, chunks.shape[0])
-    share = chunks.shape[0] // devices
 
     def augment_chunk(inputs):
         key, chunk = inputs
         return jnp.round(255 * augment(key, as_ink(chunk), config)).astype(jnp.uint8)
 
-    mine = (
-        jax.lax.dynamic_slice_in_dim(each, jax.lax.axis_index("data") * share, share)
-        for each in (keys, chunks)
-    )
-    augmented = jax.lax.map(augment_chunk, tuple(mine))
-    gathered = jax.lax.all_gather(augmented, "data", tiled=True)
-    return gathered.reshape(-1, *images.shape[1:])[:n]
+    augmented = jax.lax.map(augment_chunk, (_share(keys, 0), _share(chunks, 0)))
+    return _gather(augmented, 0).reshape(-1, *images.shape[1:])[:n]
+
+
+def _share(array: Array, axis: int) -> Array:
+    """Returns a device's share of an array, on the mesh axis `data`."""
+    devices = jax.lax.axis_size("data")
+    if devices == 1:  # then the program is the one of a single device, to the last bit
+        return array
+    share = array.shape[axis] // devices
+    return jax.lax.dynamic_slice_in_dim(array, jax.lax.axis_index("data") * share, share, axis)
+
+
+def _gather(array: Array, axis: int) -> Array:
+    """Returns the devices' shares side by side, on each of them."""
+    if jax.lax.axis_size("data") == 1:
+        return array
+    return jax.lax.all_gather(array, "data", axis=axis, tiled=True)
 
 
 def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh) -> jax.Array:
@@ -414,8 +444,7 @@ def create_read_split(
     def read_split(params, split, n):
         def read_replicates(params, batches, targets):
             def read_replicate(params):
-                logits = compute_logits(params, batches)
-                logits = jax.lax.all_gather(logits, "data", axis=1, tiled=True)
+                logits = _gather(compute_logits(params, batches), 1)
                 return task.predict(logits.reshape(-1, *logits.shape[2:])[:n], targets)
 
             return _each(read_replicate, mesh)(params)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
 from mnist3 import models
+from mnist3.config import of_replicate
 from mnist3.tasks import Task
 from mnist3.training import kept, program
 from mnist3.training.optimizer import create_optimizer
@@ -71,10 +72,15 @@ class Run:
         return repr((read, *parts))
 
     def replicate(self, place: int) -> "Run":
-        """Returns the parts of the training of one replicate, on all of the devices."""
-        config = self.config.copy_and_resolve_references()
-        config.seed = self.seeds[place]
-        return dataclasses.replace(self, config=config, seeds=self.seeds[place : place + 1])
+        """Returns the parts of the training of one replicate, on as many devices as it had.
+
+        They are those of the first, so that one program reads with each of the replicates.
+        """
+        if len(self.seeds) == 1:
+            return self
+        config, seeds = of_replicate(self.config, self.seeds[place]), (self.seeds[place],)
+        mesh = Mesh(self.mesh.devices[:1], self.mesh.axis_names)
+        return dataclasses.replace(self, config=config, seeds=seeds, mesh=mesh)
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""

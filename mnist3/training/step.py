@@ -74,9 +74,9 @@ def create_train_step(
 
         zero = jax.tree.map(jnp.zeros_like, (state.params, (0.0, 0.0)))
         total, _ = jax.lax.scan(add_micro_batch, zero, (rows, keys))
-        gradients, (loss, right) = jax.tree.map(
-            lambda leaf: jax.lax.psum(leaf, "data") / micro_batches, total
-        )
+        if jax.lax.axis_size("data") > 1:
+            total = jax.lax.psum(total, "data")
+        gradients, (loss, right) = jax.tree.map(lambda leaf: leaf / micro_batches, total)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         average = update_average(state.average, params, state.step, config.training.ema_decay)

@@ -67,6 +67,11 @@ def _json(schema: Schema) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
+def _form(**fields: Schema) -> dict[str, Any]:
+    schema = {"type": "object", "properties": fields, "required": list(fields)}
+    return {"multipart/form-data": {"schema": schema}}
+
+
 def document(version: str, saves: bool) -> dict[str, Any]:
     """Returns the description.
 
@@ -95,13 +100,7 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                 "requestBody": {
                     "required": True,
                     "content": {
-                        "multipart/form-data": {
-                            "schema": {
-                                "type": "object",
-                                "properties": {"image": {"type": "array", "items": BINARY}},
-                                "required": ["image"],
-                            }
-                        },
+                        **_form(image={"type": "array", "items": BINARY}),
                         "image/*": {"schema": BINARY},
                     },
                 },
@@ -132,15 +131,7 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                 "summary": "Saves a picture with the right number for --mode=evaluate --images",
                 "requestBody": {
                     "required": True,
-                    "content": {
-                        "multipart/form-data": {
-                            "schema": {
-                                "type": "object",
-                                "properties": {"image": BINARY, "number": {"type": "string"}},
-                                "required": ["image", "number"],
-                            }
-                        }
-                    },
+                    "content": _form(image=BINARY, number={"type": "string"}),
                 },
                 "responses": {
                     "201": {

@@ -1,6 +1,7 @@
 """The notebooks: text and outputs belong together, and all cells run on whatever data there are.
 
-On MNIST only the first one runs, where MNIST is at hand: the others take minutes there.
+They run as small_notebooks.py has them: the cells are the same, the networks and data smaller. On
+MNIST only the first one runs, where MNIST is at hand.
 """
 
 import ast
@@ -46,7 +47,8 @@ def environment(tmp_path_factory, common_cache):
         "HOME": str(home),
         "MNIST3_CACHE_DIR": common_cache,
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
-        "XLA_FLAGS": "--xla_backend_optimization_level=1",  # they compute for longer than tests
+        "PYTHONPATH": str(ROOT),
+        "PYTHONSTARTUP": str(pathlib.Path(__file__).with_name("small_notebooks.py")),
     }
 
 

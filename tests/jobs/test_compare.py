@@ -190,9 +190,7 @@ def test_replicates_share_their_examples(config_of, tmp_path):
     seeds = [f"sgd,shifted=1 --config.seed={seed}" for seed in (0, 1)]
     config = config_of(*experiments_of("binary", *seeds, "sgd"))
     makes, _, _ = candidates.prepare(config, str(tmp_path), None)
-    one, other, plain = (
-        make.args[0].examples["train"] for replicates in makes.values() for make in replicates
-    )
+    one, other, plain = (made.examples["train"] for make in makes.values() for made in make.args[0])
     assert one.inputs is other.inputs and one.targets is other.targets
     assert len(one.inputs) == 5 * len(plain.inputs)
 
@@ -303,4 +301,4 @@ def test_a_candidate_that_cannot_learn_is_named():
         raise UserError("the loss is not finite.")
 
     with pytest.raises(UserError, match=r"^Candidate cnn seed=1: the loss is not finite\.$"):
-        compare.learn({"cnn seed=1": [diverges]})
+        compare.learn({"cnn seed=1": diverges})

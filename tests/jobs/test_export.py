@@ -10,16 +10,9 @@ import mnist3
 from mnist3.errors import UserError
 from mnist3.export import load_onnx, load_stablehlo
 from mnist3.jobs import command_line
+from tests import small
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-SMALL = (
-    "--config=experiments/quickstart.py:model=logistic",
-    "--config.data.train_examples=512",
-    "--config.data.val_examples=100",
-    "--config.data.test_examples=100",
-    "--config.training.epochs=1",
-    "--config.wandb.mode=disabled",
-)
 FILES = {"reader.stablehlo", "load_stablehlo.py", "reader.onnx", "load_onnx.py"}
 
 
@@ -31,13 +24,9 @@ def export(run, output, *flags):
     return launch("--mode=export", f"--workdir={run}", f"--output={output}", *flags)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "numbers"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        assert launch(*SMALL, f"--workdir={folder}") == 0
-    return folder
+@pytest.fixture
+def run(trained):
+    return trained(small.NUMBERS)
 
 
 def names(folder):
@@ -47,7 +36,7 @@ def names(folder):
 def test_a_run_is_exported_and_reads_as_it_does(run, tmp_path):
     assert export(run, tmp_path / "taken") == 0
     assert names(tmp_path / "taken") == FILES
-    images = np.random.default_rng(0).integers(0, 256, (3, 84, 84)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 84, 56)).astype(np.uint8)
     expected = mnist3.load(run).read(images)
     for loader, name in ((load_stablehlo, "reader.stablehlo"), (load_onnx, "reader.onnx")):
         read, metadata = loader.load(tmp_path / "taken" / name)
@@ -58,7 +47,8 @@ def test_a_run_is_exported_and_reads_as_it_does(run, tmp_path):
         confidences = [reading.confidence for reading in expected]
         np.testing.assert_allclose(found["confidence"], confidences, rtol=1e-4)
         assert metadata["checkpoint_epoch"] == 1
-        assert metadata["preprocessing"]["height"] == metadata["preprocessing"]["width"] == 84
+        assert metadata["preprocessing"]["height"] == 84
+        assert metadata["preprocessing"]["width"] == 56
 
 
 def test_formats_are_selected_and_files_replaced(run, tmp_path):
@@ -89,7 +79,7 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         (("--mode=export",), "--mode=export needs a finished run"),
         (("--mode=export", f"--workdir={run}"), "--mode=export needs --output"),
         (("--mode=export", f"--workdir={run}", f"--output={run}/config.json"), "cannot make"),
-        (("--mode=export", f"--workdir={run}", f"--output={run}/figures"), "replace a file of"),
+        (("--mode=export", f"--workdir={run}", f"--output={run}/checkpoints"), "replace a file of"),
         (("--mode=export", f"--workdir={run}", f"--output={tmp_path}", "--formats=pt"), "pt"),
         (("--mode=export", f"--workdir={tmp_path}", f"--output={tmp_path}"), "config.json"),
     ):

@@ -11,14 +11,8 @@ from PIL import Image
 import mnist3
 from mnist3.errors import UserError
 from mnist3.jobs import command_line
-from tests import renderer
+from tests import renderer, small
 
-SMALL = (
-    "experiments/people.py:source=digits --config.data.digits=(1,3) --config.data.width=64"
-    " --config.data.train_examples=128 --config.data.val_examples=64"
-    " --config.data.test_examples=64 --config.model.line_channels=(4,4,4,4)"
-    " --config.model.line_context=0 --config.training.epochs=1 --config.training.batch_size=64"
-)
 HEADER = "path,line,number,confidence,sure,length,confidences,box,error"
 
 
@@ -29,7 +23,7 @@ def launch(*flags):
 @pytest.fixture
 def run(trained):
     """The folder of a run that has learned hardly anything."""
-    return str(trained(SMALL, drawn=True))
+    return str(trained(small.STRINGS, drawn=True))
 
 
 @pytest.fixture

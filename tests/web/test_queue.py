@@ -26,6 +26,10 @@ class Held:
     def __init__(self):
         self.calls, self.may_go = [], threading.Event()
 
+    async def begun(self):
+        while not self.calls:
+            await asyncio.sleep(0.001)
+
     def __call__(self, pictures):
         self.calls.append(pictures)
         self.may_go.wait(10)
@@ -37,8 +41,7 @@ def test_what_comes_while_a_batch_is_read_is_the_next_batch():
 
     async def visit(queue):
         first = asyncio.create_task(queue.read([b"a"]))
-        while not read.calls:
-            await asyncio.sleep(0.001)
+        await read.begun()
         others = [asyncio.create_task(queue.read([b"%c" % each, b"z"])) for each in b"bcd"]
         await asyncio.sleep(0)
         read.may_go.set()
@@ -65,8 +68,7 @@ def test_a_full_queue_refuses():
 
     async def visit(queue):
         waiting = asyncio.create_task(queue.read([b"a"] * 4))
-        while not read.calls:
-            await asyncio.sleep(0.001)
+        await read.begun()
         more = asyncio.create_task(queue.read([b"b"] * 3))
         await asyncio.sleep(0)
         with pytest.raises(Full):
@@ -82,8 +84,7 @@ def test_what_nobody_waits_for_is_not_read():
 
     async def visit(queue):
         first = asyncio.create_task(queue.read([b"a"]))
-        while not read.calls:
-            await asyncio.sleep(0.001)
+        await read.begun()
         gone, stays = (asyncio.create_task(queue.read([each])) for each in (b"b", b"c"))
         await asyncio.sleep(0)
         gone.cancel()

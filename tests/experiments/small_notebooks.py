@@ -1,0 +1,25 @@
+"""IPython runs it before a notebook's cells (PYTHONSTARTUP): the same work on fewer examples."""
+
+from mnist3 import experiments
+from mnist3.data import letters
+
+load = experiments.load
+
+
+def load_small(text):
+    """Returns the config of an experiment, with less to learn and to learn it from."""
+    config = load(text)
+    if config.kind == "digits":
+        config.data.train_limit = 600
+    if config.kind == "numbers":
+        config.model.update(stem=4, channels=(8,))
+        config.optimizer.name = "sgd"
+        config.data.update(train_examples=512, val_examples=400, test_examples=400)
+        config.data.train_limit = min(config.data.train_limit, 512)
+    elif "training" in config:
+        config.training.epochs = 2
+    return config
+
+
+experiments.load = load_small
+letters.ROWS = 400

@@ -1,0 +1,333 @@
+"""Runs of several seeds: each replicate is the run that its seed makes alone."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from mnist3 import config as configs
+from mnist3 import experiments, reading, validation
+from mnist3.errors import UserError
+from mnist3.jobs import compare, parts, predict, workdir
+from mnist3.jobs import run as job
+from mnist3.jobs.arguments import Arguments
+from mnist3.learners.network import Network, ensemble
+from mnist3.results import Replicated
+from mnist3.tracking import Tracker, read_history
+from mnist3.training import loop
+from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.run import assemble
+from tests.small import NUMBERS
+
+EPOCHS = 2
+BYTES = ("predictions_val.csv", "predictions_test.csv", "calibration.json")
+
+
+def config_of(text=NUMBERS, **changes):
+    config = experiments.load(text)
+    config.wandb.mode = "disabled"
+    config.training.epochs = EPOCHS
+    with config.ignore_type():
+        config.update(changes)
+    return config
+
+
+def learn(folder, **changes):
+    config = config_of(**changes)
+    validation.validate(config)
+    assert job.run(config, Arguments(workdir=str(folder))) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(once, common_cache):
+    """The folder of a run of the seeds 3 and 4."""
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MNIST3_CACHE_DIR", common_cache)
+            learn(folder / "run", seeds=(3, 4))
+
+    return once("replicates", make) / "run"
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def metrics_of(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def values_of(folder):
+    """What a run's metrics say, but for times and places."""
+    metrics = metrics_of(folder)
+    return {name: metrics[name] for name in ("dataset", "model", "calibration", "val", "test")}
+
+
+def params_of(folder):
+    config = workdir.read_config(str(folder))
+    shapes = assemble(config, parts.task_of(config), 512).state_shapes()
+    checkpoints = Checkpoints(str(folder), read_only=True)
+    state = checkpoints.restore(EPOCHS, shapes)
+    checkpoints.close()
+    return jax.device_get(state)
+
+
+def assert_same_run(one, other):
+    for name in BYTES:
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert values_of(one) == values_of(other)
+    jax.tree.map(np.testing.assert_array_equal, params_of(one), params_of(other))
+    lines = [
+        [(line["step"], line["train"], line["val"]) for line in read_history(folder, EPOCHS)]
+        for folder in (one, other)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_a_replicate_has_the_bytes_of_the_run_of_its_seed(run, shared_cache, tmp_path):
+    alone = learn(tmp_path / "alone", seed=4)
+    assert_same_run(run / "replicates" / "4", alone)
+
+
+def test_the_run_says_means_their_deviation_and_each_replicate(run):
+    metrics, (one, other) = metrics_of(run), (metrics_of(run / "replicates" / s) for s in "34")
+    for split in ("val", "test"):
+        each = [one[split]["exact_match"], other[split]["exact_match"]]
+        assert metrics[split]["exact_match"] == pytest.approx(np.mean(each))
+        assert metrics[split]["exact_match_std"] == pytest.approx(np.std(each, ddof=1))
+        assert metrics[split]["exact_match_replicates"] == each
+        low, high = metrics[split]["exact_match_ci95"]
+        assert low < np.mean(each) < high
+        assert metrics["ensemble"][split]["n"] == metrics[split]["n"]
+    best = max((one, other), key=lambda each: each["val"]["exact_match"])
+    assert metrics["replicates"]["best_on_val"] == {id(one): 3, id(other): 4}[id(best)]
+    assert json.loads((run / "replicates.json").read_text()) == metrics["replicates"]
+
+
+def test_the_predictions_name_their_replicate(run):
+    with open(run / "predictions_test.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    own = (run / "replicates" / "4" / "predictions_test.csv").read_text().splitlines()
+    assert [row["replicate"] for row in rows] == ["3"] * 100 + ["4"] * 100
+    assert [",".join(list(row.values())[1:]) for row in rows[100:]] == own[1:]
+
+
+def test_the_page_shows_every_replicate(run):
+    page = (run / "report.html").read_text()
+    assert "seeds 3, 4: figures are means over them" in page
+    assert (run / "figures" / "replicates.png").exists()
+
+
+def test_the_history_of_the_run_is_of_means(run):
+    each = [read_history(run / "replicates" / seed, EPOCHS) for seed in "34"]
+    for mean, *lines in zip(read_history(run, EPOCHS), *each, strict=True):
+        scores = [line["val"]["exact_match"] for line in lines]
+        assert mean["replicates"] == scores
+        assert mean["val"]["exact_match"] == pytest.approx(np.mean(scores))
+
+
+class Killed(BaseException):
+    """Stands for a signal that nothing can catch."""
+
+
+def test_a_run_that_was_stopped_between_two_saves_goes_on_to_the_same_bytes(
+    run, shared_cache, tmp_path, monkeypatch
+):
+    folder, save = tmp_path / "run", Checkpoints.save
+
+    def stop_before_the_last(self, epoch, *inputs, **options):
+        if epoch == EPOCHS and self._folder.parent.name == "4":
+            raise Killed
+        save(self, epoch, *inputs, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "save", stop_before_the_last)
+        learn(folder, seeds=(3, 4))
+    assert not (folder / "metrics.json").exists()
+    learn(folder, seeds=(3, 4))
+    for seed in "34":
+        assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
+    assert len(read_history(folder, EPOCHS)) == EPOCHS
+
+
+def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeypatch, capsys):
+    check = loop.stop_if_not_finite
+
+    def fail_one(losses, steps_before, checkpoints):
+        broken = checkpoints._folder.parent.name == "4"
+        check(np.append(losses, np.nan) if broken else losses, steps_before, checkpoints)
+
+    monkeypatch.setattr(loop, "stop_if_not_finite", fail_one)
+    folder = learn(tmp_path / "run", seeds=(3, 4))
+    assert_same_run(folder / "replicates" / "3", run / "replicates" / "3")
+    metrics = metrics_of(folder)
+    assert metrics["replicates"]["seeds"] == [3]
+    assert "not finite" in metrics["replicates"]["failures"]["4"]
+    assert "Seed 4 has no result" in capsys.readouterr().out
+    with pytest.raises(UserError, match="not finite"):
+        learn(tmp_path / "4", seed=4)
+
+
+def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
+    def compilations(seeds):
+        found = []
+
+        def count(event, seconds, **_):
+            if event == "/jax/core/compile/backend_compile_duration":
+                found.append(event)
+
+        made = parts.load(config_of(seeds=seeds), None)
+        learning = made.prepare_replicates()
+        jax.clear_caches()
+        jax.monitoring.register_event_duration_secs_listener(count)
+        try:
+            folder = tmp_path / str(len(seeds))
+            parts.learn_replicates(made, learning, str(folder), Tracker(_made(folder), made.config))
+        finally:
+            jax.monitoring.unregister_event_duration_listener(count)
+        return len(found)
+
+    compilations((0, 1))  # what is compiled once a process
+    assert compilations((0, 1, 2)) == compilations((3, 4, 5, 6, 7)) > 0
+
+
+def _made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
+    before = values_of(copy)
+    (copy / "metrics.json").unlink()
+    config = workdir.read_config(str(copy))
+    job.run(config, Arguments(workdir=str(copy), mode="evaluate"))
+    assert values_of(copy) == before
+
+
+@pytest.mark.parametrize("replicate", ["best", "3", "4", "ensemble"])
+def test_every_replicate_and_all_together_read_images(run, shared_cache, tmp_path, replicate):
+    image, output = run / "figures" / "misread.png", tmp_path / "read.csv"
+    arguments = Arguments(
+        workdir=str(run), images=str(image), output=str(output), replicate=replicate
+    )
+    assert predict.run(workdir.read_config(str(run)), arguments) == 0
+    with open(output, newline="") as file:
+        (row,) = csv.DictReader(file)
+    (read,) = reading.load(run, replicate=replicate).read([image])
+    assert row["number"] == read.text
+    if replicate == "4":
+        (alone,) = reading.load(run / "replicates" / "4").read([image])
+        assert alone == read
+
+
+def test_a_replicate_that_is_not_there_is_named(run):
+    with pytest.raises(UserError, match=r"replicate=5 .* it has best, ensemble, 3, 4"):
+        reading.load(run, replicate="5")
+    with pytest.raises(UserError, match=r"replicate=ensemble .* it has best"):
+        reading.load(run / "replicates" / "3", replicate="ensemble")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        (0, "at least 1"),
+        ((), "how many replicates"),
+        ((1, 1), "how many replicates"),
+        (2.5, "how many replicates"),
+        ((2**32,), "another seed"),
+    ],
+)
+def test_seeds_that_are_none_are_refused(seeds, message):
+    with pytest.raises(UserError, match=message):
+        validation.validate(config_of(seeds=seeds))
+
+
+def test_a_search_and_several_seeds_are_refused():
+    config = experiments.load("experiments/classify.py:learner=network")
+    config.seeds, config.search.method = 3, "random"
+    with pytest.raises(UserError, match="seeds=1"):
+        validation.validate(config)
+
+
+def test_a_comparison_trains_the_replicates_of_a_network_together(shared_cache, tmp_path):
+    texts = tuple(
+        f"{NUMBERS} --config.seeds=2 --config.optimizer.learning_rate={rate}"
+        for rate in (0.004, 1e-9)
+    )
+    config = configs.comparison()
+    config.compare.experiments, config.wandb.mode = texts, "disabled"
+    compare.run(config, Arguments(workdir=str(tmp_path / "run")))
+    metrics = metrics_of(tmp_path / "run")
+    for line in metrics["candidates"].values():
+        assert line["seeds"] == [0, 1]
+        assert len(line["chosen_by"]["exact_match_replicates"]) == 2
+        assert line["workdir"].endswith(os.path.join("replicates", "0"))
+        assert (tmp_path / "run" / line["workdir"] / "checkpoints").is_dir()
+    reader = reading.load(tmp_path / "run")
+    assert reader.folder.endswith(os.path.join("replicates", "0"))
+
+
+def test_what_is_drawn_is_of_the_replicate_that_is_best_on_val(run, shared_cache):
+    config = workdir.read_config(str(run))
+    made = parts.load(config, None)
+    result = parts.load_replicates(made, str(run), "best")
+    assert isinstance(result, Replicated)
+    scores = [each.measured["val"]["exact_match"] for each in result.replicates]
+    best = result.replicates[int(np.argmax(scores))]
+    assert result.predictions["val"] is best.predictions["val"]
+
+
+PROCESS = """
+import sys
+from tests.small import NUMBERS
+from mnist3 import experiments
+from mnist3.jobs import run
+from mnist3.jobs.arguments import Arguments
+config = experiments.load(NUMBERS)
+config.wandb.mode, config.training.epochs = "disabled", 2
+with config.ignore_type():
+    config.update(eval(sys.argv[2]))
+run.run(config, Arguments(workdir=sys.argv[1]))
+"""
+
+
+def test_a_replicate_on_a_device_of_its_own_has_the_same_bytes(shared_cache, run, tmp_path):
+    """This process has one device, on which the replicates of `run` took turns."""
+    devices = "--xla_force_host_platform_device_count=2"
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESS, str(tmp_path / "run"), "{'seeds': (3, 4)}"],
+        env=os.environ
+        | {
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {devices}",
+            "PYTHONPATH": ".",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert metrics_of(tmp_path / "run")["environment"]["devices"] == "2 x cpu"
+    for seed in "34":
+        assert_same_run(tmp_path / "run" / "replicates" / seed, run / "replicates" / seed)
+
+
+def test_an_ensemble_is_the_mean_of_all_log_probabilities(shared_cache):
+    """Of a network of several modules, none of which the members may share."""
+    text = NUMBERS.replace("model=logistic", "model=multihead")
+    config = config_of(f"{text} --config.model.stem=4 --config.model.channels=(4,)")
+    run = assemble(config, parts.task_of(config), 512, (0, 1))
+    members = [
+        Network(run.replicate(place), jax.device_get(run.initial_state(place).params), [], 1)
+        for place in range(2)
+    ]
+    images = np.random.default_rng(0).integers(0, 256, (8, 84, 56), np.uint8)
+    each = [jax.nn.log_softmax(member.raw(images)) for member in members]
+    np.testing.assert_allclose(ensemble(members).raw(images), np.mean(each, axis=0), atol=1e-5)
