@@ -177,7 +177,7 @@ def _environment() -> str:
 
 def _compile(lowered: Any, options: dict[str, Any] | None) -> Any:
     """Compiles a program without JAX's cache: what comes from there cannot be written again."""
-    before = jax.config.jax_enable_compilation_cache
+    before = jax.config.read("jax_enable_compilation_cache")
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()
     try:
@@ -191,9 +191,11 @@ def _read(path: str) -> Any:
     """Returns a program that was kept; None if it is not there or cannot be read."""
     try:
         with open(path, "rb") as file:
-            devices, content = pickle.load(file)
+            devices, (content, inputs, outputs) = pickle.load(file)
         places = [device for device in jax.devices() if device.id in devices]
-        return serialize_executable.deserialize_and_load(*content, execution_devices=places)
+        return serialize_executable.deserialize_and_load(
+            content, inputs, outputs, execution_devices=places
+        )
     except Exception:  # whatever is wrong with the file: the program is compiled anew
         return None
 
