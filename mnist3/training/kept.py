@@ -177,7 +177,7 @@ def _environment() -> str:
 
 def _compile(lowered: Any, options: dict[str, Any] | None) -> Any:
     """Compiles a program without JAX's cache: what comes from there cannot be written again."""
-    before = jax.config.read("jax_enable_compilation_cache")
+    before = getattr(jax.config, "jax_enable_compilation_cache", True)
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()
     try:

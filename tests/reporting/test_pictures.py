@@ -98,7 +98,7 @@ def test_a_loss_has_the_unit_of_its_task(composed, task, metric, unit):
 @pytest.mark.parametrize("figures", ["none", "few"])
 def test_a_run_has_as_many_pictures_as_are_asked_for(composed, figures):
     drawn = dict(output.chosen(pictures.draw_all, composed, figures))
-    assert list(drawn) == (["misread"] if figures == "few" else [])
+    assert list(drawn) == (["misread", "confusion"] if figures == "few" else [])
 
 
 def test_what_is_to_be_drawn_elsewhere_is_on_the_host(composed):
