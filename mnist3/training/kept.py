@@ -21,7 +21,7 @@ import platform
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -84,8 +84,7 @@ def compiled(
     if found is None:
         found = _compile(lowered, options)
         _write(second, found)
-    with _if_there_is_room(first), replacing(first) as file:
-        file.write(os.path.basename(second))
+    _put(first, os.path.basename(second).encode())
     return found
 
 
@@ -103,8 +102,7 @@ def text(about: str, make: Callable[[], str]) -> str:
         return pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError):
         made = make()
-        with _if_there_is_room(path), replacing(path, encoding="utf-8") as file:
-            file.write(made)
+        _put(path, made.encode())
         return made
 
 
@@ -207,13 +205,12 @@ def _write(path: str, program: Any) -> None:
         content = pickle.dumps((devices, serialize_executable.serialize(program)))
     except (ValueError, NotImplementedError, TypeError):  # there are programs that cannot be
         return
-    with _if_there_is_room(path), replacing(path, "wb") as file:
-        file.write(content)
+    _put(path, content)
 
 
-@contextlib.contextmanager
-def _if_there_is_room(path: str) -> Iterator[None]:
-    """Makes the folder of a file to write; that it cannot be written is no reason to stop."""
+def _put(path: str, content: bytes) -> None:
+    """Writes a file, and its folder; that it cannot be written is no reason to stop."""
     with contextlib.suppress(OSError):
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        yield
+        with replacing(path, "wb") as file:
+            file.write(content)
