@@ -22,7 +22,7 @@ def main() -> int:
         return 1
     if os.getcwd() not in sys.path:  # as for `python launch.py`: experiments import each other
         sys.path.insert(0, os.getcwd())
-    return command_line.main(sys.argv)
+    return command_line.main(sys.argv, alone=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
@@ -16,9 +16,11 @@ from ml_collections import ConfigDict
 
 from mnist3.data import strips
 from mnist3.data.images import Picture, ReadFile, Source, read_files, read_image, read_picture
-from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, Sight, locate
 from mnist3.errors import UserError
 from mnist3.tasks import Predictions, Task
+
+if TYPE_CHECKING:
+    import mnist3.data.locate
 
 BATCH_SIZE = 256  # files of a batch
 STRIPS = 32  # of a batch of one width; both are filled up, so that one compiled program serves
@@ -236,6 +238,8 @@ def _settled(
 
     What is read with most confidence is taken, by `_score`; it is sure only if it was read twice.
     """
+    from mnist3.data.locate import OTHERS  # with SciPy's image functions, and only for strips
+
     doubtful = [
         place
         for place, each in enumerate(found)
@@ -295,16 +299,22 @@ def lines_of(source: Source, every_line: bool, most_pixels: int | None = None) -
     Raises:
         UnreadableImage: if the file cannot be decoded.
     """
+    from mnist3.data.locate import LARGEST_SIDE, USUAL
+
     return _lines_on(read_picture(source, LARGEST_SIDE, most_pixels), every_line, USUAL)
 
 
 def _other_sights(source: Source) -> list[Lines]:
     """Returns the best line of a picture as each of the other sights finds it."""
+    from mnist3.data.locate import LARGEST_SIDE, OTHERS
+
     picture = read_picture(source, LARGEST_SIDE)
     return [_lines_on(picture, False, sight) for sight in OTHERS]
 
 
-def _lines_on(picture: Picture, every_line: bool, sight: Sight) -> Lines:
+def _lines_on(picture: Picture, every_line: bool, sight: "mnist3.data.locate.Sight") -> Lines:
+    from mnist3.data.locate import locate
+
     lines = []
     for line in locate(picture.pixels, every_line, sight):
         left, top, right, bottom = (round(picture.scale * edge) for edge in line.box)

@@ -19,7 +19,7 @@ from mnist3.errors import UserError
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 MAXIMAL_CPU_DEVICES = 16
 LIBRARIES = ("jax", "flax", "optax", "numpy", "scikit-learn")
-COMPILATION_WORTH_KEEPING = 0.1  # s
+COMPILATION_WORTH_KEEPING = 0.0  # s; a run has a hundred programs that take some milliseconds each
 
 
 def cache_dir() -> str:

@@ -10,7 +10,6 @@ from mnist3.config import KINDS, NETWORK, OPEN, fields, search_method, seeds_of
 from mnist3.data import dataset, sources
 from mnist3.data.numbers import digit_range
 from mnist3.errors import UserError, nearest
-from mnist3.estimators import registry
 from mnist3.limits import (
     choices_of_networks,
     require_known,
@@ -30,14 +29,13 @@ _WORDS = {  # fields whose values are not entries of a registry
 
 
 def choices(kind: str) -> Mapping[str, Sequence[str]]:
-    """Returns the names that each field of a kind of run may have."""
+    """Returns the names that each field of a kind of run may have, but for its learner."""
     return {
         **_WORDS,
         **choices_of_networks(),
         "data.name": tuple(dataset.REGISTRY),
         "data.source": tuple(sources.REGISTRY),
         "task.name": tuple(name for name, each in tasks.REGISTRY.items() if each.kind == kind),
-        "learner.name": registry.names(),
     }
 
 
@@ -51,6 +49,15 @@ def require_choices(config: ConfigDict) -> None:
     for name, known in choices(config.kind).items():
         if name in values:
             require_known(name, values[name], known)
+    if "learner.name" in values:
+        _require_learner(values["learner.name"])
+
+
+def _require_learner(name: str) -> None:
+    if name != NETWORK:
+        from mnist3.estimators import registry  # scikit-learn takes seconds to import
+
+        require_known("learner.name", name, registry.names())
 
 
 def validate(config: ConfigDict) -> None:
@@ -62,7 +69,7 @@ def validate(config: ConfigDict) -> None:
     """
     require_known("kind", config.get("kind", ""), KINDS)
     if "learner" in config and "name" in config.learner:
-        require_known("learner.name", config.learner.name, registry.names())
+        _require_learner(config.learner.name)
     reference = configs.reference(config)
     values, defaults = dict(fields(config)), dict(fields(reference))
     for name in values.keys() - defaults.keys():
@@ -127,6 +134,8 @@ def _require_seeds(config: ConfigDict) -> None:
 def _require_learners(config: ConfigDict) -> None:
     if config.kind != "table":
         return
+    from mnist3.estimators import registry
+
     known = registry.names_of_tables()
     require_known("compare.learners", config.compare.learners, known)
     if not config.compare.learners:

@@ -57,12 +57,14 @@ ENVIRONMENT = {  # who reads environment variables
     "tracking.py": "the sweep whose agent started the run",
     "jobs/command_line.py": "the data folder",
     "notebook.py": "the data folder",
+    "training/kept.py": "the settings of JAX that change programs",
 }
 FLAGS = {"jobs/command_line.py", "experiments.py", "exit_status.py"}
 WRITERS = {  # who writes files, besides through `files.replacing`
     "files.py": "every file that is whole or not there",
     "tracking.py": "history.jsonl, a line at a time, and W&B's folder",
     "training/checkpoints.py": "checkpoints",
+    "training/kept.py": "the folder of kept programs",
     "jobs/workdir.py": "the folder of a run",
     "jobs/compare.py": "the folders of candidates",
     "jobs/predict.py": "the folder of predicted images",

@@ -59,7 +59,7 @@ print(tabular.describe_columns(table))
 
 # %%
 compared = notebook.compare_table("experiments/tabular.py")
-pictures = comparison.draw_all(compared)
+pictures = dict(comparison.draw_all(compared))
 pictures["class_balance"]
 
 # %% [markdown]

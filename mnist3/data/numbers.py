@@ -5,10 +5,10 @@ among all C^K in their order.
 """
 
 from collections.abc import Sequence
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
-from jaxtyping import Array, Int, Int32
+from jaxtyping import Int, Int32
 
 DIGITS = tuple("0123456789")  # the classes of the sources of digits
 NO_DIGIT = -1  # fills the labels of strings after their last digit
@@ -19,22 +19,18 @@ def digit_range(digits: int | tuple[int, ...]) -> tuple[int, int]:
     return (digits, digits) if isinstance(digits, int) else (min(digits), max(digits))
 
 
-def indices(
-    labels: Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"], classes: int
-) -> Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"]:
+def indices(labels: Int32[Any, "*batch K"], classes: int) -> Int32[Any, "*batch"]:
     """Returns the index of each number, which has to fit an int32.
 
     Args:
-        labels: the digits of each number, from left to right.
+        labels: the digits of each number, from left to right, of NumPy or JAX.
         classes: how many values a digit has.
     """
     found = (labels * _powers(classes, labels.shape[-1])).sum(axis=-1, dtype=np.int32)
     return np.asarray(found) if isinstance(labels, np.ndarray) else found
 
 
-def labels(
-    indices: Int32[np.ndarray, "*batch"] | Int32[Array, "*batch"], classes: int, digits: int
-) -> Int32[np.ndarray, "*batch K"] | Int32[Array, "*batch K"]:
+def labels(indices: Int32[Any, "*batch"], classes: int, digits: int) -> Int32[Any, "*batch K"]:
     """Returns the K digits of each number, leading zeros included; the inverse of `indices`."""
     return indices[..., None] // _powers(classes, digits) % classes
 

@@ -6,7 +6,9 @@ files like MNIST's is an entry of `REGISTRY`, which is the only list of sources.
 
 import dataclasses
 import hashlib
+import importlib.util
 import os
+import pathlib
 import string
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -19,6 +21,8 @@ from PIL import Image
 from mnist3.data import idx
 from mnist3.data.numbers import DIGITS
 from mnist3.errors import UserError, nearest
+
+_DIGITS = "datasets/data/digits.csv.gz"  # of scikit-learn: 64 grey levels from 0 to 16, and a label
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -167,16 +171,17 @@ def _make_source(
 
 
 def _read_digits(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts:
-    from sklearn.datasets import load_digits
-
     del name, data_dir, tfds_dir
-    digits = load_digits()
-    ink = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    spec = importlib.util.find_spec("sklearn")  # the library takes seconds to import, its file none
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+    table = np.loadtxt(pathlib.Path(spec.origin).parent / _DIGITS, np.int32, delimiter=",")
+    ink = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     images = np.zeros((len(ink), 28, 28), np.uint8)
     for image, small in zip(images, ink, strict=True):
         larger = Image.fromarray(small).resize((20, 20), Image.Resampling.BICUBIC)
         image[4:24, 4:24] = np.asarray(larger)
-    return Parts(images, digits.target.astype(np.int32), 0)
+    return Parts(images, table[:, -1], 0)
 
 
 def _read_mnist(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts:

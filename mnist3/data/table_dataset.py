@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
 
 from mnist3.data.splits import Dataset
-from mnist3.data.tabular import Table
+
+if TYPE_CHECKING:  # whose tables are of pandas
+    import mnist3.data.tabular
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +23,7 @@ class TableDataset:
         source: where the table is from.
     """
 
-    table: Table
+    table: "mnist3.data.tabular.Table"
     rows: Mapping[str, Int[np.ndarray, "_"]]
     source: str
 

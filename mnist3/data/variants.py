@@ -5,7 +5,6 @@ Unlike augmentation these are made once and are the same for every estimator.
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
-from sklearn.preprocessing import StandardScaler
 
 from mnist3.data.splits import Split
 
@@ -31,6 +30,8 @@ def inked(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n
 
 def standardised(images: UInt8[np.ndarray, "n height width"]) -> Float64[np.ndarray, "n inked"]:
     """Returns the pixels with ink, each of mean 0 and standard deviation 1 over all images."""
+    from sklearn.preprocessing import StandardScaler  # scikit-learn takes seconds to import
+
     return StandardScaler(copy=False).fit_transform(inked(images))
 
 

@@ -9,10 +9,9 @@ Geifman and R. El-Yaniv, Selective classification for deep neural networks, Neur
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import optimize, stats
+from scipy import special
 
 from mnist3.evaluation.curves import calibration
 from mnist3.evaluation.intervals import require_images
@@ -23,8 +22,6 @@ CONFIDENCE_METRICS = ("ece", "coverage", "aurc", "sure")  # of `confidence_metri
 _LOG_TEMPERATURES = (-4.0, 4.0)
 
 LogLikelihoods = Callable[[float], Float[np.ndarray, "n"]]
-_Array = jax.Array | np.ndarray
-
 Confidences = Callable[[float], Float[np.ndarray, "n"]]
 
 
@@ -56,8 +53,12 @@ class Calibrator(NamedTuple):
     fingerprint: str = ""
     epoch: int | None = None
 
-    def sure(self, confidences: Float[_Array, "*n"] | None) -> Bool[_Array, "*n"] | None:
-        """Tells which predictions to rely on; None where none is claimed to be. Pure."""
+    def sure(self, confidences: Float[Any, "*n"] | None) -> Bool[Any, "*n"] | None:
+        """Tells which predictions to rely on; None where none is claimed to be. Pure.
+
+        Args:
+            confidences: of NumPy or JAX, as is what is returned.
+        """
         if self.threshold is None or confidences is None:
             return None
         return confidences >= self.threshold - ROUNDING
@@ -163,7 +164,7 @@ def upper_bound(
     Source: C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in
     the case of the binomial, Biometrika 26, 1934.
     """
-    bound = stats.beta.ppf(LEVEL, errors + 1, np.maximum(n - errors, 1))
+    bound = special.betaincinv(errors + 1, np.maximum(n - errors, 1), LEVEL)
     return np.where(errors < n, bound, 1.0)
 
 
@@ -202,6 +203,7 @@ def fit_temperature(log_likelihoods: LogLikelihoods, rows: slice | np.ndarray) -
             temperature.
         rows: the examples to fit to.
     """
+    from scipy import optimize  # which takes a while to import
 
     def cost(logarithm: float) -> float:
         found = log_likelihoods(float(np.exp(logarithm)))[rows]

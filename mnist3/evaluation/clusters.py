@@ -16,13 +16,15 @@ digit images decide, but counts what is left to chance 2^K - 1 times; the sum ne
 Number images may hold different numbers of digit images: fewer than K, or none.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csr_array
 
 from mnist3.evaluation.intervals import effective_share_interval, require_images, wilson_interval
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 _PAIRS = 2**21  # of number images that share digit images, held in memory at once
 
@@ -38,7 +40,7 @@ class Sharing(NamedTuple):
             composed if none were used twice; the design effect if digit images alone decided.
     """
 
-    holders: csr_array
+    holders: "scipy.sparse.csr_array"
     clusters: int
     largest_effect: float
 
@@ -50,6 +52,8 @@ def sharing(digit_indices: Int[np.ndarray, "n K"]) -> Sharing:
         digit_indices: where the digit images of each number image stand in their source; -1 where
             there is none, or one that is not known and shared with no other image.
     """
+    from scipy.sparse import csr_array  # which takes a while to import
+
     n = require_images(len(digit_indices))
     known = digit_indices >= 0
     alone = np.flatnonzero(~known.any(axis=1))

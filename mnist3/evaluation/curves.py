@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
-from sklearn import metrics
 
 from mnist3.errors import UserError
 from mnist3.evaluation.intervals import percentile_interval, resample_images
@@ -104,6 +103,8 @@ def precision_recall(
     Raises:
         UserError: if all images are positive or none is.
     """
+    from sklearn import metrics  # which takes seconds to import
+
     _require_both(targets)
     precision, recall, thresholds = metrics.precision_recall_curve(targets, scores)
     # scikit-learn ends the curve with precision 1 at recall 0, which no threshold gives.
@@ -113,6 +114,8 @@ def precision_recall(
 
 def roc(targets: Bool[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> Roc:
     """Returns the ROC curve; arguments and errors are those of `precision_recall`."""
+    from sklearn import metrics
+
     _require_both(targets)
     false_positive_rate, true_positive_rate, _ = metrics.roc_curve(targets, scores)
     area = float(metrics.auc(false_positive_rate, true_positive_rate))
@@ -165,6 +168,8 @@ def area_intervals(
     targets: Bool[np.ndarray, "n"], scores: Float[np.ndarray, "n"], seed: int = 0
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Returns 95 % bootstrap intervals of the area under the ROC curve and of average precision."""
+    from sklearn import metrics
+
     _require_both(targets)
     order = np.argsort(-scores, kind="stable")
     last_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy import special
 
 from mnist3.errors import UserError
 
@@ -29,7 +29,12 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     Journal of the American Statistical Association 22, 1927.
     """
-    low, high = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    share, z = successes / n, special.ndtri(0.975)
+    scale = 2 * (n + z**2)
+    centre = (2 * n * share + z**2) / scale
+    half_width = z / scale * np.sqrt(4 * n * share * (1 - share) + z**2)
+    low = centre - half_width if successes > 0 else 0.0
+    high = centre + half_width if successes < n else 1.0
     return float(low), float(high)
 
 
@@ -50,10 +55,10 @@ def effective_share_interval(
     number of positive counts estimated from survey data, Survey Methodology 24, 1998.
     """
     tail = (1 - level) / 2
-    images *= (stats.norm.ppf(tail) / stats.t.ppf(tail, degrees)) ** 2
+    images *= (special.ndtri(tail) / special.stdtrit(degrees, tail)) ** 2
     hits = share * images
-    low = stats.beta.ppf(tail, hits, images - hits + 1) if share > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, hits + 1, images - hits) if share < 1 else 1.0
+    low = special.betaincinv(hits, images - hits + 1, tail) if share > 0 else 0.0
+    high = special.betaincinv(hits + 1, images - hits, 1 - tail) if share < 1 else 1.0
     return float(low), float(high)
 
 

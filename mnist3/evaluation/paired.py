@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import optimize, stats
+from scipy import special
 
 from mnist3.evaluation.clusters import Sharing, effective_clusters, variance_of_means
 
@@ -53,11 +53,11 @@ class Estimate(NamedTuple):
         """Returns the two-sided p-value of "the true value is 0"."""
         if self.variance == 0:
             return float(self.value == 0)
-        return float(2 * stats.t.sf(abs(self.value) / self.variance**0.5, self.degrees))
+        return float(2 * special.stdtr(self.degrees, -abs(self.value) / self.variance**0.5))
 
     def interval(self, level: float) -> tuple[float, float]:
         """Returns the interval of the true value."""
-        half_width = stats.t.isf((1 - level) / 2, self.degrees) * self.variance**0.5
+        half_width = -special.stdtrit(self.degrees, (1 - level) / 2) * self.variance**0.5
         return float(self.value - half_width), float(self.value + half_width)
 
 
@@ -204,6 +204,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
     Source: Q. McNemar, Note on the sampling error of the difference between correlated
     proportions or percentages, Psychometrika 12, 1947.
     """
+    from scipy import stats  # which takes a while to import
+
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
@@ -225,24 +227,30 @@ def mcnemar_interval(only_a: int, only_b: int, n: int, level: float = 0.95) -> t
 
 def _mcnemar_low(only_a: int, only_b: int, n: int, tail: float) -> float:
     """Returns the lower end of McNemar's interval."""
+    from scipy import optimize  # which takes a while to import
+
     differ = only_a + only_b
     # p is drawn from the distribution whose quantiles are the lower ends of its exact interval.
-    below_half = stats.beta.cdf(0.5, only_a, only_b + 1) if only_a else 1.0
+    below_half = special.betainc(only_a, only_b + 1, 0.5) if only_a else 1.0
     if below_half < tail:
-        p = stats.beta.ppf(below_half + (1 - below_half) * _QUANTILES, only_a, only_b + 1)
+        p = special.betaincinv(only_a, only_b + 1, below_half + (1 - below_half) * _QUANTILES)
         odds = 2 * p - 1
 
         def beyond(value: float) -> float:
-            lower = stats.beta.cdf(np.minimum(value / odds, 1), differ, n - differ + 1)
+            lower = special.betainc(differ, n - differ + 1, np.minimum(value / odds, 1))
             return below_half + (1 - below_half) * lower.mean() - tail
 
         return float(optimize.brentq(beyond, 0.0, 1.0, xtol=1e-9))
-    p = stats.beta.ppf(below_half * _QUANTILES, only_a, only_b + 1) if only_a else 0 * _QUANTILES
+    p = (
+        special.betaincinv(only_a, only_b + 1, below_half * _QUANTILES)
+        if only_a
+        else 0 * _QUANTILES
+    )
     odds = 1 - 2 * p
 
     def beyond_low(value: float) -> float:
         ratio = np.minimum(-value / np.maximum(odds, 1e-300), 1)
-        upper = ratio < 1 if differ == n else stats.beta.sf(ratio, differ + 1, n - differ)
+        upper = ratio < 1 if differ == n else special.betaincc(differ + 1, n - differ, ratio)
         return below_half * upper.mean() - tail
 
     if beyond_low(-1.0) >= 0:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from sklearn.model_selection import check_cv
 
 from mnist3.errors import UserError
 from mnist3.evaluation import paired
@@ -288,6 +287,8 @@ def fold_of_each(targets: Shaped[np.ndarray, "n *outputs"], folds: int) -> Int[n
         targets: of each image.
         folds: unshuffled, and stratified where the targets are classes.
     """
+    from sklearn.model_selection import check_cv  # scikit-learn takes seconds to import
+
     found = np.empty(len(targets), np.int64)
     splits = check_cv(folds, targets, classifier=True).split(np.empty((len(targets), 0)), targets)
     for fold, (_, held_out) in enumerate(splits):

@@ -26,7 +26,8 @@ class Arguments:
         port: serve: on which to listen; 0 for any that is free.
         host: serve: name or address to listen on.
         save_drawings: serve: folder where the page saves pictures with their numbers.
-        figures: formats of the figures; PNG is always one of them.
+        figures: which figures a run draws: `none`, `few` or `all`.
+        figure_formats: of the figures; PNG is always one of them.
         on: evaluate: the experiment on whose data to measure, as its text.
         mode: name of the job.
         command: the command line that repeats this one.
@@ -47,7 +48,8 @@ class Arguments:
     port: int = 8000
     host: str = "127.0.0.1"
     save_drawings: str | None = None
-    figures: tuple[str, ...] = ("png",)
+    figures: str = "all"
+    figure_formats: tuple[str, ...] = ("png",)
     on: str | None = None
     mode: str = "train"
     command: str = "python launch.py"

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict
 
-from mnist3 import exit_status, experiments, jobs
+from mnist3 import exit_status, experiments, jobs, runtime
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
+from mnist3.reporting import drawers
 
 USAGE = """mnist3: reading handwritten digits, one or several in an image.
 
@@ -25,6 +26,11 @@ USAGE = """mnist3: reading handwritten digits, one or several in an image.
 
 Flags:
 """
+
+
+FIGURES = ("none", "few", "all")
+DRAWING = ("train", "evaluate", "compare")  # modes that draw
+KEEPING = ("run", "predict", "serve")  # jobs of one config, whose programs are kept
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -119,8 +125,9 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_list(
         "figures",
-        ["png"],
-        "Formats of the figures beside PNG, which the page of the run shows: pdf, svg.",
+        ["all"],
+        "Which figures to draw, none, few or all, and their formats beside PNG, which the page of "
+        "the run shows: pdf, svg.",
         flag_values=values,
     )
     flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)
@@ -160,6 +167,25 @@ def _require_nothing_left(words: Sequence[str], values: flags.FlagValues) -> Non
         )
 
 
+def figures_of(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Returns which figures to draw, and in which formats.
+
+    Raises:
+        UserError: if a word is neither.
+    """
+    amounts = [word for word in words if word in FIGURES]
+    if len(amounts) > 1:
+        raise UserError(
+            f"--figures={','.join(words)} names {' and '.join(amounts)}; give one of them."
+        )
+    formats = tuple(word for word in words if word not in FIGURES)
+    if formats:
+        from mnist3.reporting import drawing
+
+        drawing.require_formats(formats)
+    return (amounts or [Arguments.figures])[0], formats or Arguments.figure_formats
+
+
 def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDict:
     """Returns the config of the flags, or for a run that exists that of its workdir."""
     from mnist3 import validation
@@ -185,16 +211,18 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
     return given
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], alone: bool = False) -> int:
     """Runs the job that a command line asks for and returns its exit status.
 
     Args:
         argv: the program and its arguments.
+        alone: whether this process is the command's, so that others may be started to draw.
 
     Raises:
         UserError: for a mistake in it, or one that the job finds.
     """
     values, words = parse(argv)
+    figures, formats = figures_of(values.figures)
     if values.help:
         print(USAGE + values.get_help(include_special_flags=False))
         return 0
@@ -208,6 +236,9 @@ def run(argv: Sequence[str]) -> int:
             f"--on measures a finished run on other data, which --mode={values.mode} does not; "
             "give --mode=evaluate."
         )
+    elsewhere = values.mode == "evaluate" and bool(values.on or values.images)
+    if alone and values.mode in DRAWING and figures != "none" and not elsewhere:
+        drawers.start()
     given = None
     if values.config is not None:
         given = experiments.read(values.config)
@@ -230,26 +261,31 @@ def run(argv: Sequence[str]) -> int:
         host=values.host,
         save_drawings=values.save_drawings,
         allow_pickle=values.allow_pickle,
-        figures=tuple(values.figures),
+        figures=figures,
+        figure_formats=formats,
         formats=tuple(values.formats),
         command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),
     )
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(values.config)])
     config = _checked_config(arguments, given)
-    if arguments.figures != Arguments.figures:
-        from mnist3.reporting import drawing
+    name = jobs.job_of(arguments.mode, config, elsewhere)
+    if alone and name in KEEPING:
+        from mnist3.training import kept
 
-        drawing.require_formats(arguments.figures)
-    elsewhere = arguments.mode == "evaluate" and bool(arguments.on or arguments.images)
-    job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config, elsewhere)}")
+        code = [experiments.file_of(values.config)] if given is not None else []
+        kept.keep(os.path.join(runtime.cache_dir(), "programs"), code)
+    job = importlib.import_module(f"mnist3.jobs.{name}")
     status = job.run(config, arguments)
-    from mnist3.learners.cached import trim_cache  # which takes a second to import
+    from mnist3.learners.cache_size import trim_cache
 
     trim_cache()
     return status
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the job that the command line asks for and returns the exit status."""
-    return exit_status.run(lambda: run(argv))
+def main(argv: Sequence[str], alone: bool = False) -> int:
+    """Runs the job that the command line asks for and returns the exit status; see `run`."""
+    try:
+        return exit_status.run(lambda: run(argv, alone))
+    finally:
+        drawers.stop()

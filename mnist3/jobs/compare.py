@@ -5,8 +5,9 @@ test examples are read for the table alone, once the winner is known. Fits come 
 network goes on where the same workdir was left. A table is a comparison by cross-validation.
 """
 
+import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -43,9 +44,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         results = learn(makes)
         with output.tracked(folder, config) as tracker:  # networks have had trackers of their own
             compared = compare(config, results, folders)
-            write(compared, folder, arguments.command, arguments.figures)
-            tracker.summary(compared.metrics)
-    print(comparison.text(compared, folder))
+            with writing(compared, folder, arguments):
+                tracker.summary(compared.metrics)
+                print(comparison.text(compared, folder))
     return 0
 
 
@@ -99,14 +100,16 @@ def compare(
     return Compared(config, by, tested, folders, chosen)
 
 
-def write(compared: Compared, folder: str, command: str, formats: Collection[str]) -> None:
+@contextlib.contextmanager
+def writing(compared: Compared, folder: str, arguments: Arguments) -> Iterator[None]:
     """Writes every file that rests on a comparison into its workdir.
+
+    Pictures and page are there when the block has ended, the others when it begins.
 
     Args:
         compared: the candidates.
         folder: workdir of the run.
-        command: that made the run.
-        formats: of the pictures, beside PNG.
+        arguments: with the command that made the run, and the pictures that it is to have.
     """
     name, winner = compared.selection.winner, compared.winner
     own = compared.folders.get(name, ".")
@@ -125,6 +128,8 @@ def write(compared: Compared, folder: str, command: str, formats: Collection[str
         {"winner": name, "workdir": own, **chosen, "candidates": every},
     )
     write_json(os.path.join(folder, "metrics.json"), metrics)
-    drawn = comparison.draw_all(compared)
-    page = comparison.page(compared)
-    output.write_page(folder, page, compared.config, drawn, command, formats)
+    drawn = output.chosen(comparison.draw_all, compared, arguments.figures)
+    with output.writing_page(
+        folder, lambda: comparison.page(compared), compared.config, drawn, arguments
+    ):
+        yield

@@ -2,13 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3.files import RUN_FILES, replicate_folder, write_json
-from mnist3.reporting import drawing, pages, pictures, report
+from mnist3.jobs.arguments import Arguments
+from mnist3.reporting import pages, pictures, report
+from mnist3.reporting.drawers import Drawn, Saving
 from mnist3.results import Replicated, Result, write_predictions
 from mnist3.tracking import Tracker
 
@@ -26,18 +28,22 @@ def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
         tracker.finish([path for path in paths if os.path.exists(path)], failed)
 
 
-def write_result(result: Result, folder: str, command: str, formats: Collection[str]) -> None:
+@contextlib.contextmanager
+def writing(result: Result, folder: str, arguments: Arguments) -> Iterator[None]:
     """Writes predictions, metrics.json, pictures and page of a result into the folder of a run.
+
+    Predictions and metrics are there when the block begins, pictures and page when it has ended:
+    they are drawn meanwhile.
 
     Args:
         result: with the splits that were read.
         folder: workdir of the run.
-        command: that made the run.
-        formats: of the pictures, beside PNG.
+        arguments: with the command that made the run, and the pictures that it is to have.
     """
     write_numbers(result, folder)
-    drawn = pictures.draw_all(result)
-    write_page(folder, pages.result_page(result), result.config, drawn, command, formats)
+    drawn = chosen(pictures.draw_all, result, arguments.figures)
+    with writing_page(folder, lambda: pages.result_page(result), result.config, drawn, arguments):
+        yield
 
 
 def write_numbers(result: Result, folder: str) -> None:
@@ -50,27 +56,45 @@ def write_numbers(result: Result, folder: str) -> None:
         write_numbers(each, replicate_folder(folder, each.config.seed))
 
 
-def write_page(
+def chosen(
+    draw_all: Callable[..., Iterable[tuple[str, Drawn]]], of: Any, figures: str
+) -> Iterable[tuple[str, Drawn]]:
+    """Gives the pictures that a run is to have.
+
+    Args:
+        draw_all: gives those of a result or a comparison, all or those of some names alone.
+        of: the result or the comparison.
+        figures: `none`, `few` or `all`.
+    """
+    if figures == "none":
+        return ()
+    return draw_all(of) if figures == "all" else draw_all(of, pictures.FEW)
+
+
+@contextlib.contextmanager
+def writing_page(
     folder: str,
-    page: report.Page,
+    page: Callable[[], report.Page],
     config: ConfigDict,
-    drawn: Mapping[str, Figure],
-    command: str,
-    formats: Collection[str],
-) -> None:
-    """Writes the pictures of a run and its page, report.html.
+    drawn: Iterable[tuple[str, Drawn]],
+    arguments: Arguments,
+) -> Iterator[None]:
+    """Writes the pictures of a run and its page, report.html, which are there when the block ends.
 
     Args:
         folder: workdir of the run.
-        page: what to say.
+        page: returns what to say.
         config: the whole config.
-        drawn: pictures by name, in reading order.
-        command: that made the run.
-        formats: of the pictures, beside PNG.
+        drawn: names and pictures, in reading order.
+        arguments: with the command that made the run, and the formats of the pictures.
     """
-    files = drawing.save_all(drawn, folder, formats)
+    with Saving(folder, arguments.figure_formats) as saving:
+        for name, each in drawn:
+            saving.add(name, each)
+        yield
+        said, files = page(), saving.wait()
     path = os.path.join(folder, "report.html")
-    report.write_page(path, page, config=config.to_dict(), figures=files, command=command)
+    report.write_page(path, said, config=config.to_dict(), figures=files, command=arguments.command)
 
 
 def track(result: Result, tracker: Tracker) -> None:

@@ -18,7 +18,6 @@ from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED
 from mnist3.files import REPLICATES_FILE, read_replicates, replicate_folder, write_json
 from mnist3.jobs import workdir
-from mnist3.learners.cached import fits_cache
 from mnist3.results import Replicated, Result, read
 from mnist3.tasks import Examples, Task
 from mnist3.tracking import Tracker
@@ -41,7 +40,7 @@ class Parts(NamedTuple):
 
     def prepare(self) -> learners.Learn:
         """Returns what learns; errors are those of `learners.prepare`."""
-        return learners.prepare(self.config, self.dataset, self.task, self.examples, fits_cache())
+        return learners.prepare(self.config, self.dataset, self.task, self.examples)
 
     def prepare_replicates(self) -> learners.LearnReplicates:
         """Returns what trains replicates; errors are those of `learners.prepare_replicates`."""

@@ -38,9 +38,9 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         with output.tracked(folder, config) as tracker:
             learn_all: Any = parts.learn_replicates if several else parts.learn
             result = learn_all(made, learning, folder, tracker).with_splits("test")
-            output.write_result(result, folder, arguments.command, arguments.figures)
-            output.track(result, tracker)
-    print(console.result_text(result, folder))
+            with output.writing(result, folder, arguments):
+                output.track(result, tracker)
+                print(console.result_text(result, folder))
     return 0
 
 
@@ -63,8 +63,8 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
         with locked(folder):
             several = parts.load_replicates(made, folder, arguments.checkpoint)
             several = dataclasses.replace(several, trained_in=trained_in)
-            output.write_result(several, folder, arguments.command, arguments.figures)
-        print(console.result_text(several, folder))
+            with output.writing(several, folder, arguments):
+                print(console.result_text(several, folder))
         return 0
     with locked(folder):
         learned = learners.load(config, made.task, folder, arguments.checkpoint)
@@ -73,6 +73,6 @@ def evaluate(config: ConfigDict, arguments: Arguments) -> int:
             if arguments.checkpoint == "best":
                 calibrated.save(folder, learned.calibrator)
         result = dataclasses.replace(made.result(learned, HELD_OUT), trained_in=trained_in)
-        output.write_result(result, folder, arguments.command, arguments.figures)
-    print(console.result_text(result, folder))
+        with output.writing(result, folder, arguments):
+            print(console.result_text(result, folder))
     return 0

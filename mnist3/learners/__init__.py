@@ -1,18 +1,17 @@
 """What learns a task from a dataset: a network, or one of scikit-learn's estimators by name."""
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import joblib
 from ml_collections import ConfigDict
 
 from mnist3.config import NETWORK, of_replicate, search_method, seeds_of
 from mnist3.data import variants
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
-from mnist3.estimators import registry
-from mnist3.files import read_replicates, replicate_folder
-from mnist3.learners import calibrated, estimator, network, tuning
+from mnist3.files import MODEL_FILE, read_replicates, replicate_folder
+from mnist3.learners import calibrated, network, tuned
 from mnist3.learners.learned import Learned, NetworkView
 from mnist3.tasks import Examples, Task
 from mnist3.tracking import Tracker
@@ -66,21 +65,25 @@ def prepare(
     dataset: Dataset,
     task: Task,
     examples: dict[str, Examples],
-    memory: joblib.Memory,
 ) -> Learn:
     """Returns what learns in the folder of a run, and goes on there after it was stopped.
+
+    What estimators and searches of settings predict is kept in the user's cache folder.
 
     Args:
         config: of kind numbers or digits.
         dataset: to learn from.
         task: to learn.
         examples: of the task, by split.
-        memory: where what estimators predict is kept.
 
     Raises:
         UserError: if the data lack what the learner needs, or it does not fit the task.
     """
     if config.learner.name != NETWORK:
+        from mnist3.estimators import registry  # scikit-learn takes seconds to import
+        from mnist3.learners import estimator
+        from mnist3.learners.cached import fits_cache
+
         made = registry.create(config.learner, task, config.seed)
         for name in SPLITS:
             if name not in examples:
@@ -90,7 +93,7 @@ def prepare(
                 )
 
         def fit(folder: str, tracker: Tracker | None) -> Learned:
-            learned = estimator.learn(config, task, made, examples, memory)
+            learned = estimator.learn(config, task, made, examples, fits_cache())
             calibrate(config, dataset, examples, learned)
             return learned
 
@@ -99,13 +102,16 @@ def prepare(
     run = network.create(config, task, dataset, train)
 
     def learn(folder: str, tracker: Tracker) -> Learned:
-        found = tuning.read(folder)
+        found = tuned.read(folder)
         if found is None and search_method(config) != "none":
-            found = tuning.tune(config, task, examples, memory)
-            tuning.save(folder, found)
-        tuned = run if found is None else network.create(found.config, task, dataset, train)
-        network.log_layers(tuned)
-        learned = network.learn(tuned, dataset, train, examples["val"], folder, tracker)
+            from mnist3.learners import tuning
+            from mnist3.learners.cached import fits_cache
+
+            found = tuning.tune(config, task, examples, fits_cache())
+            tuned.save(folder, found)
+        chosen = run if found is None else network.create(found.config, task, dataset, train)
+        network.log_layers(chosen)
+        learned = network.learn(chosen, dataset, train, examples["val"], folder, tracker)
         calibrate(config, dataset, examples, learned)
         return learned
 
@@ -218,6 +224,8 @@ def load(
             epoch = together.training["checkpoint_epoch"]
             together.calibrator = calibrated.read(folder, epoch)
         return together
-    if config.learner.name != NETWORK or estimator.is_saved(folder):
+    if config.learner.name != NETWORK or os.path.exists(os.path.join(folder, MODEL_FILE)):
+        from mnist3.learners import estimator
+
         return estimator.load(task, folder, allow_pickle)
     return network.load(config, task, folder, checkpoint)

@@ -16,7 +16,6 @@ Joblib throws a function's answers away where it finds other code of the functio
 this package may share a cache, so each version of the code that fits has a folder of its own there.
 """
 
-import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -30,14 +29,12 @@ from typing import Any
 import jax
 import joblib
 import numpy as np
-from absl import logging
 from jaxtyping import Int, Shaped
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
-from mnist3 import runtime
-from mnist3.errors import UserError
+from mnist3.learners.cache_size import fits_folder
 
 METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
@@ -103,40 +100,10 @@ class MadeInputs(Inputs):
 
 def fits_cache() -> joblib.Memory:
     """Returns where jobs keep what fitted estimators say: in the user's cache folder."""
-    every = joblib.Memory(_fits_folder(), verbose=0)
+    every = joblib.Memory(fits_folder(), verbose=0)
     version = _code_version(_FITS_REST_ON)[:12]
     # Below the folder of all, so that its size is that of the versions together.
     return joblib.Memory(os.path.join(every.store_backend.location, version), verbose=0)
-
-
-def trim_cache() -> None:
-    """Deletes what was not used for longest, until fits and programs are within their size.
-
-    See `mnist3.runtime.cache_size`; where that is none, nothing is deleted and a warning says so.
-    """
-    try:
-        limit = runtime.cache_size()
-    except UserError as error:  # after a job, whose work is done
-        logging.warning("%s", error)
-        return
-    with contextlib.suppress(OSError):  # another process may delete the same
-        if os.path.isdir(_fits_folder()):
-            joblib.Memory(_fits_folder(), verbose=0).reduce_size(bytes_limit=limit)
-        _trim_files(os.path.join(runtime.cache_dir(), "compiled"), limit)
-
-
-def _fits_folder() -> str:
-    return os.path.join(runtime.cache_dir(), "fits")
-
-
-def _trim_files(folder: str, limit: int) -> None:
-    files = [entry for entry in os.scandir(folder) if entry.is_file()]
-    files.sort(key=lambda entry: entry.stat().st_atime, reverse=True)
-    size = 0
-    for entry in files:
-        size += entry.stat().st_size
-        if size > limit:
-            os.remove(entry.path)
 
 
 def fingerprint(values: Any) -> str:

@@ -38,7 +38,8 @@ from mnist3.learners.cached import (
 )
 from mnist3.learners.learned import NetworkView
 from mnist3.learners.saved import load_estimator, save_estimator
-from mnist3.learners.search import plain_results, search
+from mnist3.learners.search import search
+from mnist3.learners.tuned import plain_results
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tasks.estimated import last_step
 
@@ -293,11 +294,6 @@ def load_model(folder: str, allow_pickle: bool = False) -> dict[str, Any]:
         raise UserError(
             f"{folder} holds no {MODEL_FILE}; give --workdir the folder of a finished run."
         ) from error
-
-
-def is_saved(folder: str) -> bool:
-    """Tells whether the folder of a run holds an estimator."""
-    return os.path.exists(os.path.join(folder, MODEL_FILE))
 
 
 def held_out_predictions(learned: Estimator, folds: int, memory: joblib.Memory) -> np.ndarray:

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import logging
+from flax import linen as nn
+from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
@@ -22,11 +24,11 @@ from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.files import read_replicates, replicate_folder
-from mnist3.learners import calibrated, tuning
+from mnist3.learners import calibrated, tuned
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.tracking import Tracker, read_history
-from mnist3.training import loop, program
+from mnist3.training import kept, loop, program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
@@ -34,9 +36,22 @@ from mnist3.training.state import TrainState
 
 # Networks of one model and task, as replicates are, share their programs.
 _PROGRAMS = 16  # kept at a time, of each kind
-_create_compute_logits = functools.lru_cache(_PROGRAMS)(program.create_compute_logits)
-_create_decode: Any = functools.lru_cache(_PROGRAMS)(program.create_decode)
-_create_log_likelihoods: Any = functools.lru_cache(_PROGRAMS)(program.create_log_likelihoods)
+
+
+@functools.lru_cache(_PROGRAMS)
+def _create_compute_logits(model: nn.Module, mesh: Mesh, shift: int) -> kept.Program:
+    about = f"logits of {model}, {dict(mesh.shape)}, moved by {shift}"
+    return kept.Program(program.create_compute_logits(model, mesh, shift), about)
+
+
+@functools.lru_cache(_PROGRAMS)
+def _create_decode(task: Task) -> kept.Program:
+    return kept.Program(program.create_decode(task), f"predictions of {task}")
+
+
+@functools.lru_cache(_PROGRAMS)
+def _create_log_likelihoods(task: Task) -> kept.Program:
+    return kept.Program(program.create_log_likelihoods(task), f"likelihoods of {task}")
 
 
 @dataclasses.dataclass
@@ -257,7 +272,7 @@ def learn_replicates(
             alone = run.replicate(place)
             found.append(
                 each.failure
-                or _restore(alone, each.checkpoints, folder, "best", tuning.read(folder))
+                or _restore(alone, each.checkpoints, folder, "best", tuned.read(folder))
             )
         return found
 
@@ -297,7 +312,7 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
     """
     checkpoints = Checkpoints(folder, read_only=True)
     try:
-        found = tuning.read(folder)
+        found = tuned.read(folder)
         config = config if found is None else found.config
         run = assemble(config, task, config.training.batch_size)
         return _restore(run, checkpoints, folder, checkpoint, found)
@@ -306,7 +321,7 @@ def load(config: ConfigDict, task: Task, folder: str, checkpoint: str) -> Networ
 
 
 def _restore(
-    run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str, found: tuning.Found | None
+    run: Run, checkpoints: Checkpoints, folder: str, checkpoint: str, found: tuned.Found | None
 ) -> Network:
     epoch = checkpoints.resolve(checkpoint)
     history = read_history(folder, checkpoints.resolve("latest"))
@@ -384,10 +399,14 @@ def _params_of(folder: str) -> optax.Params:
 
 def log_layers(run: Run) -> None:
     """Logs the layers of the model and how many parameters it has."""
-    table = run.model.tabulate(
-        jax.random.key(0),
-        jnp.zeros((1, *run.size)),
-        console_kwargs={"width": 100, "force_terminal": False},
-    )
-    parameters = models.parameter_count(run.state_shapes().params)
-    logging.info("%s: %d parameters%s", run.config.model.name, parameters, table)
+
+    def layers() -> str:
+        table = run.model.tabulate(
+            jax.random.key(0),
+            jnp.zeros((1, *run.size)),
+            console_kwargs={"width": 100, "force_terminal": False},
+        )
+        return f"{models.parameter_count(run.state_shapes().params)} parameters{table}"
+
+    text = kept.text(f"layers of {run.about}", layers)
+    logging.info("%s: %s", run.config.model.name, text)

@@ -1,7 +1,6 @@
 """The search for hyperparameters: grid, random and successive halving, as scikit-learn does it."""
 
 import math
-from typing import Any
 
 import joblib
 import numpy as np
@@ -71,14 +70,3 @@ def search(
             candidate, grid, random_state=seed, min_resources="exhaust", **options
         )
     return found.fit(inputs.rows, targets)
-
-
-def plain_results(results: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Returns what a search tried as lists and numbers, the parameters in one list."""
-    if results is None:
-        return None
-    return {
-        name: np.asarray(values).tolist() if name != "params" else [dict(each) for each in values]
-        for name, values in results.items()
-        if not name.startswith("param_")
-    }

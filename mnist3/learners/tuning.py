@@ -1,38 +1,20 @@
 """The search for a network's settings by cross-validation, behind scikit-learn's interface."""
 
-import json
-import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import joblib
 from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 
-from mnist3 import upgrade
 from mnist3.config import NETWORK
 from mnist3.errors import UserError, nearest
 from mnist3.estimators import flax_estimator, registry
-from mnist3.files import TUNED_FILE, write_json
 from mnist3.learners.cached import Inputs
 from mnist3.learners.estimator import choose, features_of, flat
-from mnist3.learners.search import plain_results
+from mnist3.learners.tuned import Found
 from mnist3.tasks import Examples, Task
 
 WITHOUT_EFFECT = ("name", "cpu_micro_batch", "log_steps")  # on what is learned
-
-
-class Found(NamedTuple):
-    """What a search found.
-
-    Attributes:
-        config: with the best settings at their places.
-        results: scikit-learn's `cv_results_`.
-        seconds: that it took.
-    """
-
-    config: ConfigDict
-    results: dict[str, Any]
-    seconds: float
 
 
 def tune(
@@ -54,37 +36,6 @@ def tune(
         section, field = places[name]
         best[section][field] = value
     return Found(best, choice.results, choice.seconds)
-
-
-def save(folder: str, found: Found) -> None:
-    """Saves what a search found in the folder of a run, before the network is trained with it."""
-    content = {
-        "config": found.config.to_dict(),
-        "search_results": plain_results(found.results),
-        "search_seconds": found.seconds,
-    }
-    write_json(os.path.join(folder, TUNED_FILE), content, default=str)
-
-
-def read(folder: str) -> Found | None:
-    """Returns what `save` saved, the results as plain lists; None of a run without a search.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    path = os.path.join(folder, TUNED_FILE)
-    if not os.path.exists(path):
-        return None
-    try:
-        with open(path) as file:
-            content = json.load(file)
-        config = upgrade.from_json(json.dumps(content["config"]), TUNED_FILE)
-        return Found(config, content["search_results"], content["search_seconds"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); put the file back, or train anew in another "
-            "--workdir."
-        ) from error
 
 
 def as_estimator(config: ConfigDict, task: Task) -> BaseEstimator:

@@ -1,16 +1,15 @@
 """The page, the pictures and the console table of a comparison."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from mnist3.comparisons import Compared
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import curves
 from mnist3.evaluation.words import metric_text, settings_text, value_text
-from mnist3.reporting import classification_figures, pages, pictures, report, study_figures
+from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.console import aligned
+from mnist3.reporting.drawers import Drawn, Plan, plan
 
 WHERE = {"val": "val", "cross_validation": "cross-validation on train"}
 COMPARED = {
@@ -24,21 +23,28 @@ FLATTERED = (
 )
 
 
-def draw_all(compared: Compared) -> dict[str, Figure]:
-    """Returns the pictures of a comparison by name, in reading order."""
+def draw_all(
+    compared: Compared, only: Collection[str] | None = None
+) -> Iterator[tuple[str, Drawn]]:
+    """Gives name and plan or figure of each picture of a comparison, in reading order.
+
+    Args:
+        compared: the candidates.
+        only: names of pictures, where not all are wanted.
+    """
     winner, words = compared.winner, compared.winner.dataset.example_word
     about = f"{winner.data}, {WHERE[compared.by]}"
-    drawn: dict[str, Figure | None] = {}
-    drawn["comparison"] = study_figures.comparison(compared.selection, about, words)
-    drawn |= _curves(compared)
+    yield "comparison", plan("study_figures.comparison", compared.selection, about, words)
+    of_detectors = _curves(compared) if only is None else {}
+    yield from of_detectors.items()
+    shown = {"confusion", *(OF_TABLES if winner.dataset.columns else ())} - of_detectors.keys()
     for name, key in pictures.names(winner).items():
-        shown = name == "confusion" or (winner.dataset.columns and name in OF_TABLES)
-        if shown and name not in drawn:
-            drawn[name] = pictures.PICTURES[key](winner)
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+        wanted = name in shown and (only is None or name in only)
+        if wanted and (drawn := pictures.PICTURES[key](winner)) is not None:
+            yield name, drawn
 
 
-def _curves(compared: Compared) -> dict[str, Figure]:
+def _curves(compared: Compared) -> dict[str, Plan]:
     """Returns the curves of detectors side by side, of those that give scores."""
     scored = {}
     for candidate in compared.selection.candidates:
@@ -55,8 +61,10 @@ def _curves(compared: Compared) -> dict[str, Figure]:
     rocs = {name: curves.roc(*each) for name, each in scored.items()}
     precisions = {name: curves.precision_recall(*each) for name, each in scored.items()}
     return {
-        "precision_recall": classification_figures.precision_recall_curves(precisions, about),
-        "roc": classification_figures.roc_curves(rocs, about, winner.dataset.example_word),
+        "precision_recall": plan(
+            "classification_figures.precision_recall_curves", precisions, about
+        ),
+        "roc": plan("classification_figures.roc_curves", rocs, about, winner.dataset.example_word),
     }
 
 

@@ -1,16 +1,17 @@
 """What the page of a result says."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mnist3.data import sources
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation.error_analysis import Confused
 from mnist3.evaluation.words import metric_text, plain_text, settings_text, value_text
-from mnist3.reporting import report, tables
+from mnist3.reporting import report
 from mnist3.results import Replicated, Result
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def result_page(result: Result) -> report.Page:
@@ -47,9 +48,11 @@ def result_page(result: Result) -> report.Page:
     )
 
 
-def confusions(result: Result) -> list[pd.DataFrame]:
+def confusions(result: Result) -> list["pandas.DataFrame"]:
     """Returns the table of the classes most often taken for others; none without such a mistake."""
     said = result.measured.get("val", {}).get("most_confused", ())
+    from mnist3.reporting import tables  # which are of pandas
+
     found = [Confused(**each) for each in said]
     if not found:
         return []

@@ -1,39 +1,45 @@
 """The pictures of a result: which there are, and what goes into each.
 
-A picture is a function from a result to a figure, or to None where there is nothing to show, and a
-line in `PICTURES`. Mistakes are shown of val where there is a val: who looks for them in order to
-mend them must not look at test. Errors by position and class balance are of all splits at hand;
-what augmentation does, and the digits as they are, of train.
+A picture is a function from a result to a figure or to the plan of one, which is drawn elsewhere,
+or to None where there is nothing to show, and a line in `PICTURES`. Mistakes are shown of val where
+there is a val: who looks for them in order to mend them must not look at test. Errors by position
+and class balance are of all splits at hand; what augmentation does, and the digits as they are, of
+train.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from mnist3.data import augmentation, numbers
 from mnist3.errors import UserError, nearest
 from mnist3.evaluation import curves, error_analysis, inspection, strings
 from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
-from mnist3.reporting import (
-    classification_figures,
-    figures,
-    image_figures,
-    learning_figures,
-    study_figures,
-)
+from mnist3.reporting.drawers import Drawn, Plan, plan
 from mnist3.results import Replicated, Result
 
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+FEW = (  # of which a run that is to draw few has those that go with it
+    "comparison",
+    "learning_curves",
+    "learning_curve",
+    "confusion",
+    "misread",
+    "worst_images",
+    "cleaned",
+)
 COPIES = 6  # of an image that is augmented
 LOOKED_AT = 4  # images with the pixels that speak for what was predicted
 SHOWN = 24  # images of a gallery
 WANTED_PRECISION = 0.9
 
 
-def draw(name: str, result: Result) -> Figure:
+def draw(name: str, result: Result) -> "matplotlib.figure.Figure":
     """Returns a picture of a result by its file name.
 
     Raises:
@@ -45,10 +51,10 @@ def draw(name: str, result: Result) -> Figure:
             f"there is no figure {name!r}; did you mean {nearest(name, list(keys))!r}? "
             f"There are {', '.join(keys)}."
         )
-    figure = PICTURES[keys[name]](result)
-    if figure is None:
+    drawn = PICTURES[keys[name]](result)
+    if drawn is None:
         raise UserError(f"the figure {name} does not go with this task and estimator.")
-    return figure
+    return drawn.draw() if isinstance(drawn, Plan) else drawn
 
 
 def names(result: Result) -> dict[str, str]:
@@ -61,10 +67,17 @@ def names(result: Result) -> dict[str, str]:
     }
 
 
-def draw_all(result: Result) -> dict[str, Figure]:
-    """Returns the pictures of a result by name, those that have something to show."""
-    drawn = {name: PICTURES[key](result) for name, key in names(result).items()}
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+def draw_all(result: Result, only: Collection[str] | None = None) -> Iterator[tuple[str, Drawn]]:
+    """Gives name and plan or figure of each picture of a result that has something to show.
+
+    Args:
+        result: of which.
+        only: names of pictures, where not all are wanted.
+    """
+    for name, key in names(result).items():
+        wanted = only is None or name in only
+        if wanted and (drawn := PICTURES[key](result)) is not None:
+            yield name, drawn
 
 
 def _spread(count: int, n: int) -> slice:
@@ -72,21 +85,22 @@ def _spread(count: int, n: int) -> slice:
     return slice(0, None, -(-n // count))
 
 
-def search(result: Result) -> Figure | None:
+def search(result: Result) -> Plan | None:
     """Draws what a search of settings tried."""
     if result.learned.search_results is None:
         return None
     score = result.task.scoring.replace("neg_root_mean_squared_error", "negative RMSE")
     about = f"{result.learned.name} on {result.data}, cross-validation on train"
-    return study_figures.search_heat_map(result.learned.search_results, score, about)
+    return plan("study_figures.search_heat_map", result.learned.search_results, score, about)
 
 
-def learning_curves(result: Result) -> Figure | None:
+def learning_curves(result: Result) -> Plan | None:
     """Draws loss and headline by epoch."""
     if not result.learned.history:
         return None
     about = f"{result.learned.name} on {result.data}"
-    return learning_figures.learning_curves(
+    return plan(
+        "learning_figures.learning_curves",
         result.learned.history,
         about,
         metric=result.task.metrics[0],
@@ -96,11 +110,12 @@ def learning_curves(result: Result) -> Figure | None:
     )
 
 
-def replicates(result: Result) -> Figure | None:
+def replicates(result: Result) -> Plan | None:
     """Draws the headline of val by epoch of each replicate, and their mean."""
     if not isinstance(result, Replicated) or len(result.replicates) < 2:
         return None
-    return learning_figures.replicate_curves(
+    return plan(
+        "learning_figures.replicate_curves",
         {each.config.seed: each.learned.history for each in result.replicates},
         f"{result.learned.name} on {result.data}",
         metric=result.task.metrics[0],
@@ -108,15 +123,15 @@ def replicates(result: Result) -> Figure | None:
     )
 
 
-def learning_curve(result: Result) -> Figure | None:
+def learning_curve(result: Result) -> Plan | None:
     """Draws the loss of each pass over the data."""
     if not result.learned.loss_curve:
         return None
     about = f"{result.learned.name} on {result.data}, train"
-    return learning_figures.loss_curve(result.learned.loss_curve, about)
+    return plan("learning_figures.loss_curve", result.learned.loss_curve, about)
 
 
-def position_accuracy(result: Result) -> Figure:
+def position_accuracy(result: Result) -> Plan:
     """Draws the share of right digits at each position."""
     right = {
         split: each.values == result.examples[split].targets
@@ -124,16 +139,17 @@ def position_accuracy(result: Result) -> Figure:
     }
     about = f"{result.learned.name} on {result.data}"
     digit_images = {split: result.dataset.digit_indices_of(split) for split in right}
-    return figures.position_accuracy(right, about, digit_images)
+    return plan("figures.position_accuracy", right, about, digit_images)
 
 
-def accuracy_by_length(result: Result) -> Figure:
+def accuracy_by_length(result: Result) -> Plan:
     """Draws the share of images read right by how many digits they show."""
     right = {
         split: result.task.outcomes(result.examples[split].targets, each)
         for split, each in result.predictions.items()
     }
-    return figures.accuracy_by_length(
+    return plan(
+        "figures.accuracy_by_length",
         right,
         {split: strings.lengths(result.examples[split].targets) for split in right},
         f"{result.learned.name} on {result.data}",
@@ -141,10 +157,11 @@ def accuracy_by_length(result: Result) -> Figure:
     )
 
 
-def misread(result: Result) -> Figure:
+def misread(result: Result) -> Plan:
     """Draws the misread numbers, the most confident first."""
     examples, predictions = result.shown
-    return figures.misread(
+    return plan(
+        "figures.misread",
         examples.inputs,
         examples.targets,
         predictions.values,
@@ -155,25 +172,33 @@ def misread(result: Result) -> Figure:
     )
 
 
-def position_confusion(result: Result) -> Figure:
+def position_confusion(result: Result) -> Plan:
     """Draws which digit was read as which at each position."""
     examples, predictions = result.shown
-    return figures.position_confusion(
-        examples.targets, predictions.values, result.task.classes, result.about
+    return plan(
+        "figures.position_confusion",
+        examples.targets,
+        predictions.values,
+        result.task.classes,
+        result.about,
     )
 
 
-def confusion(result: Result) -> Figure:
+def confusion(result: Result) -> Plan:
     """Draws which class was taken for which."""
     examples, predictions = result.shown
     classes = result.task.classes
     counts = count_confusions(examples.targets, predictions.values, len(classes))
-    return classification_figures.confusion(
-        counts, classes, result.about, result.dataset.example_word
+    return plan(
+        "classification_figures.confusion",
+        counts,
+        classes,
+        result.about,
+        result.dataset.example_word,
     )
 
 
-def reliability(result: Result) -> Figure | None:
+def reliability(result: Result) -> Plan | None:
     """Draws how often predictions of a confidence are right."""
     examples, predictions = result.shown
     if predictions.confidence is None:
@@ -183,7 +208,8 @@ def reliability(result: Result) -> Figure | None:
     if result.calibrator.n:
         raw = result.learned.decode(result.learned.raw(examples.inputs))
         before = np.clip(raw.confidence, 0, 1)
-    return figures.reliability(
+    return plan(
+        "figures.reliability",
         np.clip(predictions.confidence, 0, 1),
         examples.targets.reshape(n, -1),
         predictions.values.reshape(n, -1),
@@ -194,12 +220,13 @@ def reliability(result: Result) -> Figure | None:
     )
 
 
-def risk_coverage(result: Result) -> Figure | None:
+def risk_coverage(result: Result) -> Plan | None:
     """Draws the share of errors among what is read, by how much is read."""
     predictions = result.shown[1]
     if predictions.confidence is None:
         return None
-    return figures.risk_coverage(
+    return plan(
+        "figures.risk_coverage",
         np.clip(predictions.confidence, 0, 1),
         result.outcomes(result.split),
         result.about,
@@ -207,27 +234,37 @@ def risk_coverage(result: Result) -> Figure | None:
     )
 
 
-def examples(result: Result) -> Figure:
+def examples(result: Result) -> Plan:
     """Draws images with their labels."""
     shown = result.shown[0]
     rows = _spread(SHOWN, len(shown.inputs))
     about = f"{result.data}, {result.split}"
-    return figures.examples(shown.inputs[rows], shown.targets[rows], result.task.classes, about)
-
-
-def position_balance(result: Result) -> Figure:
-    """Draws how often each class stands at each position of each split."""
-    dataset: Any = result.dataset
-    return figures.class_balance(
-        dataset.numbers, dataset.classes, result.data, composed=dataset.stream is not None
+    return plan(
+        "figures.examples", shown.inputs[rows], shown.targets[rows], result.task.classes, about
     )
 
 
-def class_balance(result: Result) -> Figure:
+def position_balance(result: Result) -> Plan:
+    """Draws how often each class stands at each position of each split."""
+    dataset: Any = result.dataset
+    return plan(
+        "figures.class_balance",
+        dataset.numbers,
+        dataset.classes,
+        result.data,
+        composed=dataset.stream is not None,
+    )
+
+
+def class_balance(result: Result) -> Plan:
     """Draws how many examples each class has in each split."""
     targets = {split: each.targets[:, None] for split, each in result.examples.items()}
-    return figures.class_balance(
-        targets, result.task.classes, result.data, examples=result.dataset.example_word
+    return plan(
+        "figures.class_balance",
+        targets,
+        result.task.classes,
+        result.data,
+        examples=result.dataset.example_word,
     )
 
 
@@ -247,7 +284,7 @@ def detectors(result: Result) -> dict[str, tuple]:
     return found
 
 
-def thresholds(result: Result) -> Figure | None:
+def thresholds(result: Result) -> Plan | None:
     """Draws precision and recall of a detector by its threshold."""
     found = list(detectors(result).values())
     if not found:
@@ -256,27 +293,29 @@ def thresholds(result: Result) -> Figure | None:
     chosen = _chosen(curve)
     wish = "wanted" if chosen else "is out of reach"
     about = f"{result.about}; a precision of 90 % {wish}"
-    return classification_figures.thresholds(curve, chosen, about)
+    return plan("classification_figures.thresholds", curve, chosen, about)
 
 
-def precision_recall(result: Result) -> Figure | None:
+def precision_recall(result: Result) -> Plan | None:
     """Draws precision against recall of each detector."""
     found = {name: curves.precision_recall(*each) for name, each in detectors(result).items()}
     if not found:
         return None
     chosen = {name: point for name, curve in found.items() if (point := _chosen(curve))}
-    return classification_figures.precision_recall_curves(found, result.about, chosen)
+    return plan("classification_figures.precision_recall_curves", found, result.about, chosen)
 
 
-def roc(result: Result) -> Figure | None:
+def roc(result: Result) -> Plan | None:
     """Draws the ROC curve of each detector."""
     found = {name: curves.roc(*each) for name, each in detectors(result).items()}
     if not found:
         return None
-    return classification_figures.roc_curves(found, result.about, result.dataset.example_word)
+    return plan(
+        "classification_figures.roc_curves", found, result.about, result.dataset.example_word
+    )
 
 
-def roc_by_class(result: Result) -> Figure | None:
+def roc_by_class(result: Result) -> Plan | None:
     """Draws the ROC curve of each class against the rest."""
     examples, predictions = result.shown
     if predictions.probabilities is None:
@@ -287,17 +326,18 @@ def roc_by_class(result: Result) -> Figure | None:
         if 0 < (examples.targets == number).sum() < len(examples.targets)
     }
     about = f"{result.about}, each class against the rest"
-    return classification_figures.roc_curves(drawn, about, result.dataset.example_word)
+    return plan("classification_figures.roc_curves", drawn, about, result.dataset.example_word)
 
 
-def worst_images(result: Result) -> Figure | None:
+def worst_images(result: Result) -> Plan | None:
     """Draws the images whose truth is least probable."""
     examples, predictions = result.shown
     if predictions.probabilities is None:
         return None
     losses = result.task.losses(examples.targets, predictions)
     rows = error_analysis.worst(losses, SHOWN)
-    return image_figures.worst(
+    return plan(
+        "image_figures.worst",
         examples.inputs[rows],
         result.task.texts(examples.targets[rows]),
         result.task.texts(predictions.values[rows]),
@@ -306,7 +346,7 @@ def worst_images(result: Result) -> Figure | None:
     )
 
 
-def pair_gallery(result: Result) -> Figure | None:
+def pair_gallery(result: Result) -> Plan | None:
     """Draws images of the two classes that are most often confused."""
     examples, predictions = result.shown
     classes = result.task.classes
@@ -322,14 +362,15 @@ def pair_gallery(result: Result) -> Figure | None:
         examples.targets, predictions.values, confidence, first, second
     )
     quarters = [examples.inputs[rows] for rows in gallery]
-    return image_figures.pair_gallery(
+    return plan(
+        "image_figures.pair_gallery",
         (quarters[:2], quarters[2:]),
         (classes[first], classes[second]),
         f"the most confused pair, {result.about}",
     )
 
 
-def label_errors(result: Result) -> Figure | None:
+def label_errors(result: Result) -> Plan | None:
     """Draws images whose label is probably wrong."""
     examples, predictions = result.shown
     if predictions.probabilities is None:
@@ -339,7 +380,8 @@ def label_errors(result: Result) -> Figure | None:
     if not len(found):
         return None
     taken_for = predictions.probabilities[found].argmax(axis=1)
-    return image_figures.suspects(
+    return plan(
+        "image_figures.suspects",
         examples.inputs[found],
         result.task.texts(examples.targets[found]),
         result.task.texts(taken_for),
@@ -348,37 +390,45 @@ def label_errors(result: Result) -> Figure | None:
     )
 
 
-def cleaned(result: Result) -> Figure:
+def cleaned(result: Result) -> Plan:
     """Draws noisy images, cleaned and as they were."""
     examples, predictions = result.shown
-    return image_figures.denoising(
-        examples.inputs, predictions.values, examples.targets, result.about
+    return plan(
+        "image_figures.denoising",
+        examples.inputs,
+        predictions.values,
+        examples.targets,
+        result.about,
     )
 
 
-def importance(result: Result) -> Figure | None:
+def importance(result: Result) -> Plan | None:
     """Draws by how much accuracy falls where a column of a table is shuffled."""
     if result.importances is None:
         return None
-    return study_figures.feature_importance(
-        list(result.dataset.columns), result.importances, "accuracy", result.about
+    return plan(
+        "study_figures.feature_importance",
+        list(result.dataset.columns),
+        result.importances,
+        "accuracy",
+        result.about,
     )
 
 
-def digit_grid(result: Result) -> Figure:
+def digit_grid(result: Result) -> Plan:
     """Draws the first training images."""
     train: Any = result.dataset.splits["train"]
-    return image_figures.digit_grid(train.images, f"{result.data}, train")
+    return plan("image_figures.digit_grid", train.images, f"{result.data}, train")
 
 
-def digit(result: Result) -> Figure:
+def digit(result: Result) -> Plan:
     """Draws one training image with its grey levels."""
     train: Any = result.dataset.splits["train"]
     text = result.dataset.classes[train.labels[0, 0]]
-    return image_figures.digit(train.images[0], text, f"{result.data}, train")
+    return plan("image_figures.digit", train.images[0], text, f"{result.data}, train")
 
 
-def filters(result: Result) -> Figure | None:
+def filters(result: Result) -> Plan | None:
     """Draws the first convolution's filters."""
     if (view := result.learned.network(result.shown[0].inputs[:1])) is None:
         return None
@@ -387,10 +437,10 @@ def filters(result: Result) -> Figure | None:
     except UserError:
         return None
     about = f"{result.learned.name} on {result.data}{view.part}"
-    return image_figures.filters(kernels, about)
+    return plan("image_figures.filters", kernels, about)
 
 
-def feature_maps(result: Result) -> Figure | None:
+def feature_maps(result: Result) -> Plan | None:
     """Draws what each convolution makes of one image."""
     examples, _ = result.shown
     if (view := result.learned.network(examples.inputs[:1])) is None:
@@ -401,10 +451,10 @@ def feature_maps(result: Result) -> Figure | None:
     text = numbers.text(examples.labels[0], result.dataset.classes)
     windows = getattr(view.module, "crop_height", 0)
     about = f"{result.about}{view.part}, {'the first digit of ' if windows else ''}a {text}"
-    return image_figures.feature_maps(view.inputs[0], maps, about)
+    return plan("image_figures.feature_maps", view.inputs[0], maps, about)
 
 
-def saliency(result: Result) -> Figure | None:
+def saliency(result: Result) -> Plan | None:
     """Draws which pixels speak for what was predicted."""
     examples, predictions = result.shown
     rows = _spread(LOOKED_AT, len(predictions))
@@ -416,10 +466,10 @@ def saliency(result: Result) -> Figure | None:
         jnp.asarray(view.inputs),
     )
     texts = result.task.texts(predictions.values[rows])
-    return image_figures.saliency(view.inputs, np.asarray(gradients), texts, result.about)
+    return plan("image_figures.saliency", view.inputs, np.asarray(gradients), texts, result.about)
 
 
-def augmented(result: Result) -> Figure | None:
+def augmented(result: Result) -> Plan | None:
     """Draws training images as augmentation distorts them."""
     on = {name: value for name, value in result.config.get("augmentation", {}).items() if value}
     if not on:
@@ -434,7 +484,7 @@ def augmented(result: Result) -> Figure | None:
         return None
     shown = np.asarray(images[_spread(LOOKED_AT, len(images))])
     copies = augmentation.augmented_copies(shown, result.config.augmentation, COPIES)
-    return image_figures.augmented(shown, copies, f"{what}, train; {settings_text(on)}")
+    return plan("image_figures.augmented", shown, copies, f"{what}, train; {settings_text(on)}")
 
 
 OF_LEARNERS = (
@@ -445,7 +495,7 @@ OF_LEARNERS = (
     "feature_maps",
     "saliency",
 )
-PICTURES: Mapping[str, Callable[[Result], Figure | None]] = {
+PICTURES: Mapping[str, Callable[[Result], Drawn | None]] = {
     each.__name__: each
     for each in (
         search,

@@ -5,13 +5,13 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-
-import jinja2
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist3.files import replacing
 from mnist3.reporting import captions
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class Page(NamedTuple):
@@ -37,7 +37,7 @@ class Page(NamedTuple):
     table_title: str
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[str]]]
-    tables: Sequence[pd.DataFrame] = ()
+    tables: Sequence["pandas.DataFrame"] = ()
     epoch_columns: Sequence[str] = ()
     epoch_rows: Sequence[Sequence[str]] = ()
 
@@ -72,6 +72,8 @@ def render(
     page: Page, config: Mapping[str, Any], pictures: Mapping[str, bytes], command: str
 ) -> str:
     """Returns the page as text; pictures are PNG bytes by name."""
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mnist3.reporting", "."),
         autoescape=True,

@@ -112,7 +112,7 @@ class Checkpoints:
         self.wait()
         if absent := {best, *keep} - {epoch, *self._metrics()}:
             raise ValueError(f"there is no checkpoint of epoch {min(absent)} to be kept")
-        params, training = _divide(state)
+        params, training = _divide(jax.tree.map(_on_one_device, state))
         with _told_when_full(self._folder):
             _require_space(self._folder, state)
             saved = self._manager.save(
@@ -303,6 +303,17 @@ def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
     if best is None:
         return best_by_val(metrics)
     return best if best in metrics else None
+
+
+def _on_one_device(leaf: jax.Array) -> jax.Array:
+    """Returns a copy of what every device of this host has alike.
+
+    Of copies Orbax has each device save a part, with a compiled program for each part.
+    """
+    if not (leaf.is_fully_addressable and leaf.is_fully_replicated):
+        return leaf
+    copy = leaf.addressable_data(0)
+    return jax.device_put(copy, copy.sharding, may_alias=False)
 
 
 def _divide(state: TrainState) -> tuple[optax.Params, dict[str, Any]]:

@@ -108,9 +108,23 @@ def train(
     train_epoch: Any = program.create_train_replicates(
         run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
     )
-    train_epoch = program.compiled(train_epoch, run.mesh, state, data, _epoch_keys(run, 0))
+    train_epoch = program.compiled(
+        train_epoch,
+        run.mesh,
+        f"epoch, {layout}, of {run.about}",
+        state,
+        data,
+        _epoch_keys(run, 0),
+    )
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
-    read_split = program.compiled(read_split, run.mesh, state.params, held_out, len(val.inputs))
+    read_split = program.compiled(
+        read_split,
+        run.mesh,
+        f"val of {run.about}",
+        state.params,
+        held_out,
+        static=(len(val.inputs),),
+    )
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
 

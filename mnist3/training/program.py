@@ -20,6 +20,7 @@ from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
 from mnist3.tasks import Examples, Predictions, Task
+from mnist3.training import kept
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics, as_ink, create_train_step
 
@@ -98,15 +99,17 @@ def _on_cpu(mesh: Mesh) -> bool:
     return mesh.devices.flat[0].platform == "cpu"
 
 
-def compiled(function: Any, mesh: Mesh, *arguments: Any) -> Any:
-    """Compiles a jitted function for arguments such as these.
+def compiled(
+    function: Any, mesh: Mesh, about: str, *arguments: Any, static: tuple[Any, ...] = ()
+) -> Any:
+    """Compiles a jitted function for arguments such as these, see `mnist3.training.kept`.
 
     XLA for CPUs sums long axes in stages in some programs and not in others, so that a replicate on
     a device of its own would differ in the last bits from the run that its seed makes alone. It is
     told to sum in one way.
     """
     options = {"xla_disable_hlo_passes": "tree_reduction_rewriter"} if _on_cpu(mesh) else None
-    return function.lower(*arguments).compile(compiler_options=options)
+    return kept.compiled(function, about, *arguments, static=static, options=options)
 
 
 def create_train_epoch(

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from mnist3 import models
 from mnist3.config import of_replicate
 from mnist3.tasks import Task
-from mnist3.training import program
+from mnist3.training import kept, program
 from mnist3.training.optimizer import create_optimizer
 from mnist3.training.state import TrainState, create_state
 
@@ -58,7 +58,18 @@ class Run:
 
     @functools.cached_property
     def _create_state_compiled(self):
-        return jax.jit(self.create_state)
+        return kept.Program(jax.jit(self.create_state), f"state of {self.about}")
+
+    @functools.cached_property
+    def about(self) -> str:
+        """Says all that programs of the run are made from, see `mnist3.training.kept`.
+
+        Seeds are arguments of programs.
+        """
+        config = self.config.to_dict()
+        read = {name: config[name] for name in config if name not in ("seed", "seeds", "wandb")}
+        parts = (self.task, self.model, self.epochs, self.steps, self.size, dict(self.mesh.shape))
+        return repr((read, *parts))
 
     def replicate(self, place: int) -> "Run":
         """Returns the parts of the training of one replicate, on as many devices as it had.

@@ -6,6 +6,7 @@ import pytest
 
 from mnist3 import jobs
 from mnist3.errors import UserError
+from mnist3.jobs import command_line
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 OF_NETWORKS = {
@@ -59,3 +60,24 @@ def test_other_data_are_measured_by_whatever_reads_images(experiment, load, monk
         return
     with pytest.raises(UserError, match=r"this run is of a table; .* --mode=predict --table=FILE"):
         jobs.job_of("evaluate", config, elsewhere=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("all", ("all", ("png",))),
+        ("few,pdf", ("few", ("pdf",))),
+        ("svg", ("all", ("svg",))),
+        ("none", ("none", ("png",))),
+    ],
+)
+def test_figures_are_so_many_and_in_these_formats(words, found):
+    assert command_line.figures_of(words.split(",")) == found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("none,few", "names none and few"), ("nown", "did you mean")]
+)
+def test_words_that_say_no_figures_are_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        command_line.figures_of(words.split(","))

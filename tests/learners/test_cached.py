@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnist3.estimators import FlaxClassifier
-from mnist3.learners import cached, estimator
+from mnist3.learners import cache_size, cached, estimator
 from mnist3.learners.cached import (
     CachedEstimator,
     Inputs,
@@ -301,13 +301,13 @@ def test_a_cache_loses_what_was_not_used_for_longest(tmp_path, data, monkeypatch
     assert len(answers) == 2
     for age, answer in enumerate(answers):
         os.utime(answer, (1e9 + age, 1e9 + age))
-    cached.trim_cache()
+    cache_size.trim_cache()
     assert predict(1) == predict(2) == 0
     one = sum(each.stat().st_size for each in answers[0].parent.iterdir())
     for age, answer in enumerate(answers):
         os.utime(answer, (1e9 + age, 1e9 + age))
     monkeypatch.setenv("MNIST3_CACHE_SIZE", f"{1.5 * one / 1024}K")
-    cached.trim_cache()
+    cache_size.trim_cache()
     assert not answers[0].exists() and answers[1].exists()
     assert predict(2) == 0
     assert predict(1) == 1
@@ -321,14 +321,14 @@ def test_programs_that_were_not_used_for_longest_are_lost_too(tmp_path, monkeypa
     for age, name in enumerate(("new", "old")):
         (programs / name).write_bytes(b"0" * 4_000)
         os.utime(programs / name, (1e9 - age, 1e9 - age))
-    cached.trim_cache()
+    cache_size.trim_cache()
     assert [path.name for path in programs.iterdir()] == ["new"]
 
 
 def test_a_size_that_is_none_is_named(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("MNIST3_CACHE_SIZE", "much")
-    cached.trim_cache()
+    cache_size.trim_cache()
     assert "MNIST3_CACHE_SIZE is 'much'; give a size such as 500M" in caplog.text
 
 

@@ -1,7 +1,9 @@
 import dataclasses
+import pickle
 import types
 import unittest.mock
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from mnist3.data.splits import Dataset
 from mnist3.evaluation.calibration import UNCALIBRATED
 from mnist3.evaluation.clusters import cluster_interval
 from mnist3.evaluation.intervals import wilson_interval
+from mnist3.jobs import output
 from mnist3.reporting import pictures
 from mnist3.results import Result
 from mnist3.tasks import Examples, Predictions
@@ -88,5 +91,18 @@ def test_intervals_of_composed_images_are_of_new_digit_images(composed):
 def test_a_loss_has_the_unit_of_its_task(composed, task, metric, unit):
     line = {"epoch": 1, "step": 9, "train": {"loss": 0.02}, "val": {metric: 0.5}}
     result = dataclasses.replace(composed, task=task, learned=learned(task, (line,)))
-    loss = pictures.learning_curves(result).axes[0]
+    loss = pictures.learning_curves(result).draw().axes[0]
     assert loss.get_ylabel() == f"{unit} (logarithmic)"
+
+
+@pytest.mark.parametrize("figures", ["none", "few"])
+def test_a_run_has_as_many_pictures_as_are_asked_for(composed, figures):
+    drawn = dict(output.chosen(pictures.draw_all, composed, figures))
+    assert list(drawn) == (["misread", "confusion"] if figures == "few" else [])
+
+
+def test_what_is_to_be_drawn_elsewhere_is_on_the_host(composed):
+    for name in ("misread", "position_accuracy", "reliability", "risk_coverage", "examples"):
+        drawn = pictures.PICTURES[name](composed)
+        assert not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tuple(drawn)))
+        pickle.loads(pickle.dumps(drawn))
