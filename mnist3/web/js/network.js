@@ -1,6 +1,8 @@
 // A network as a list of operations, see mnist3/export/page_network.py: arrays of float32 with their
 // shapes, rows last; truth is 1 and falsehood 0.
 
+import { roundToEven } from "./arrays.js";
+
 const sizeOf = (shape) => shape.reduce((product, size) => product * size, 1);
 const newArray = (shape) => ({ shape, data: new Float32Array(sizeOf(shape)) });
 
@@ -27,11 +29,6 @@ function walk(shape, steps, start, visit) {
     }
   };
   along(0, start);
-}
-
-function roundToEven(value) {
-  const near = Math.round(value);
-  return near - value === 0.5 && near % 2 !== 0 ? near - 1 : near;
 }
 
 // ---- constants
