@@ -78,7 +78,8 @@ export function transposed({ height, width, data }) {
   return found;
 }
 
-// A new grid of compute(...) of the values of grids of one size at each place.
+// A new grid of compute(...) of the values of grids of one size at each place. Called for so many
+// functions that the browser cannot make it fast: whole pictures have loops of their own.
 export function combined(Kind, compute, ...grids) {
   const found = newGrid(grids[0].height, grids[0].width, Kind);
   const [a, b, c] = grids.map((grid) => grid.data);
@@ -94,7 +95,34 @@ export function combined(Kind, compute, ...grids) {
 }
 
 export const masked = (compute, ...grids) => combined(Uint8Array, compute, ...grids);
-export const without = (mask, other) => masked((a, b) => a & ~b & 1, mask, other);
+
+export function without(mask, other) {
+  const found = newGrid(mask.height, mask.width, Uint8Array);
+  const [data, a, b] = [found.data, mask.data, other.data];
+  for (let n = 0; n < data.length; n += 1) data[n] = a[n] & (b[n] ^ 1);
+  return found;
+}
+
+export function union(mask, other) {
+  const found = newGrid(mask.height, mask.width, Uint8Array);
+  const [data, a, b] = [found.data, mask.data, other.data];
+  for (let n = 0; n < data.length; n += 1) data[n] = a[n] | b[n];
+  return found;
+}
+
+// The pixels of the labels that are chosen, of which isChosen[label] tells.
+export function ofLabels({ height, width, data }, isChosen) {
+  const found = newGrid(height, width, Uint8Array);
+  const table = Uint8Array.from(isChosen);
+  for (let n = 0; n < data.length; n += 1) found.data[n] = table[data[n]];
+  return found;
+}
+
+export function inverted({ height, width, data }) {
+  const found = newGrid(height, width);
+  for (let n = 0; n < data.length; n += 1) found.data[n] = 255 - data[n];
+  return found;
+}
 
 // ---- morphology of masks
 
@@ -160,42 +188,52 @@ export function filled({ height, width, data }) {
 
 // ---- filters of numbers
 
-// Along one axis the best value of a window from `before` pixels before to `after` behind.
-function extremes(grid, along, before, after, isBetter) {
+// Along one axis the largest value of a window from `before` px before to `after` px behind, or with
+// the sign -1 the smallest. Blocks as long as the window are gone through from both ends, so that a
+// pixel costs the same whatever the window (van Herk, A fast algorithm for local minimum and maximum
+// filters on rectangular and octagonal kernels, 1992).
+function extremes(grid, along, before, after, sign) {
   const { height, width, data } = grid;
   const found = newGrid(height, width);
   const [length, step] = along === "rows" ? [height, width] : [width, 1];
   const [others, other] = along === "rows" ? [width, 1] : [height, width];
+  const window = before + after + 1;
+  const blocks = Math.ceil((length + before + after) / window);
+  const [line, onwards, back] = [0, 1, 2].map(() => new Float64Array(blocks * window).fill(-Infinity));
   for (let n = 0; n < others; n += 1) {
-    for (let place = 0; place < length; place += 1) {
-      const last = Math.min(place + after, length - 1);
-      let from = Math.max(place - before, 0);
-      let best = data[n * other + from * step];
-      for (from += 1; from <= last; from += 1) {
-        const value = data[n * other + from * step];
-        if (isBetter(value, best)) best = value;
+    const start = n * other;
+    for (let at = 0, from = start; at < length; at += 1, from += step) line[before + at] = sign * data[from];
+    for (let first = 0; first < line.length; first += window) {
+      const last = first + window - 1;
+      onwards[first] = line[first];
+      for (let at = first + 1; at <= last; at += 1) {
+        onwards[at] = line[at] > onwards[at - 1] ? line[at] : onwards[at - 1];
       }
-      found.data[n * other + place * step] = best;
+      back[last] = line[last];
+      for (let at = last - 1; at >= first; at -= 1) {
+        back[at] = line[at] > back[at + 1] ? line[at] : back[at + 1];
+      }
+    }
+    for (let at = 0, to = start; at < length; at += 1, to += step) {
+      const ahead = onwards[at + window - 1];
+      found.data[to] = sign * (back[at] > ahead ? back[at] : ahead);
     }
   }
   return found;
 }
 
-const isLarger = (a, b) => a > b;
-const isSmaller = (a, b) => a < b;
-
 // The largest value of windows of a height and a width; of even ones they reach further on.
 export function largestAround(grid, height, width = height) {
   const [up, left] = [(height - 1) >> 1, (width - 1) >> 1];
-  const rows = extremes(grid, "rows", up, height - 1 - up, isLarger);
-  return extremes(rows, "columns", left, width - 1 - left, isLarger);
+  const rows = extremes(grid, "rows", up, height - 1 - up, 1);
+  return extremes(rows, "columns", left, width - 1 - left, 1);
 }
 
 // The smallest value of windows; of even ones they reach further back.
 export function smallestAround(grid, height, width = height) {
   const [up, left] = [height >> 1, width >> 1];
-  const rows = extremes(grid, "rows", up, height - 1 - up, isSmaller);
-  return extremes(rows, "columns", left, width - 1 - left, isSmaller);
+  const rows = extremes(grid, "rows", up, height - 1 - up, -1);
+  return extremes(rows, "columns", left, width - 1 - left, -1);
 }
 
 export const closed = (grid, height, width = height) =>

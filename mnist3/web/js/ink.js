@@ -5,7 +5,7 @@ import {
   largest, mean, median, newGrid, percentiles, sum, symmetricEigen, twoMeans, weightedFit,
 } from "./arrays.js";
 import {
-  blurred, closed, combined, largestAround, masked, meanAround, medianAround, opened,
+  blurred, closed, combined, largestAround, meanAround, medianAround, opened,
 } from "./filters.js";
 import { asFloat, channelOf, enlarged, reducedBy } from "./scaling.js";
 
@@ -86,9 +86,15 @@ function surfaceOf(values) {
   if (median(away.map(Math.abs)) > before) return flat;
   const [low, high] = [data.reduce((a, b) => Math.min(a, b)), data.reduce((a, b) => Math.max(a, b))];
   const found = newGrid(height, width);
-  for (let y = 0, to = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1, to += 1) {
-      const value = sum(termsAt(xs[x], ys[y]).map((term, k) => term * factors[k]));
+  const [one, ofX, ofY, ofXX, ofXY, ofYY, ofX4, ofXXYY, ofY4] = factors;
+  for (let row = 0, to = 0; row < height; row += 1) {
+    const y = ys[row];
+    const y2 = y * y;
+    for (let column = 0; column < width; column += 1, to += 1) {
+      const x = xs[column];
+      const x2 = x * x;
+      const value = one + ofX * x + ofY * y + ofXX * x2 + ofXY * x * y + ofYY * y2
+        + ofX4 * x2 * x2 + ofXXYY * x2 * y2 + ofY4 * y2 * y2;
       found.data[to] = Math.min(Math.max(value, low), high);
     }
   }
@@ -97,7 +103,7 @@ function surfaceOf(values) {
 
 const norm = (vector) => Math.sqrt(sum(vector.map((each) => each * each)));
 const inner3 = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-const column = (rows, n) => rows.map((row) => row[n]);
+const columnOf = (rows, n) => rows.map((row) => row[n]);
 
 // The channel of a picture that shows the ink best: R, G, B or brightness L.
 export function bestChannel(image) {
@@ -117,18 +123,18 @@ export function bestChannel(image) {
   if (strong.length < 8) return "L";
   if (sum(strong.map(sum)) < 0) strong = strong.map((each) => each.map((value) => -value));
   const hues = strong.map((each) => each.map((value) => value / norm(each)));
-  const centre = [0, 1, 2].map((n) => mean(column(hues, n)));
+  const centre = [0, 1, 2].map((n) => mean(columnOf(hues, n)));
   const spread = hues.map((hue) => hue.map((value, n) => value - centre[n]));
   const moments = [0, 1, 2].map((i) => [0, 1, 2].map((j) => sum(spread.map((each) => each[i] * each[j]))));
   const { values, vectors } = symmetricEigen(moments);
-  const axis = column(vectors, values.indexOf(largest(values)));
+  const axis = columnOf(vectors, values.indexOf(largest(values)));
   const along = spread.map((each) => inner3(each, axis));
   const cut = twoMeans(along);
   const parts = [strong.filter((_, n) => along[n] > cut), strong.filter((_, n) => along[n] <= cut)];
-  let pen = [0, 1, 2].map((n) => mean(column(strong, n)));
+  let pen = [0, 1, 2].map((n) => mean(columnOf(strong, n)));
   let prints = [0, 0, 0];
   if (Math.min(parts[0].length, parts[1].length) > 0.05 * strong.length) {
-    const centres = parts.map((part) => [0, 1, 2].map((n) => median(column(part, n))));
+    const centres = parts.map((part) => [0, 1, 2].map((n) => median(columnOf(part, n))));
     const cosine = inner3(...centres) / ((norm(centres[0]) + 1e-6) * (norm(centres[1]) + 1e-6));
     if (cosine < 0.9) [prints, pen] = centres.sort((a, b) => inner3(a, LUMA) - inner3(b, LUMA));
   }
@@ -180,10 +186,11 @@ export function findInk(pixels, window, around, faintest, inside = null) {
   paper = blurred(combined(Float32Array, (a, b) => Math.min(a, b), paper, limit), 0.7);
   paper = combined(Float32Array, (a, b) => Math.max(a * b, 8), paper, surface);
   paper = enlarged(paper, pixels.height, pixels.width, BLOCK);
-  const contrast = combined(
-    Float32Array, (a, b) => Math.min(Math.max(1 - a / b, 0), 1), pixels, paper,
-  );
-  if (inside) contrast.data.forEach((value, n) => { contrast.data[n] = inside.data[n] ? value : 0; });
+  const contrast = newGrid(pixels.height, pixels.width);
+  for (let n = 0; n < contrast.data.length; n += 1) {
+    const value = 1 - pixels.data[n] / paper.data[n];
+    contrast.data[n] = value < 0 || (inside && !inside.data[n]) ? 0 : value;
+  }
   return threshold(contrast, around, faintest);
 }
 
@@ -202,16 +209,20 @@ export function threshold(contrast, around, faintest) {
   const pattern = Math.min(Math.max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3);
   const floor = Math.max(faintest, 4 * noise, pattern);
   const size = Math.max(3, 2 * Math.floor(around / (2 * BLOCK)) + 1);
-  const strongest = largestAround(ofBlocks(contrast, BLOCK, ofRank(13)), size);
+  const peaks = largestAround(ofBlocks(contrast, BLOCK, ofRank(13)), size);
   const blocks = combined(
-    Float32Array, (value) => Math.max(value, floor / 0.6), meanAround(strongest, "nearest"),
+    Float32Array, (value) => Math.max(value, floor / 0.6), meanAround(peaks, "nearest"),
   );
   const reach = enlarged(blocks, height, width, BLOCK);
-  return {
-    contrast,
-    reach,
-    mask: masked((a, b) => (a > 0.36 * b ? 1 : 0), contrast, reach),
-    strong: masked((a, b) => (a > Math.max(0.5 * b, floor) ? 1 : 0), contrast, reach),
-    faint: masked((a) => (a > floor ? 1 : 0), contrast),
-  };
+  const [mask, strong, faint] = [0, 1, 2].map(() => newGrid(height, width, Uint8Array));
+  for (let n = 0; n < data.length; n += 1) {
+    const value = data[n];
+    const strongest = reach.data[n];
+    if (value > 0.36 * strongest) mask.data[n] = 1;
+    if (value > floor) {
+      faint.data[n] = 1;
+      if (value > 0.5 * strongest) strong.data[n] = 1;
+    }
+  }
+  return { contrast, reach, mask, strong, faint };
 }

@@ -5,7 +5,8 @@ import {
   clip, isAny, largest, median, newGrid, roundToEven, smallest, sum,
 } from "./arrays.js";
 import {
-  boxesOf, combined, dilatedAround, labelled, largestAround, masked, meanAround, sampled, without,
+  boxesOf, combined, dilatedAround, inverted, labelled, largestAround, masked, meanAround, ofLabels,
+  sampled, union, without,
 } from "./filters.js";
 import { bestChannel, findInk, tailsOf, threshold } from "./ink.js";
 import { SMALL_SIDE, withMargin, withoutDesk } from "./paper.js";
@@ -106,10 +107,9 @@ function eitherInk(pixels, sight, margin) {
   const bytes = { ...pixels, channels: 1, data: Uint8Array.from(pixels.data) };
   const [dark, light] = tailsOf(bytes);
   const bright = light > dark;
-  const inverted = combined(Float32Array, (value) => 255 - value, pixels);
-  const found = ofDarkInk(bright ? inverted : pixels, sight, margin);
+  const found = ofDarkInk(bright ? inverted(pixels) : pixels, sight, margin);
   if (!found.groups.length || Math.min(dark, light) > UNCLEAR * Math.max(dark, light)) {
-    const others = ofDarkInk(bright ? pixels : inverted, sight, margin);
+    const others = ofDarkInk(bright ? pixels : inverted(pixels), sight, margin);
     if (bestScore(others.groups) > 4 * bestScore(found.groups)) return { ...others, bright: !bright };
   }
   return { ...found, bright };
@@ -135,8 +135,7 @@ function withoutRules(ink) {
     const thickest = Math.max(3, thickness);
     const across = horizontal(faint, Math.floor(mask.width / 2), thickest);
     const down = vertical(faint, Math.floor(mask.height / 2), thickest);
-    const lines = masked((a, b) => a | b, across, down);
-    ({ pieces } = shapesOf(without(mask, lines), mask, mask, 6));
+    ({ pieces } = shapesOf(without(mask, union(across, down)), mask, mask, 6));
     // A net over the whole picture is left of squares whose lines are thicker.
     if (!pieces.some((each) => each.height > 0.9 * mask.height && each.width > 0.9 * mask.width)) break;
   }
@@ -251,8 +250,7 @@ function lookedAt(image, channel, bright, first, sight) {
   let place = first;
   for (let attempt = 0; ; attempt += 1) {
     const level = levelled(image, channel, place);
-    const pixels = bright
-      ? combined(Float32Array, (value) => 255 - value, level.pixels) : level.pixels;
+    const pixels = bright ? inverted(level.pixels) : level.pixels;
     let ink = findInk(pixels, LEVEL, 2 * LEVEL, sight.faintest, level.inside);
     if (sight.rules) ink = cleaned(ink, sight);
     let shapes = shapesOf(ink.mask, ink.strong, ink.contrast, 10);
@@ -336,8 +334,9 @@ function drawn(ink, shapes, group, level, place, image) {
   const { pieces, labels } = shapes;
   const strength = median(group.digits.map((n) => pieces[n].strength));
   const members = [...group.digits, ...group.marks].filter((n) => pieces[n].strength > 0.4 * strength);
-  const numbers = new Set(members.map((n) => pieces[n].number));
-  const mask = masked((label) => (label && numbers.has(label) ? 1 : 0), labels);
+  const shown = new Uint8Array(largest(labels.data) + 1);
+  members.forEach((n) => { shown[pieces[n].number] = 1; });
+  const mask = ofLabels(labels, shown);
   const x = pieces.map((each) => (each.left + each.right) / 2);
   const y = pieces.map((each, n) => (each.top + each.bottom) / 2 - group.slope * x[n]);
   const left = smallest(members.map((n) => pieces[n].left));

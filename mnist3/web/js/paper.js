@@ -50,10 +50,13 @@ function peeled(picture) {
   const colour = channelsOf(outer).map(median);
   if (shortest < 12 || outer.some((pixel) => furthest(pixel, colour) >= UNIFORM)) return [picture, 0];
   for (let depth = 1; depth <= Math.max(2, Math.floor(shortest / 20)); depth += 1) {
-    const ring = ringOf(picture, depth).map((pixel) => furthest(pixel, colour));
-    if (ring.filter((away) => away > 3 * UNIFORM).length > 0.6 * ring.length) {
-      return [cut(picture, depth), depth];
-    }
+    let [count, apart] = [0, 0];
+    forRing(picture, depth, (x, y) => {
+      count += 1;
+      const at = (y * picture.width + x) * picture.channels;
+      if (colour.some((value, c) => Math.abs(picture.data[at + c] - value) > 3 * UNIFORM)) apart += 1;
+    });
+    if (apart > 0.6 * count) return [cut(picture, depth), depth];
   }
   return [picture, 0];
 }

@@ -1,7 +1,7 @@
 // Printed lines in a mask of ink: rules, frames and combs, as mnist3/data/rules.py.
 
 import { largest, median, newGrid, isAny } from "./arrays.js";
-import { boxesOf, dilatedAround, labelled, masked, transposed, without } from "./filters.js";
+import { boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without } from "./filters.js";
 
 const STEP = 4; // columns of a block; from one to the next a line rises or falls by at most a row
 
@@ -164,8 +164,7 @@ function touched({ height, width, data }, top, bottom, left, right) {
 }
 
 // The pixels of the chosen ones of pieces.
-const pixelsOf = ({ labels }, isChosen) =>
-  masked((label) => (label && isChosen[label - 1] ? 1 : 0), labels);
+const pixelsOf = ({ labels }, isChosen) => ofLabels(labels, [false, ...isChosen]);
 
 const strokeOf = (piece) => piece.area / Math.max(piece.bottom - piece.top, 1);
 
@@ -237,8 +236,6 @@ export function printed(mask, digit) {
   if (!isAny(lines.data)) return lines;
   return union(lines, cornersOf(without(mask, lines), lines, Math.trunc(0.3 * digit)));
 }
-
-const union = (mask, other) => masked((a, b) => a | b, mask, other);
 
 // A pen's underline is as thick as its strokes, but longer and without gaps. In the noise of a dim
 // photo one finds such lines everywhere, so that together they are much thicker.
@@ -323,5 +320,5 @@ function cornersOf(rest, lines, side) {
     if (Math.max(bottom - top, right - left) > side) beside[n + 1] = 0;
   });
   beside[0] = 0;
-  return masked((label) => beside[label], labels);
+  return ofLabels(labels, beside);
 }

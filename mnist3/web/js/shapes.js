@@ -2,8 +2,8 @@
 // mnist3/data/groups.py. Shapes are {labels, pieces}, a piece {number, left, top, right, bottom,
 // height, width, area, strength}.
 
-import { clip, largest, mean, median, smallest, sum } from "./arrays.js";
-import { boxesOf, labelled, masked } from "./filters.js";
+import { clip, largest, mean, median, newGrid, smallest, sum } from "./arrays.js";
+import { boxesOf, labelled } from "./filters.js";
 
 const STEEPEST = 0.62; // rise of a line of writing: tan 32 degrees
 const MOST = 400; // shapes of a picture; where there are more they are mostly the paper's grain
@@ -12,12 +12,13 @@ const MOST = 400; // shapes of a picture; where there are more they are mostly t
 export function shapesOf(mask, strong, contrast, least) {
   const { labels, count } = labelled(mask);
   const [area, total, sure] = [0, 1, 2].map(() => new Float64Array(count + 1));
-  labels.data.forEach((label, at) => {
-    if (!label) return;
+  for (let at = 0; at < labels.data.length; at += 1) {
+    const label = labels.data[at];
+    if (!label) continue;
     area[label] += 1;
     total[label] += contrast.data[at];
     sure[label] += strong.data[at];
-  });
+  }
   const pieces = [];
   boxesOf(labels, count).forEach((box, n) => {
     const number = n + 1;
@@ -36,7 +37,7 @@ export const chosen = (shapes, isChosen) =>
 // The pixels of a mask with all their neighbours, of four, in it.
 export function inner(mask) {
   const { height, width, data } = mask;
-  const found = masked((value) => value, mask);
+  const found = { height, width, data: data.slice() };
   for (let y = 0, at = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1, at += 1) {
       if (!data[at]) continue;
@@ -51,7 +52,8 @@ export function inner(mask) {
 // Which shapes are made of strokes: no shadows, whose ends are soft, and no blots.
 export function areStrokes({ labels, pieces }, { contrast, reach }) {
   const { height, width } = labels;
-  const inked = masked((label) => (label > 0 ? 1 : 0), labels);
+  const inked = newGrid(height, width, Uint8Array);
+  for (let at = 0; at < inked.data.length; at += 1) if (labels.data[at]) inked.data[at] = 1;
   const within = inner(inked);
   const highest = pieces.length ? largest(pieces.map((piece) => piece.number)) : 0;
   const index = new Int32Array(highest + 1).fill(-1);
