@@ -23,10 +23,10 @@ from mnist3.export.reader import Reader, reader_of
 from mnist3.learners.network import Network
 
 FILE = "reader.html"
-SCRIPTS = (  # in the order that each finds those before it
+SCRIPTS = (  # of mnist3/web/js, each after those that it imports
+    "arrays",
     "network",
     "decoding",
-    "arrays",
     "filters",
     "scaling",
     "whole",
@@ -40,6 +40,9 @@ SCRIPTS = (  # in the order that each finds those before it
 )
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"[^\"]*\";\n", re.M)
 _EXPORT = re.compile(r"^export (?=const |function |async function )", re.M)
+_POLICY = (  # so that nothing that the page is given leaves it
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
 _DRAWN = ("values", "confidence", "probabilities")  # outputs that a page shows
 
 
@@ -125,6 +128,7 @@ def _page(description: dict[str, Any], weights: bytes) -> str:
     given = json.dumps(description, separators=(",", ":")).replace("<", "\\u003c")
     content = base64.b64encode(weights).decode()
     inside = (
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f"<style>\n{style}</style>\n"
         f'<script type="application/json" id="network">{given}</script>\n'
         f'<script type="text/plain" id="weights">{content}</script>\n'

@@ -34,7 +34,8 @@ export const OTHERS = [{ faintest: 0.18 }, { rules: false }, { colours: false },
 
 // The line with most writing on a picture {height, width, channels, data} of uint8, or null:
 // {strip, box, track, sideways}. The box is left, top, right and bottom in the picture, px, and the
-// track of each column of the strip [x, y] of its top and of its bottom there.
+// track of each column of the strip [x, y] of its top and of its bottom there; float32, as in Python,
+// since whole pixels are made of it.
 export function locate(given, sight = USUAL) {
   const { picture, left, top } = withMargin(given);
   const look = sight.turned ? turnedLine : bestLine;
@@ -47,7 +48,7 @@ export function locate(given, sight = USUAL) {
       Math.max(x0 - left, 0), Math.max(y0 - top, 0),
       Math.min(x1 - left, given.width), Math.min(y1 - top, given.height),
     ],
-    track: line.track.map((ends) => ends.map(([x, y]) => [x - left, y - top])),
+    track: line.track.map((ends) => ends.map(([x, y]) => [x - left, y - top].map(Math.fround))),
   };
 }
 
@@ -72,7 +73,7 @@ function turnedLine(picture, sight, margin) {
   return {
     strip: line.strip,
     box: [width - bottom, left, width - top, right],
-    track: line.track.map((ends) => ends.map(([x, y]) => [width - y, x])),
+    track: line.track.map((ends) => ends.map(([x, y]) => [Math.fround(width - y), x])),
     sideways: true,
   };
 }
@@ -381,7 +382,7 @@ function drawn(ink, shapes, group, level, place, image) {
       const along = left + across[j];
       return toPicture(along, (offset + down) * grown[j] + middle + group.slope * along);
     });
-    return [0, 1].map((axis) => (ends[0][axis] + ends[1][axis]) / 2);
+    return [0, 1].map((axis) => Math.fround((ends[0][axis] + ends[1][axis]) / 2));
   }));
   const before = new Array(MARGIN).fill(track[0]);
   const behind = new Array(MARGIN).fill(track.at(-1));

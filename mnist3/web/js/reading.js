@@ -26,7 +26,7 @@ export function readerOf(network, weights) {
   return (picture) => read(picture, network, predict);
 }
 
-const nothing = (error, view = null) => ({
+export const nothing = (error, view = null) => ({
   number: "", confidence: null, confidences: [], sure: null, length: 0, box: null, spans: [], error, view,
 });
 
@@ -91,7 +91,7 @@ function looked(picture, sight, network, predict) {
   const line = {
     ...found,
     box: found.box.map((edge) => roundToEven(scale * edge)),
-    track: found.track.map((ends) => ends.map(([x, y]) => [scale * x, scale * y])),
+    track: found.track.map((ends) => ends.map((place) => place.map((each) => Math.fround(scale * each)))),
   };
   const ways = line.sideways ? [line, upsideDown(line)] : [line];
   return ways
