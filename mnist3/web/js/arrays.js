@@ -21,7 +21,9 @@ export function selected(values, k) {
       while (values[i] < pivot) i += 1;
       while (values[j] > pivot) j -= 1;
       if (i <= j) {
-        [values[i], values[j]] = [values[j], values[i]];
+        const swapped = values[i];
+        values[i] = values[j];
+        values[j] = swapped;
         i += 1;
         j -= 1;
       }

@@ -70,20 +70,23 @@ function surfaceOf(values) {
   const flat = newGrid(height, width);
   flat.data.fill(usual);
   if (Math.min(height, width) < 6) return flat;
-  let away = some.map((value) => value - usual);
-  const before = median(away.map(Math.abs));
+  const [away, weights] = [new Float64Array(some.length), new Float64Array(some.length)];
+  for (let row = 0; row < some.length; row += 1) away[row] = Math.abs(some[row] - usual);
+  const before = median(away);
   let factors = [];
   for (const used of [6, 6, 6, 9, 9, 9]) { // a vignette needs the fourth order, but not at once
-    const scale = 4.7 * Math.max(1.48 * median(away.map(Math.abs)), 1);
-    const weights = away.map((each) => Math.max(1 - (each / scale) ** 2, 0) ** 2);
+    const scale = 4.7 * Math.max(1.48 * median(away), 1);
+    for (let row = 0; row < some.length; row += 1) {
+      weights[row] = Math.max(1 - (away[row] / scale) ** 2, 0) ** 2;
+    }
     factors = weightedFit(terms, 9, used, some, weights);
-    away = some.map((value, row) => {
+    for (let row = 0; row < some.length; row += 1) {
       let fitted = 0;
       for (let k = 0; k < used; k += 1) fitted += terms[row * 9 + k] * factors[k];
-      return value - fitted;
-    });
+      away[row] = Math.abs(some[row] - fitted);
+    }
   }
-  if (median(away.map(Math.abs)) > before) return flat;
+  if (median(away) > before) return flat;
   const [low, high] = [data.reduce((a, b) => Math.min(a, b)), data.reduce((a, b) => Math.max(a, b))];
   const found = newGrid(height, width);
   const [one, ofX, ofY, ofXX, ofXY, ofYY, ofX4, ofXXYY, ofY4] = factors;

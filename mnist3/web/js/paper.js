@@ -113,12 +113,18 @@ export function withMargin(picture) {
   return { picture: wider, left: margin - frame, top: margin - frame };
 }
 
-const thirds = (values) => median(values.filter((_, n) => n % 3 === 0));
+// The median of every third value of a block.
+function medianOfThirds(values) {
+  const some = values.filter((_, n) => n % 3 === 0).sort();
+  const half = some.length / 2;
+  return (some[half - 1] + some[half]) / 2;
+}
+
 const valuesIn = (grid, mask) => Array.from(grid.data).filter((_, n) => mask.data[n]);
 
 // A picture of a bright page on something dark with paper all around it; another one as it is.
 export function withoutDesk(pixels) {
-  const level = ofBlocks(pixels, BLOCK, thirds);
+  const level = ofBlocks(pixels, BLOCK, medianOfThirds);
   const split = twoMeans(level.data);
   const bright = masked((value) => (value > split ? 1 : 0), level);
   const shortest = Math.min(level.height, level.width);

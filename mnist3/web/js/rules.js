@@ -5,9 +5,8 @@ import { boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without 
 
 const STEP = 4; // columns of a block; from one to the next a line rises or falls by at most a row
 
-// The pixels of vertical runs that are longer than `rows`.
-function thick({ height, width, data }, rows) {
-  const found = newGrid(height, width, Uint8Array);
+// Takes from a mask what lies in vertical runs of another one that are longer than `rows`.
+function dropThick(found, { height, width, data }, rows) {
   for (let x = 0; x < width; x += 1) {
     let run = 0;
     for (let y = 0, at = x; y <= height; y += 1, at += width) {
@@ -15,9 +14,7 @@ function thick({ height, width, data }, rows) {
         run += 1;
         continue;
       }
-      if (run > rows) {
-        for (let k = 1; k <= run; k += 1) found.data[at - k * width] = 1;
-      }
+      if (run > rows) for (let k = 1; k <= run; k += 1) found.data[at - k * width] = 0;
       run = 0;
     }
   }
@@ -72,7 +69,7 @@ export function horizontal(mask, length, thickness) {
   const found = newGrid(height, width, Uint8Array);
   const blocks = Math.ceil(width / STEP);
   if (blocks * STEP < length || height < 3) return found;
-  const thin = without(mask, thick(mask, thickness));
+  const thin = dropThick({ height, width, data: data.slice() }, mask, thickness);
   const [ink, steps] = [new Uint8Array(blocks * height), new Uint8Array(blocks * height)];
   for (let block = 0; block < blocks; block += 1) {
     for (let y = 0; y < height; y += 1) {
@@ -111,7 +108,7 @@ export function horizontal(mask, length, thickness) {
     }
   }
   const usual = pixels / Math.max(starts, 1);
-  return without(found, thick(mask, Math.trunc(2 * usual + 1)));
+  return dropThick(found, mask, Math.trunc(2 * usual + 1));
 }
 
 export const vertical = (mask, length, thickness) =>
