@@ -133,7 +133,7 @@ def _page(description: dict[str, Any], weights: bytes) -> str:
         f'<script type="application/json" id="network">{given}</script>\n'
         f'<script type="text/plain" id="weights">{content}</script>\n'
     )
-    end = f'<script type="module">\n{script()}</script>\n<script type="module">\n{behaviour}</script>\n'
+    end = "".join(f'<script type="module">\n{text}</script>\n' for text in (script(), behaviour))
     for here, there in (
         ('<link rel="stylesheet" href="page.css">\n', inside),
         ('<script src="page.js" defer></script>\n', ""),

@@ -16,11 +16,15 @@ from mnist3.errors import UserError
 from mnist3.export.reader import called
 
 _CHANNELS_LAST = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))  # of images, kernels and results
-_ELEMENTWISE = (
-    "abs add add_any and ceil clamp copy div eq exp floor ge gt le log logistic lt max min mul ne "
-    "neg not or rem rsqrt select_n sign sqrt square stop_gradient sub tanh"
-).split()
-_REDUCTIONS = "reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum".split()
+_UNCHANGED = (  # that are told nothing beside their arguments
+    *("abs", "add", "add_any", "and", "ceil", "clamp", "convert_element_type", "copy", "div", "eq"),
+    *("exp", "floor", "ge", "gt", "le", "log", "logistic", "lt", "max", "min", "mul", "ne", "neg"),
+    *("not", "or", "rem", "rsqrt", "select_n", "sign", "sqrt", "square", "squeeze"),
+    *("stop_gradient", "sub", "tanh"),
+)
+_REDUCTIONS = (
+    *("argmax", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum"),
+)
 _NAMES = {"add_any": "add", "copy": "same", "stop_gradient": "same", "squeeze": "reshape"}
 _SMALL = 16  # numbers; a constant of no more is written as text
 
@@ -123,7 +127,9 @@ class _Program:
                 found = self.translate(inner.jaxpr, inner.consts, arguments)
             elif not any(isinstance(each, str) for each in arguments):
                 made = equation.primitive.bind(*arguments, **equation.params)
-                found = list(map(np.asarray, made if equation.primitive.multiple_results else [made]))
+                found = list(
+                    map(np.asarray, made if equation.primitive.multiple_results else [made])
+                )
             else:
                 found = [self._step(equation, arguments)]
             known.update(zip(equation.outvars, found, strict=True))
@@ -152,9 +158,9 @@ def _parameters(equation: core.JaxprEqn) -> dict[str, Any]:
         UserError: if it is not translated, or used in another way than our networks do.
     """
     name, params = equation.primitive.name, equation.params
-    if name in _ELEMENTWISE or name in ("convert_element_type", "squeeze"):
+    if name in _UNCHANGED:
         return {}
-    if name in _REDUCTIONS or name == "argmax":
+    if name in _REDUCTIONS:
         return {"axes": _ints(params["axes"])}
     if name == "reshape":
         _require(params["dimensions"] is None, equation)

@@ -20,7 +20,7 @@ SMALL = (
     "--config.training.epochs=1",
     "--config.wandb.mode=disabled",
 )
-FILES = {"reader.stablehlo", "load_stablehlo.py", "reader.onnx", "load_onnx.py"}
+FILES = {"reader.stablehlo", "load_stablehlo.py", "reader.onnx", "load_onnx.py", "reader.html"}
 
 
 def launch(*flags):

@@ -1,4 +1,5 @@
-// Scaling as Pillow does it, bit for bit: {height, width, channels, data} of uint8, or grids of float.
+// Scaling as Pillow does it, {height, width, channels, data} of uint8 or grids of float: rows first. Newer
+// ones sometimes take columns first, which can change uint8 where a value was clipped in between.
 
 import { newGrid } from "./arrays.js";
 
