@@ -113,7 +113,7 @@ def _network(reader: Reader, constants: Constants) -> dict[str, Any]:
 
 
 def script() -> str:
-    """Returns the whole program, to which `globalThis.mnist3` gives the network."""
+    """Returns the program in JavaScript, which gives the page `globalThis.mnist3Reader`."""
     folder = importlib.resources.files("mnist3.web").joinpath("js")
     texts = [folder.joinpath(f"{name}.js").read_text() for name in SCRIPTS]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)

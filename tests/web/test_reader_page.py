@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mnist3 import export
 from mnist3.data import strips
 from mnist3.data.images import read_picture
 from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, locate
@@ -19,9 +18,10 @@ from mnist3.export import page as reader_page
 from mnist3.pictures import reader_of, readings_in
 from tests import renderer
 from tests.export.test_export import images_of, network
+from tests.web.exported import READ, encoded, page_with_parts
 from tests.web.test_page import DESKTOP, draw, hand_over, shows
 
-READ = [
+NAMES = [
     "multihead",
     "multihead_cropped",
     "multihead_of_two_members",
@@ -33,13 +33,6 @@ READ = [
     "sequence",
     "sequence_of_two_members",
 ]
-SHOWN = "globalThis.mnist3Reader = "
-PARTS = "globalThis.parts = { constantsOf, decodeString, locate, OTHERS, run, USUAL };\n"
-HELPERS = """
-globalThis.bytesFrom = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-globalThis.textOf = (bytes) =>
-    btoa(Array.from(bytes, (each) => String.fromCharCode(each)).join(""));
-"""
 
 
 @pytest.fixture
@@ -48,10 +41,8 @@ def opened(browser, tmp_path):
     contexts, wrong = [], []
 
     def open_page(here):
-        content = reader_page.files(export.reader_of(here))["reader.html"].decode()
-        assert content.count(SHOWN) == 1
         path = tmp_path / "reader.html"
-        path.write_text(content.replace(SHOWN, HELPERS + PARTS + SHOWN))
+        path.write_text(page_with_parts(here))
         context = browser.new_context(viewport=DESKTOP, offline=True)
         contexts.append(context)
         page = context.new_page()
@@ -67,12 +58,8 @@ def opened(browser, tmp_path):
     assert wrong == []
 
 
-def encoded(array):
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_network_computes_what_jax_does(opened, name):
     here = network(name)
     half = reader_page.with_rounded_weights(here)
@@ -80,24 +67,7 @@ def test_every_network_computes_what_jax_does(opened, name):
     widths = (64, 256) if here.task.reads_lines else (None,)
     for images in [images_of(here, 3, width) for width in widths]:
         expected = half.predict(images)
-        found = page.evaluate(
-            """([images, width, longest]) => {
-                const network = JSON.parse(document.querySelector("#network").textContent);
-                const weights = bytesFrom(document.querySelector("#weights").textContent).buffer;
-                const constants = parts.constantsOf(network.constants, weights);
-                return images.map((image) => {
-                    const { logits, ...all } =
-                        parts.run(network.programs[width], constants, bytesFrom(image));
-                    if (logits) return parts.decodeString(logits, longest);
-                    return {
-                        digits: [...all.values.data],
-                        confidence: all.confidence.data[0],
-                        probabilities: [...all.probabilities.data],
-                    };
-                });
-            }""",
-            [[encoded(image) for image in images], images.shape[2], here.task.positions],
-        )
+        found = page.evaluate(READ, [[encoded(image) for image in images], images.shape[2]])
         for row, each in enumerate(found):
             values = np.ravel(expected.values[row])
             assert each["digits"] == values[values >= 0].tolist()
