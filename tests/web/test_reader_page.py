@@ -7,6 +7,8 @@ import io
 import json
 import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -15,6 +17,7 @@ from mnist3.data import strips
 from mnist3.data.images import read_picture
 from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, locate
 from mnist3.export import page as reader_page
+from mnist3.export.page_network import Constants, program_of
 from mnist3.pictures import reader_of, readings_in
 from tests import renderer
 from tests.export.test_export import images_of, network
@@ -78,6 +81,51 @@ def test_every_network_computes_what_jax_does(opened, name):
             if here.task.reads_lines:
                 spans = np.asarray(each["spans"]).reshape(-1, 2) * strips.COLUMN
                 np.testing.assert_array_equal(spans, expected.spans[row, : len(spans)])
+
+
+FUNCTIONS = [
+    lambda x: jnp.exp(-x) + jnp.log(x + 1) + jnp.tanh(x - 1),
+    lambda x: jax.nn.sigmoid(x - 1) * jax.lax.rsqrt(x**2 + 1) + jnp.sqrt(x) + jnp.square(x) + x**3,
+    lambda x: jnp.round(x * 2.5) % 3 + jnp.floor(x / 2) - jnp.ceil(x / 3) + jnp.sign(x - 1),
+    lambda x: jnp.where((x > 1) & ~(x >= 3) | (x == 0), jnp.clip(x, 0.5, 1.5), jnp.abs(x - 9)),
+    lambda x: (x.astype(jnp.int32) // 2 * 3 - 7) // 2 + (x != 2) + (x <= 1) + (x < 1),
+    lambda x: jnp.stack([x.min(axis=1), x.max(axis=1), x.prod(axis=1)], axis=1),
+    lambda x: jnp.concatenate([(x > 0).all(axis=0), (x > 2).any(axis=0), x.argmax(axis=0)]),
+    lambda x: jnp.pad(x, ((1, 2), (0, 3)))[:, 1::2] + x[0, 0] + x[:, :1].sum(),
+    lambda x: jnp.take_along_axis(x, jnp.argmax(x, axis=1)[:, None], axis=1),
+    lambda x: jnp.take_along_axis(x, x.astype(jnp.int32) + 2, axis=1),  # not a number outside
+    lambda x: jax.vmap(lambda row, at: jax.lax.dynamic_slice_in_dim(row, at, 2))(
+        x, x.argmax(axis=1)
+    ),
+    lambda x: jnp.einsum("bi,bj->bij", x, x) + jnp.arange(4.0),
+    lambda x: jnp.einsum("bi,jb->ij", x, x.T) + jnp.broadcast_to(x.sum(axis=0), (4, 4)),
+    lambda x: jnp.maximum(x, x.T[:3].T.sum(axis=1, keepdims=True)) + jnp.minimum(x, 2),
+]
+
+
+@pytest.mark.slow
+def test_operations_give_what_jax_gives(opened):
+    page = opened(network("logistic"))
+    image = np.random.default_rng(0).integers(0, 5, (3, 4)).astype(np.uint8)
+    for function in FUNCTIONS:
+
+        def compute(images, function=function):
+            return {"found": function(images.astype(jnp.float32)).astype(jnp.float32)}
+
+        constants = Constants()
+        program = program_of(compute, image.shape, constants)
+        found = page.evaluate(
+            "(given) => parts.compute(...given)",
+            [
+                program,
+                constants.described,
+                encoded(np.frombuffer(constants.content, np.uint8)),
+                encoded(image),
+            ],
+        )
+        np.testing.assert_allclose(
+            np.array(found, float), np.ravel(compute(image)["found"]), rtol=1e-5, atol=1e-6
+        )
 
 
 def drawing(text, height, inverted=False):

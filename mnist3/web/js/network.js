@@ -1,5 +1,5 @@
-// A network as a list of operations, see mnist3/export/page_network.py: arrays of float32 with their
-// shapes, rows last; truth is 1 and falsehood 0.
+// A network as a list of operations, see mnist3/export/page_network.py: on arrays {shape, data} of
+// float32, whose last axis varies fastest; truth is 1 and falsehood 0.
 
 import { roundToEven } from "./arrays.js";
 
