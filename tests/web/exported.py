@@ -22,6 +22,10 @@ parts.read = (width, image) => {
     const [digits, probabilities] = [[...all.values.data], [...all.probabilities.data]];
     return { digits, confidence: all.confidence.data[0], probabilities };
 };
+parts.lineIn = async (blob) => {
+    const picture = await pictureOf(blob, ...sizesFor(parts.network));
+    return { scale: picture.scale, ...locate(picture) };
+};
 parts.compute = (program, described, content, image) => {
     const known = constantsOf(described, bytesFrom(content).buffer);
     return [...run(program, known, bytesFrom(image)).found.data].map(String);

@@ -131,14 +131,14 @@ export function reducedBy(picture, factor) {
   return { height: rows, width: columns, channels, data: found };
 }
 
-const CHANNELS = "RGB";
+const COLOURS = "RGB";
 
 // A channel of a picture, R, G or B, or its brightness L; uint8.
 export function channelOf({ height, width, channels, data }, channel) {
   const found = { height, width, channels: 1, data };
   if (channels === 1) return found;
   found.data = new Uint8Array(height * width);
-  const place = CHANNELS.indexOf(channel);
+  const place = COLOURS.indexOf(channel);
   for (let n = 0, from = 0; n < found.data.length; n += 1, from += channels) {
     found.data[n] = channel === "L"
       ? (data[from] * 19595 + data[from + 1] * 38470 + data[from + 2] * 7471 + 0x8000) >> 16
