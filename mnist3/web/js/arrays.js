@@ -103,7 +103,7 @@ export function symmetricEigen(matrix) {
 }
 
 // The shortest solution of normal equations, directions without weight left out, as NumPy's lstsq.
-export function solved(matrix, right) {
+function solved(matrix, right) {
   const { values, vectors } = symmetricEigen(matrix);
   const least = largest(values.map(Math.abs)) * matrix.length * 2 ** -52;
   const found = new Array(matrix.length).fill(0);

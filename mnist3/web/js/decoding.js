@@ -34,7 +34,8 @@ function bestString(logs, outputs, longest) {
       const before = digit === last ? beam.blank : addedLogs(beam.blank, beam.digit);
       return before + logs[start + digit];
     };
-    // In the order of mnist3/tasks/ctc.py, which decides between equals: prefixes as they are first.
+    // In the order of mnist3/tasks/ctc.py, which decides between equals: prefixes as they are
+    // come first.
     const found = beams.map((beam) => {
       const { prefix } = beam;
       const last = prefix.at(-1);

@@ -55,7 +55,9 @@ export function labelled({ height, width, data }, cross = false) {
 
 // The box of each label from 1 on: left, top, and one past right and bottom.
 export function boxesOf({ height, width, data }, count) {
-  const boxes = Array.from({ length: count }, () => ({ left: width, top: height, right: 0, bottom: 0 }));
+  const boxes = Array.from(
+    { length: count }, () => ({ left: width, top: height, right: 0, bottom: 0 }),
+  );
   for (let y = 0, at = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1, at += 1) {
       const label = data[at];
@@ -142,7 +144,8 @@ export function dilatedAround({ height, width, data }) {
   return found;
 }
 
-// The pixels of a mask with all four neighbours in it, `times` times over; `outside` of the picture.
+// The pixels of a mask with all four neighbours in it, `times` times over; `outside` is the value
+// beyond the picture.
 export function eroded(mask, times = 1, outside = 0) {
   const { height, width } = mask;
   let { data } = mask;
@@ -188,10 +191,10 @@ export function filled({ height, width, data }) {
 
 // ---- filters of numbers
 
-// Along one axis the largest value of a window from `before` px before to `after` px behind, or with
-// the sign -1 the smallest. Blocks as long as the window are gone through from both ends, so that a
-// pixel costs the same whatever the window (van Herk, A fast algorithm for local minimum and maximum
-// filters on rectangular and octagonal kernels, 1992).
+// Along one axis the largest value of a window from `before` px before to `after` px behind, or
+// with the sign -1 the smallest. Blocks as long as the window are gone through from both ends, so
+// that a pixel costs the same whatever the window (van Herk, A fast algorithm for local minimum and
+// maximum filters on rectangular and octagonal kernels, 1992).
 function extremes(grid, along, before, after, sign) {
   const { height, width, data } = grid;
   const found = newGrid(height, width);
@@ -199,10 +202,14 @@ function extremes(grid, along, before, after, sign) {
   const [others, other] = along === "rows" ? [width, 1] : [height, width];
   const window = before + after + 1;
   const blocks = Math.ceil((length + before + after) / window);
-  const [line, onwards, back] = [0, 1, 2].map(() => new Float64Array(blocks * window).fill(-Infinity));
+  const [line, onwards, back] = [0, 1, 2].map(
+    () => new Float64Array(blocks * window).fill(-Infinity),
+  );
   for (let n = 0; n < others; n += 1) {
     const start = n * other;
-    for (let at = 0, from = start; at < length; at += 1, from += step) line[before + at] = sign * data[from];
+    for (let at = 0, from = start; at < length; at += 1, from += step) {
+      line[before + at] = sign * data[from];
+    }
     for (let first = 0; first < line.length; first += window) {
       const last = first + window - 1;
       onwards[first] = line[first];
@@ -230,7 +237,7 @@ export function largestAround(grid, height, width = height) {
 }
 
 // The smallest value of windows; of even ones they reach further back.
-export function smallestAround(grid, height, width = height) {
+function smallestAround(grid, height, width = height) {
   const [up, left] = [height >> 1, width >> 1];
   const rows = extremes(grid, "rows", up, height - 1 - up, -1);
   return extremes(rows, "columns", left, width - 1 - left, -1);
@@ -306,7 +313,8 @@ export function blurred(grid, deviation) {
 
 // The value between pixels at a row and a column; what lies outside is 0, or as its edge.
 export function sampled({ height, width, data }, row, column, outside) {
-  if (outside === "zero" && (row < 0 || row > height - 1 || column < 0 || column > width - 1)) return 0;
+  const isOutside = row < 0 || row > height - 1 || column < 0 || column > width - 1;
+  if (isOutside && outside === "zero") return 0;
   const [y, x] = [clip(row, 0, height - 1), clip(column, 0, width - 1)];
   const [top, left] = [Math.floor(y), Math.floor(x)];
   const [below, beside] = [Math.min(top + 1, height - 1), Math.min(left + 1, width - 1)];

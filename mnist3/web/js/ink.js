@@ -2,17 +2,18 @@
 // and a threshold.
 
 import {
-  largest, mean, median, newGrid, percentiles, sum, symmetricEigen, twoMeans, weightedFit,
+  largest, mean, median, newGrid, percentiles, smallest, sum, symmetricEigen, twoMeans,
+  weightedFit,
 } from "./arrays.js";
 import {
   blurred, closed, combined, largestAround, meanAround, medianAround, opened,
 } from "./filters.js";
 import { asFloat, channelOf, enlarged, reducedBy } from "./scaling.js";
 
-export const BLOCK = 8; // px; the paper's brightness and the ink's are found on squares of this side
+export const BLOCK = 8; // px; paper's brightness and ink's are found on squares of this side
 const LUMA = [0.299, 0.587, 0.114];
 const MIXES = [["L", LUMA], ["R", [1, 0, 0]], ["G", [0, 1, 0]], ["B", [0, 0, 1]]];
-const COLOURED = 24; // grey levels between the channels of ink; below, a picture is read as brightness
+const COLOURED = 24; // grey levels between the channels of ink; below, brightness is read
 
 // A grid of pick(values) of every second pixel of every second row of each block; edges go on.
 export function ofBlocks({ height, width, data }, side, pick) {
@@ -87,7 +88,7 @@ function surfaceOf(values) {
     }
   }
   if (median(away) > before) return flat;
-  const [low, high] = [data.reduce((a, b) => Math.min(a, b)), data.reduce((a, b) => Math.max(a, b))];
+  const [low, high] = [smallest(data), largest(data)];
   const found = newGrid(height, width);
   const [one, ofX, ofY, ofXX, ofXY, ofYY, ofX4, ofXXYY, ofY4] = factors;
   for (let row = 0, to = 0; row < height; row += 1) {
@@ -111,7 +112,8 @@ const columnOf = (rows, n) => rows.map((row) => row[n]);
 // The channel of a picture that shows the ink best: R, G, B or brightness L.
 export function bestChannel(image) {
   if (image.channels === 1) return "L";
-  const small = reducedBy(image, Math.max(1, Math.floor(Math.max(image.height, image.width) / 160)));
+  const longest = Math.max(image.height, image.width);
+  const small = reducedBy(image, Math.max(1, Math.floor(longest / 160)));
   const { height, width } = small;
   const differences = [..."RGB"].map((name) => {
     const values = asFloat(channelOf(small, name));
@@ -128,7 +130,8 @@ export function bestChannel(image) {
   const hues = strong.map((each) => each.map((value) => value / norm(each)));
   const centre = [0, 1, 2].map((n) => mean(columnOf(hues, n)));
   const spread = hues.map((hue) => hue.map((value, n) => value - centre[n]));
-  const moments = [0, 1, 2].map((i) => [0, 1, 2].map((j) => sum(spread.map((each) => each[i] * each[j]))));
+  const moments = [0, 1, 2].map((i) =>
+    [0, 1, 2].map((j) => sum(spread.map((each) => each[i] * each[j]))));
   const { values, vectors } = symmetricEigen(moments);
   const axis = columnOf(vectors, values.indexOf(largest(values)));
   const along = spread.map((each) => inner3(each, axis));

@@ -34,8 +34,8 @@ export const OTHERS = [{ faintest: 0.18 }, { rules: false }, { colours: false },
 
 // The line with most writing on a picture {height, width, channels, data} of uint8, or null:
 // {strip, box, track, sideways}. The box is left, top, right and bottom in the picture, px, and the
-// track of each column of the strip [x, y] of its top and of its bottom there; float32, as in Python,
-// since whole pixels are made of it.
+// track of each column of the strip [x, y] of its top and of its bottom there; float32, as in
+// Python, since whole pixels are made of it.
 export function locate(given, sight = USUAL) {
   const { picture, left, top } = withMargin(given);
   const look = sight.turned ? turnedLine : bestLine;
@@ -111,7 +111,9 @@ function eitherInk(pixels, sight, margin) {
   const found = ofDarkInk(bright ? inverted(pixels) : pixels, sight, margin);
   if (!found.groups.length || Math.min(dark, light) > UNCLEAR * Math.max(dark, light)) {
     const others = ofDarkInk(bright ? pixels : inverted(pixels), sight, margin);
-    if (bestScore(others.groups) > 4 * bestScore(found.groups)) return { ...others, bright: !bright };
+    if (bestScore(others.groups) > 4 * bestScore(found.groups)) {
+      return { ...others, bright: !bright };
+    }
   }
   return { ...found, bright };
 }
@@ -138,7 +140,8 @@ function withoutRules(ink) {
     const down = vertical(faint, Math.floor(mask.height / 2), thickest);
     ({ pieces } = shapesOf(without(mask, union(across, down)), mask, mask, 6));
     // A net over the whole picture is left of squares whose lines are thicker.
-    if (!pieces.some((each) => each.height > 0.9 * mask.height && each.width > 0.9 * mask.width)) break;
+    const isNet = (each) => each.height > 0.9 * mask.height && each.width > 0.9 * mask.width;
+    if (!pieces.some(isNet)) break;
   }
   if (!pieces.length) ({ pieces } = shapesOf(mask, mask, mask, 6));
   if (!pieces.length) return ink.mask;
@@ -292,7 +295,8 @@ function cleaned(ink, sight) {
   const { labels, count } = labelled(lines);
   // A line between two rows of pixels is half as dark in each, but not over three.
   const spread = meanAround(ink.contrast, "reflect");
-  const [here, wider] = [darker(ink.contrast, labels, count, 1.35), darker(spread, labels, count, 1.15)];
+  const here = darker(ink.contrast, labels, count, 1.35);
+  const wider = darker(spread, labels, count, 1.15);
   lines = masked((line, a, b) => line & ~(a & b) & 1, lines, here, wider);
   const around = without(dilatedAround(lines), without(ink.mask, lines));
   const contrast = combined(
@@ -334,7 +338,9 @@ function darker(contrast, labels, count, times) {
 function drawn(ink, shapes, group, level, place, image) {
   const { pieces, labels } = shapes;
   const strength = median(group.digits.map((n) => pieces[n].strength));
-  const members = [...group.digits, ...group.marks].filter((n) => pieces[n].strength > 0.4 * strength);
+  const members = [...group.digits, ...group.marks].filter(
+    (n) => pieces[n].strength > 0.4 * strength,
+  );
   const shown = new Uint8Array(largest(labels.data) + 1);
   members.forEach((n) => { shown[pieces[n].number] = 1; });
   const mask = ofLabels(labels, shown);

@@ -99,7 +99,8 @@ const BINARY = {
 
 function relu(values) {
   const found = newArray(values.shape);
-  for (let n = 0; n < found.data.length; n += 1) found.data[n] = values.data[n] > 0 ? values.data[n] : 0;
+  const { data } = found;
+  for (let n = 0; n < data.length; n += 1) data[n] = values.data[n] > 0 ? values.data[n] : 0;
   return found;
 }
 
@@ -107,7 +108,9 @@ function relu(values) {
 function broadcast(values, shape) {
   const size = sizeOf(shape);
   if (values.data.length === size || values.data.length === 1) return values;
-  const strides = stridesOf(values.shape).map((each, axis) => (values.shape[axis] === 1 ? 0 : each));
+  const strides = stridesOf(values.shape).map(
+    (each, axis) => (values.shape[axis] === 1 ? 0 : each),
+  );
   const found = newArray(shape);
   const channels = values.data.length;
   if (channels === shape.at(-1) && strides.at(-1) === 1) { // a bias
@@ -170,7 +173,8 @@ function argmax(step, values) {
   walk(step.shape, kept, 0, (from) => {
     let best = 0;
     for (let n = 1; n < values.shape[axis]; n += 1) {
-      if (values.data[from + n * strides[axis]] > values.data[from + best * strides[axis]]) best = n;
+      const value = values.data[from + n * strides[axis]];
+      if (value > values.data[from + best * strides[axis]]) best = n;
     }
     found.data[to] = best;
     to += 1;
@@ -268,7 +272,8 @@ function pooled(step, images) {
             if (x < 0 || x >= width) continue;
             const from = ((n * height + y) * width + x) * channels;
             for (let c = 0; c < channels; c += 1) {
-              if (images.data[from + c] > found.data[to + c]) found.data[to + c] = images.data[from + c];
+              const value = images.data[from + c];
+              if (value > found.data[to + c]) found.data[to + c] = value;
             }
           }
         }
@@ -313,7 +318,8 @@ function convolved(step, images, kernels) {
         kernelHeight, kernelWidth,
       });
       multiplyPatches(
-        patches, weights, found.data, (n * rows + row) * columns * features, columns, features, terms,
+        patches, weights, found.data, (n * rows + row) * columns * features,
+        columns, features, terms,
       );
     }
   }
@@ -322,7 +328,8 @@ function convolved(step, images, kernels) {
 
 // What the kernels see of one row of results: [columns, kernel height, kernel width, channels].
 function fillPatches(patches, data, sizes) {
-  const { top, left, step, start, height, width, channels, columns, kernelHeight, kernelWidth } = sizes;
+  const { top, left, step, start, height, width, channels, columns } = sizes;
+  const { kernelHeight, kernelWidth } = sizes;
   const terms = kernelHeight * kernelWidth * channels;
   for (let column = 0; column < columns; column += 1) {
     let to = column * terms;
@@ -453,7 +460,8 @@ const WHOLE = {
   slice: (step, values) => {
     const strides = stridesOf(values.shape);
     const start = step.starts.reduce((sum, place, axis) => sum + place * strides[axis], 0);
-    return taken(step.shape, strides.map((stride, axis) => stride * step.steps[axis]), start, values);
+    const steps = strides.map((stride, axis) => stride * step.steps[axis]);
+    return taken(step.shape, steps, start, values);
   },
   stack: (step, ...values) => {
     const one = values[0].shape.toSpliced(step.axis, 0, 1);

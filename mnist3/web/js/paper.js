@@ -1,5 +1,5 @@
-// What surrounds a page, as mnist3/data/page.py: a desk to leave out, a frame to peel off, a margin to
-// add. Pictures are {height, width, channels, data} of uint8.
+// What surrounds a page, as mnist3/data/page.py: a desk to leave out, a frame to peel off, a margin
+// to add. Pictures are {height, width, channels, data} of uint8.
 
 import {
   clip, isAny, mean, median, newGrid, roundToEven, twoMeans, weightedFit,
@@ -48,13 +48,15 @@ function peeled(picture) {
   const shortest = Math.min(picture.height, picture.width);
   const outer = ringOf(picture, 0);
   const colour = channelsOf(outer).map(median);
-  if (shortest < 12 || outer.some((pixel) => furthest(pixel, colour) >= UNIFORM)) return [picture, 0];
+  const isUniform = outer.every((pixel) => furthest(pixel, colour) < UNIFORM);
+  if (shortest < 12 || !isUniform) return [picture, 0];
   for (let depth = 1; depth <= Math.max(2, Math.floor(shortest / 20)); depth += 1) {
     let [count, apart] = [0, 0];
     forRing(picture, depth, (x, y) => {
       count += 1;
       const at = (y * picture.width + x) * picture.channels;
-      if (colour.some((value, c) => Math.abs(picture.data[at + c] - value) > 3 * UNIFORM)) apart += 1;
+      const away = (value, c) => Math.abs(picture.data[at + c] - value) > 3 * UNIFORM;
+      if (colour.some(away)) apart += 1;
     });
     if (apart > 0.6 * count) return [cut(picture, depth), depth];
   }
@@ -99,7 +101,8 @@ export function withMargin(picture) {
     for (let column = 0; column < columns; column += 1) {
       const x = held(column - margin, width);
       for (let c = 0; c < channels; c += 1, to += 1) {
-        found[to] = clip(roundToEven(factors[c][0] + factors[c][1] * x + factors[c][2] * y), 0, 255);
+        const [one, ofX, ofY] = factors[c];
+        found[to] = clip(roundToEven(one + ofX * x + ofY * y), 0, 255);
       }
     }
   }
@@ -138,7 +141,8 @@ export function withoutDesk(pixels) {
   const page = filled(masked((label) => (label === own ? 1 : 0), labels));
   const [once, thrice] = [1, 3].map((times) => eroded(page, times, 1));
   const [near, far] = [1, 3].map((times) => dilatedCross(page, times));
-  const [inner, outer] = [without(once, thrice), without(far, near)].map((mask) => valuesIn(level, mask));
+  const inner = valuesIn(level, without(once, thrice));
+  const outer = valuesIn(level, without(far, near));
   const reach = Math.floor(Math.max(level.height, level.width) / 8);
   const wide = isAny(eroded(masked((a, b) => a & b, page, bright), reach).data);
   if (!wide || mean(page.data) < 0.2 || !inner.length || !outer.length

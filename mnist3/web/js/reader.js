@@ -57,8 +57,8 @@ function withoutTransparency(colours, data) {
   };
 }
 
-// {height, width, channels, data, scale}, see reading.js. `least` gives the height and the width that
-// are enough, and a JPEG file may be read at a fraction of its size that is no smaller.
+// {height, width, channels, data, scale}, see reading.js. `least` gives the width and the height
+// that are enough, and a JPEG file is read at a fraction of its size that is no smaller.
 async function pictureOf(blob, least, largest) {
   const { width, height, data } = await decoded(blob);
   const colours = { height, width, channels: 3, data: new Uint8Array(3 * width * height) };
@@ -78,7 +78,9 @@ async function pictureOf(blob, least, largest) {
     const fraction = Math.min(Math.floor(width / enough[0]), Math.floor(height / enough[1]));
     picture = reducedBy(picture, [8, 4, 2, 1].find((each) => fraction >= each) ?? 1);
   }
-  if (Math.max(picture.height, picture.width) > largest) picture = fitting(picture, largest, largest);
+  if (Math.max(picture.height, picture.width) > largest) {
+    picture = fitting(picture, largest, largest);
+  }
   return { ...picture, scale: Math.max(width / picture.width, 1) };
 }
 
@@ -122,7 +124,7 @@ async function asPng(blob) {
 
 const bytesOf = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0)).buffer;
 
-export function pageReader(network, weights) {
+function pageReader(network, weights) {
   const read = readerOf(network, weights);
   const [least, largest] = sizesFor(network);
   let saved = 0;
@@ -143,7 +145,8 @@ export function pageReader(network, weights) {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(await asPng(blob));
       saved += 1;
-      link.download = `drawing-${String(saved).padStart(4, "0")}-${number.replace(/\s+/g, "_")}.png`;
+      const name = ["drawing", String(saved).padStart(4, "0"), number.replace(/\s+/g, "_")];
+      link.download = `${name.join("-")}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
       return { file: link.download };
@@ -151,5 +154,7 @@ export function pageReader(network, weights) {
   };
 }
 
-const [described, content] = ["network", "weights"].map((id) => document.getElementById(id).textContent);
+const [described, content] = ["network", "weights"].map(
+  (id) => document.getElementById(id).textContent,
+);
 globalThis.mnist3Reader = pageReader(JSON.parse(described), bytesOf(content));

@@ -1,5 +1,5 @@
-// What mnist3/pictures.py does with one picture: its line is read, and where that leaves a doubt the
-// picture is looked at in other ways too.
+// What mnist3/pictures.py does with one picture: its line is read, and where that leaves a doubt
+// the picture is looked at in other ways too.
 
 import { clip, mean, newGrid, roundToEven } from "./arrays.js";
 import { decodeString } from "./decoding.js";
@@ -16,9 +16,9 @@ const PER_DIGIT = 0.4; // bits of confidence that a digit more is worth
 const NOTHING = "no number is found on it";
 const BLANK = "blank: no ink that differs from the paper";
 
-// Returns what reads pictures, {height, width, channels, data, scale} of uint8, whose scale is the px of
-// the file for a pixel: a function to the fields of `POST /read?views=1` (mnist3/web/answers.py),
-// `view` being {height, width, data}.
+// Returns what reads pictures, {height, width, channels, data, scale} of uint8, whose scale is the
+// px of the file for a pixel: a function to the fields of `POST /read?views=1`
+// (mnist3/web/answers.py), `view` being {height, width, data}.
 export function readerOf(network, weights) {
   const constants = constantsOf(network.constants, weights);
   const predict = (width, image) => run(network.programs[width], constants, image);
@@ -27,11 +27,20 @@ export function readerOf(network, weights) {
 }
 
 export const nothing = (error, view = null) => ({
-  number: "", confidence: null, confidences: [], sure: null, length: 0, box: null, spans: [], error, view,
+  number: "",
+  confidence: null,
+  confidences: [],
+  sure: null,
+  length: 0,
+  box: null,
+  spans: [],
+  error,
+  view,
 });
 
 function textOf(values, classes) {
-  return values.map((value) => classes[value]).join(classes.every((name) => name.length === 1) ? "" : " ");
+  const separator = classes.every((name) => name.length === 1) ? "" : " ";
+  return values.map((value) => classes[value]).join(separator);
 }
 
 const isSure = ({ threshold, rounding }, confidence) =>
@@ -91,7 +100,8 @@ function looked(picture, sight, network, predict) {
   const line = {
     ...found,
     box: found.box.map((edge) => roundToEven(scale * edge)),
-    track: found.track.map((ends) => ends.map((place) => place.map((each) => Math.fround(scale * each)))),
+    track: found.track.map((ends) =>
+      ends.map((place) => place.map((each) => Math.fround(scale * each)))),
   };
   const ways = line.sideways ? [line, upsideDown(line)] : [line];
   return ways

@@ -1,7 +1,9 @@
 // Printed lines in a mask of ink: rules, frames and combs, as mnist3/data/rules.py.
 
 import { largest, median, newGrid, isAny } from "./arrays.js";
-import { boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without } from "./filters.js";
+import {
+  boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without,
+} from "./filters.js";
 
 const STEP = 4; // columns of a block; from one to the next a line rises or falls by at most a row
 
@@ -45,7 +47,8 @@ function near(values, start, length, found) {
   return found;
 }
 
-// How many thin blocks the best path to each block has, gaps subtracted; blocks in rows of `height`.
+// How many thin blocks the best path to each block has, gaps subtracted; blocks are in rows of
+// `height`.
 function followed(ink, thin, blocks, height, backwards) {
   const lengths = new Int16Array(blocks * height);
   const reached = new Int16Array(height);
@@ -181,7 +184,9 @@ export function printed(mask, digit) {
   const printedDown = down.pieces.map((piece) => piece.bottom - piece.top >= 1.7 * digit);
   const close = Math.max(3, Math.floor(digit / 10));
   const meeting = (piece, row) => {
-    const met = touched(across.labels, row - close, row + close, piece.left - close, piece.right + close);
+    const met = touched(
+      across.labels, row - close, row + close, piece.left - close, piece.right + close,
+    );
     return new Set([...met].filter((n) => solid[n]));
   };
   const upper = down.pieces.map((piece) => meeting(piece, piece.top));
@@ -214,7 +219,8 @@ export function printed(mask, digit) {
     const usual = median(ofPrinted(thickness));
     const ends = (met) => [...met].some((n) => printedAcross[n]);
     down.pieces.forEach((piece, n) => {
-      if (ends(upper[n]) && ends(lower[n]) && isEven(piece, n, 0.03) && stroke[n] <= 1.3 * usual + 0.5) {
+      const isThin = stroke[n] <= 1.3 * usual + 0.5;
+      if (ends(upper[n]) && ends(lower[n]) && isEven(piece, n, 0.03) && isThin) {
         printedDown[n] = true;
       }
     });
@@ -228,7 +234,9 @@ export function printed(mask, digit) {
   });
   const standing = pixelsOf(across, printedAcross);
   let lines = union(standing, pixelsOf(down, printedDown));
-  if (anyAcross()) lines = union(lines, teethOf(mask, standing, digit, median(ofPrinted(thickness))));
+  if (anyAcross()) {
+    lines = union(lines, teethOf(mask, standing, digit, median(ofPrinted(thickness))));
+  }
   lines = union(lines, underlinesOf(mask, digit));
   if (!isAny(lines.data)) return lines;
   return union(lines, cornersOf(without(mask, lines), lines, Math.trunc(0.3 * digit)));

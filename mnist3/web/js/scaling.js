@@ -1,5 +1,6 @@
-// Scaling as Pillow does it, {height, width, channels, data} of uint8 or grids of float: rows first. Newer
-// ones sometimes take columns first, which can change uint8 where a value was clipped in between.
+// Scaling as Pillow does it, {height, width, channels, data} of uint8 or grids of float: along rows
+// first. Pillow 13 sometimes begins with the columns, which can change uint8 where a value was
+// clipped in between.
 
 import { newGrid } from "./arrays.js";
 
@@ -100,7 +101,9 @@ export function enlarged(blocks, height, width, side) {
     const { first, weights } = down[y];
     for (let x = 0; x < width; x += 1, to += 1) {
       let total = 0;
-      for (let k = 0; k < weights.length; k += 1) total += wide.data[(first + k) * width + x] * weights[k];
+      for (let k = 0; k < weights.length; k += 1) {
+        total += wide.data[(first + k) * width + x] * weights[k];
+      }
       found.data[to] = total;
     }
   }
@@ -147,4 +150,5 @@ export function channelOf({ height, width, channels, data }, channel) {
   return found;
 }
 
-export const asFloat = ({ height, width, data }) => ({ height, width, data: Float32Array.from(data) });
+export const asFloat = ({ height, width, data }) =>
+  ({ height, width, data: Float32Array.from(data) });

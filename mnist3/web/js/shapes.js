@@ -23,7 +23,8 @@ export function shapesOf(mask, strong, contrast, least) {
   boxesOf(labels, count).forEach((box, n) => {
     const number = n + 1;
     if (area[number] < least || !sure[number]) return;
-    pieces.push(sized({ number, ...box, area: area[number], strength: total[number] / area[number] }));
+    const strength = total[number] / area[number];
+    pieces.push(sized({ number, ...box, area: area[number], strength }));
   });
   return { labels, pieces };
 }
@@ -108,8 +109,8 @@ function areAroundOthers(pieces) {
     if (!(frame.area < 0.25 * box && frame.height > 8)) return false;
     const inside = pieces.filter((piece) => {
       const [x, y] = [(piece.left + piece.right) / 2, (piece.top + piece.bottom) / 2];
-      return piece !== frame && x > frame.left && x < frame.right && y > frame.top && y < frame.bottom
-        && piece.height > 0.3 * frame.height;
+      return piece !== frame && x > frame.left && x < frame.right
+        && y > frame.top && y < frame.bottom && piece.height > 0.3 * frame.height;
     });
     return inside.length > 1
       || (inside.length === 1 && inside[0].height * inside[0].width > 0.12 * box);
@@ -203,8 +204,9 @@ function slopeOf(pieces) {
       const across = (to.left + to.right) / 2 - x;
       const down = (to.top + to.bottom) / 2 - y;
       const tall = Math.max(from.height, to.height);
-      if (!(across > 0.3 * tall && Math.abs(down) < 0.75 * across
-        && to.left - from.right < 4 * tall && Math.min(from.height, to.height) > 0.4 * tall)) continue;
+      const isBeside = across > 0.3 * tall && Math.abs(down) < 0.75 * across
+        && to.left - from.right < 4 * tall && Math.min(from.height, to.height) > 0.4 * tall;
+      if (!isBeside) continue;
       const distance = across + 2 * Math.abs(down);
       if (best === null || distance < best.distance) best = { distance, across, down, to };
     }
