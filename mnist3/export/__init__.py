@@ -8,7 +8,7 @@ A format is a function from a `Reader` to the contents of files by their names, 
 from collections.abc import Callable, Sequence
 
 from mnist3.errors import UserError, nearest
-from mnist3.export import onnx_file, stablehlo
+from mnist3.export import onnx_file, page, stablehlo
 from mnist3.export.reader import Reader, reader_of
 
 __all__ = ["FORMATS", "Reader", "reader_of", "require_formats"]
@@ -16,6 +16,7 @@ __all__ = ["FORMATS", "Reader", "reader_of", "require_formats"]
 FORMATS: dict[str, Callable[[Reader], dict[str, bytes]]] = {
     "stablehlo": stablehlo.files,
     "onnx": onnx_file.files,
+    "html": page.files,
 }
 _REQUIREMENTS: dict[str, Callable[[], None]] = {"onnx": onnx_file.require_library}
 

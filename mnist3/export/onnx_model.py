@@ -15,12 +15,10 @@ from onnx import helper
 from mnist3.errors import UserError
 from mnist3.export.onnx_graph import Graph, Shape, Value, as_constant
 from mnist3.export.onnx_operations import OPERATIONS
+from mnist3.export.reader import called
 
 OPSET = 21  # old enough for other runtimes than the newest, and all that is needed here
 IR_VERSION = 10  # of the same release
-
-_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint")
-_INLINED = ("jaxpr", "call_jaxpr")  # parameters that hold what is called
 
 
 def described(name: str, shape: Shape, dtype: np.dtype) -> onnx.ValueInfoProto:
@@ -97,9 +95,7 @@ def translate(
         arguments = [value_of(atom) for atom in equation.invars]
         if name == "scan":
             found = _scan(graph, equation.params, arguments)
-        elif name in _CALLS:
-            inner = next(equation.params[each] for each in _INLINED if each in equation.params)
-            inner = inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
+        elif inner := called(equation):
             found = translate(graph, inner.jaxpr, inner.consts, arguments)
         elif _is_known(arguments, equation):
             found = _computed(equation, arguments)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+from jax.extend import core
 from jaxtyping import Array, UInt8
 from ml_collections import ConfigDict
 
@@ -33,16 +34,24 @@ OUTPUTS = {  # names and meaning of what a program may give, beside the task's o
 }
 
 
+_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint")
+_INLINED = ("jaxpr", "call_jaxpr")  # parameters that hold what is called
+
+
 class Reader(NamedTuple):
     """A network ready to be written in any format.
 
     Attributes:
-        read: from uint8 images `[batch, height, width]` to arrays by their names in `OUTPUTS`;
+        network: with its calibrator.
+        logits: from uint8 images `[batch, height, width]` to logits divided by the temperature;
             pure, parameters included, with XLA's own operations alone.
+        read: likewise to arrays by their names in `OUTPUTS`.
         images: shape and dtype of the images; what may vary is symbolic.
         metadata: what must be known of the reader, as JSON has it.
     """
 
+    network: Network
+    logits: Callable[[Array], Array]
     read: Callable[[Array], dict[str, Array]]
     images: jax.ShapeDtypeStruct
     metadata: dict[str, Any]
@@ -57,10 +66,14 @@ def reader_of(network: Network) -> Reader:
     run, calibrator, task = network.run, network.calibrator, network.task
     model = models.create(run.config.model, task.positions, task.outputs)
 
-    def read(images: UInt8[Array, "batch height width"]) -> dict[str, Array]:
+    def compute_logits(images: UInt8[Array, "batch height width"]) -> Array:
         with ops.plain_operations():
-            logits: Any = model.apply({"params": network.params}, as_ink(images))
-            logits = logits / calibrator.temperature
+            found: Any = model.apply({"params": network.params}, as_ink(images))
+            return found / calibrator.temperature
+
+    def read(images: UInt8[Array, "batch height width"]) -> dict[str, Array]:
+        logits = compute_logits(images)
+        with ops.plain_operations():
             found = calibrated.with_sure(task.predict(logits), calibrator, task)
         everything = {**found._asdict(), "logits": logits}
         if task.model_output == "images":
@@ -68,7 +81,16 @@ def reader_of(network: Network) -> Reader:
         return {name: everything[name] for name in OUTPUTS if everything.get(name) is not None}
 
     images = _images(run.config, task.reads_lines)
-    return Reader(read, images, _metadata(network, images, jax.eval_shape(read, images)))
+    metadata = _metadata(network, images, jax.eval_shape(read, images))
+    return Reader(network, compute_logits, read, images, metadata)
+
+
+def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
+    """Returns the function that an operation does nothing but call; None of any other."""
+    if equation.primitive.name not in _CALLS:
+        return None
+    inner = next(equation.params[each] for each in _INLINED if each in equation.params)
+    return inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
 
 
 def _images(config: ConfigDict, strips_alone: bool) -> jax.ShapeDtypeStruct:

@@ -44,7 +44,7 @@ class Arguments:
     lines: bool = False
     save_views: str | None = None
     allow_pickle: bool = False
-    formats: tuple[str, ...] = ("stablehlo", "onnx")
+    formats: tuple[str, ...] = ("stablehlo", "onnx", "html")
     port: int = 8000
     host: str = "127.0.0.1"
     save_drawings: str | None = None

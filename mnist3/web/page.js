@@ -1,7 +1,8 @@
 "use strict";
 // Draws, shows and saves; what reads is the object `reader`, which a page without a server can
 // define before this script, as `globalThis.mnist3Reader`:
-//   about() -> promise of {classes, digits, once, saves}
+//   about() -> promise of {classes, digits, once, saves}; `saving` says what becomes of a picture,
+//     if that is not what the page says
 //   read(picture: Blob, signal) -> promise of the fields of POST /read?views=1
 //   save(picture: Blob, number) -> promise of {file}; only where `saves` is true
 (() => {
@@ -588,6 +589,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   reader.about().then((found) => {
     about = { ...about, ...found };
+    if (about.saving) say(about.saving);
     const [fewest, most] = about.digits;
     const digits = fewest === most ? `${most === 1 ? "one digit" : `exactly ${most} digits`}`
       : `up to ${most} digits`;

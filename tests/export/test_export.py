@@ -94,8 +94,8 @@ def test_there_is_a_case_of_every_model():
 def test_every_format_reads_what_the_network_reads(name, tmp_path):
     here = network(name)
     reader = export.reader_of(here)
-    for make in export.FORMATS.values():
-        for file, content in make(reader).items():
+    for format in ("stablehlo", "onnx"):  # of the page see test_page.py
+        for file, content in export.FORMATS[format](reader).items():
             (tmp_path / file).write_bytes(content)
     readers = (
         load_stablehlo.load(tmp_path / "reader.stablehlo"),

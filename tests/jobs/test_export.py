@@ -13,7 +13,7 @@ from mnist3.jobs import command_line
 from tests import small
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-FILES = {"reader.stablehlo", "load_stablehlo.py", "reader.onnx", "load_onnx.py"}
+FILES = {"reader.stablehlo", "load_stablehlo.py", "reader.onnx", "load_onnx.py", "reader.html"}
 
 
 def launch(*flags):

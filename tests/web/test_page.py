@@ -8,9 +8,7 @@ import asyncio
 import base64
 import contextlib
 import io
-import os
 import re
-import shutil
 import socket
 import threading
 import urllib.request
@@ -31,13 +29,6 @@ from mnist3.web.drawings import Drawings
 from mnist3.web.guard import hosts_of
 from tests import renderer
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-]
 DESKTOP = {"width": 1100, "height": 720}
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -104,22 +95,6 @@ def folder(tmp_path_factory):
 def url(folder):
     with running(Drawings(str(folder), DIGITS)) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        sentence = "there is no chromium; install it with apt-get install chromium"
-        if os.environ.get("MNIST3_BROWSER") == "required":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""reader.html whose parts can be called one by one, to hold them against Python."""
+
+import base64
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mnist3 import export
+from mnist3.export import page
+from mnist3.learners.network import Network
+
+_PARTS = """
+globalThis.bytesFrom = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+globalThis.textOf = (bytes) =>
+    btoa(Array.from(bytes, (each) => String.fromCharCode(each)).join(""));
+globalThis.parts = { locate, OTHERS, USUAL };
+parts.network = JSON.parse(described);
+parts.constants = constantsOf(parts.network.constants, bytesOf(content));
+parts.read = (width, image) => {
+    const { logits, ...all } = run(parts.network.programs[width], parts.constants, image);
+    if (logits) return decodeString(logits, parts.network.about.digits[1]);
+    const [digits, probabilities] = [[...all.values.data], [...all.probabilities.data]];
+    return { digits, confidence: all.confidence.data[0], probabilities };
+};
+parts.lineIn = async (blob) => {
+    const picture = await pictureOf(blob, ...sizesFor(parts.network));
+    return { scale: picture.scale, ...locate(picture) };
+};
+parts.compute = (program, described, content, image) => {
+    const known = constantsOf(described, bytesFrom(content).buffer);
+    return [...run(program, known, bytesFrom(image)).found.data].map(String);
+};
+"""
+_END = "globalThis.mnist3Reader = "
+READ = "([images, width]) => images.map((image) => parts.read(width, bytesFrom(image)))"
+
+
+def page_with_parts(network: Network) -> str:
+    """Returns reader.html, in which `parts` reads images and finds lines."""
+    text = page.files(export.reader_of(network))["reader.html"].decode()
+    assert text.count(_END) == 1
+    return text.replace(_END, _PARTS + _END)
+
+
+def encoded(pixels: UInt8[np.ndarray, "..."]) -> str:
+    """Returns pixels as the page takes them with `bytesFrom`."""
+    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode()

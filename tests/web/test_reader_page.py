@@ -1,0 +1,350 @@
+"""reader.html in Chromium, held against Python on the same rounded weights."""
+
+import base64
+import importlib
+import importlib.resources
+import io
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from mnist3.data import strips
+from mnist3.data.images import read_picture
+from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, locate
+from mnist3.export import page as reader_page
+from mnist3.export.page_network import Constants, program_of
+from mnist3.pictures import reader_of, readings_in
+from tests import renderer
+from tests.export.test_export import images_of, network
+from tests.web.exported import READ, encoded, page_with_parts
+from tests.web.test_page import DESKTOP, draw, hand_over, shows
+
+NAMES = [
+    "multihead",
+    "multihead_cropped",
+    "multihead_of_two_members",
+    "cnn",
+    "cnn_of_two_digits",
+    "mlp",
+    "logistic",
+    "multiclass",
+    "sequence",
+    "sequence_of_two_members",
+]
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens the page of a network from the disk, offline; it may log no error."""
+    contexts, wrong = [], []
+
+    def open_page(here):
+        path = tmp_path / "reader.html"
+        path.write_text(page_with_parts(here))
+        context = browser.new_context(viewport=DESKTOP, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_computes_what_jax_does(opened, name):
+    here = network(name)
+    half = reader_page.with_rounded_weights(here)
+    page = opened(here)
+    widths = (64, 256) if here.task.reads_lines else (None,)
+    for images in [images_of(here, 3, width) for width in widths]:
+        expected = half.predict(images)
+        found = page.evaluate(READ, [[encoded(image) for image in images], images.shape[2]])
+        for row, each in enumerate(found):
+            values = np.ravel(expected.values[row])
+            assert each["digits"] == values[values >= 0].tolist()
+            assert each["confidence"] == pytest.approx(expected.confidence[row], abs=1e-3)
+            count = len(each["probabilities"])
+            probabilities = np.ravel(expected.probabilities[row])[:count]
+            np.testing.assert_allclose(each["probabilities"], probabilities, atol=1e-3)
+            if here.task.reads_lines:
+                spans = np.asarray(each["spans"]).reshape(-1, 2) * strips.COLUMN
+                np.testing.assert_array_equal(spans, expected.spans[row, : len(spans)])
+
+
+FUNCTIONS = [
+    lambda x: jnp.exp(-x) + jnp.log(x + 1) + jnp.tanh(x - 1),
+    lambda x: jax.nn.sigmoid(x - 1) * jax.lax.rsqrt(x**2 + 1) + jnp.sqrt(x) + jnp.square(x) + x**3,
+    lambda x: jnp.round(x * 2.5) % 3 + jnp.floor(x / 2) - jnp.ceil(x / 3) + jnp.sign(x - 1),
+    lambda x: jnp.where((x > 1) & ~(x >= 3) | (x == 0), jnp.clip(x, 0.5, 1.5), jnp.abs(x - 9)),
+    lambda x: (x.astype(jnp.int32) // 2 * 3 - 7) // 2 + (x != 2) + (x <= 1) + (x < 1),
+    lambda x: jnp.stack([x.min(axis=1), x.max(axis=1), x.prod(axis=1)], axis=1),
+    lambda x: jnp.concatenate([(x > 0).all(axis=0), (x > 2).any(axis=0), x.argmax(axis=0)]),
+    lambda x: jnp.pad(x, ((1, 2), (0, 3)))[:, 1::2] + x[0, 0] + x[:, :1].sum(),
+    lambda x: jnp.take_along_axis(x, jnp.argmax(x, axis=1)[:, None], axis=1),
+    lambda x: jnp.take_along_axis(x, x.astype(jnp.int32) + 2, axis=1),  # not a number outside
+    lambda x: jax.vmap(lambda row, at: jax.lax.dynamic_slice_in_dim(row, at, 2))(
+        x, x.argmax(axis=1)
+    ),
+    lambda x: jnp.einsum("bi,bj->bij", x, x) + jnp.arange(4.0),
+    lambda x: jnp.einsum("bi,jb->ij", x, x.T) + jnp.broadcast_to(x.sum(axis=0), (4, 4)),
+    lambda x: jnp.maximum(x, x.T[:3].T.sum(axis=1, keepdims=True)) + jnp.minimum(x, 2),
+]
+
+
+@pytest.mark.slow
+def test_operations_give_what_jax_gives(opened):
+    page = opened(network("logistic"))
+    image = np.random.default_rng(0).integers(0, 5, (3, 4)).astype(np.uint8)
+    for function in FUNCTIONS:
+
+        def compute(images, function=function):
+            return {"found": function(images.astype(jnp.float32)).astype(jnp.float32)}
+
+        constants = Constants()
+        program = program_of(compute, image.shape, constants)
+        found = page.evaluate(
+            "(given) => parts.compute(...given)",
+            [
+                program,
+                constants.described,
+                encoded(np.frombuffer(constants.content, np.uint8)),
+                encoded(image),
+            ],
+        )
+        np.testing.assert_allclose(
+            np.array(found, float), np.ravel(compute(image)["found"]), rtol=1e-5, atol=1e-6
+        )
+
+
+def drawing(text, height, inverted=False):
+    """A drawing as the page makes it: black on white or the other way round, with a margin."""
+    pen, margin, finer = height / 12, 0.35 * height, 3
+    width = int(0.75 * height * len(text) + 2 * margin)
+    image = Image.new("L", (finer * width, finer * int(height + 2 * margin)), 255)
+    pencil = ImageDraw.Draw(image)
+    for place, digit in enumerate(text):
+        for stroke in renderer.DIGITS[digit][0]:
+            points = [
+                (
+                    finer * (margin + height * (0.75 * place + x)),
+                    finer * (margin + height * y),
+                )
+                for x, y in stroke
+            ]
+            pencil.line(points, fill=0, width=int(finer * pen), joint="curve")
+    pixels = np.asarray(image.reduce(finer))
+    return 255 - pixels if inverted else pixels
+
+
+def photo(seed, kinds=None, text="40713", width=420):
+    return renderer.render(np.random.default_rng(seed), text, kinds, width=width)[0]
+
+
+PICTURES = {
+    **{f"photo with {kind}": photo(7, [kind]) for kind in renderer.KINDS},
+    **{f"photo of {n} digits": photo(n, text="9876543210"[:n], width=600) for n in (1, 2, 4, 8)},
+    **{f"{kind}": renderer.not_numbers(np.random.default_rng(3), kind, width=400)[0]
+       for kind in renderer.NOT_NUMBERS},
+    "drawing": drawing("2057", 120),
+    "small drawing": drawing("31", 40),
+    "tiny drawing": drawing("8", 18),
+    "tall drawing": drawing("64", 400),
+    "drawing on black": drawing("2057", 120, inverted=True),
+    "small drawing on black": drawing("906", 40, inverted=True),
+    "drawing that touches the edge": drawing("44", 60)[20:-20, 20:-20],
+    "lying on its side": np.rot90(photo(5, [], text="48205")),
+    "nothing": np.full((90, 200), 230, np.uint8),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_lines_are_found_as_in_python(opened):
+    page = opened(network("sequence"))
+    different = []
+    for name, picture in PICTURES.items():
+        channels = 1 if picture.ndim == 2 else 3
+        size = {"height": picture.shape[0], "width": picture.shape[1], "channels": channels}
+        found = page.evaluate(
+            """([size, data]) => [parts.USUAL, ...parts.OTHERS].map((sight) => {
+                const line = parts.locate({ ...size, data: bytesFrom(data) }, sight);
+                return line && { ...line, strip: { ...line.strip, data: textOf(line.strip.data) } };
+            })""",
+            [size, encoded(picture)],
+        )
+        for sight, line in zip((USUAL, *OTHERS), found, strict=True):
+            expected = locate(np.ascontiguousarray(picture), sight=sight)
+            if not same_line(line, expected[0] if expected else None):
+                different.append((name, sight))
+    assert len(different) <= 0.01 * len(PICTURES) * (1 + len(OTHERS)), different
+
+
+def same_line(found, expected):
+    if found is None or expected is None:
+        return found is None and expected is None
+    shape = found["strip"]["height"], found["strip"]["width"]
+    strip = np.frombuffer(base64.b64decode(found["strip"]["data"]), np.uint8).reshape(shape)
+    return (
+        strip.shape == expected.strip.shape
+        and int(np.abs(strip.astype(int) - expected.strip).max()) <= 2  # grey levels
+        and found["box"] == list(expected.box)
+        and found["sideways"] == expected.sideways
+        and np.allclose(found["track"], expected.track, atol=1e-2)
+    )
+
+
+def as_file(picture, kind="png", **options):
+    content = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(content, format=kind, **options)
+    return content.getvalue()
+
+
+def read_in_page(page, content, kind):
+    return page.evaluate(
+        """async ([content, type]) => {
+            const blob = new Blob([bytesFrom(content)], { type });
+            const fields = await mnist3Reader.read(blob);
+            return { ...fields, view: Boolean(fields.view) };
+        }""",
+        [base64.b64encode(content).decode(), kind],
+    )
+
+
+def transparent(pixels):
+    """Ink alone, that can be seen."""
+    opacity = Image.fromarray(255 - pixels)
+    return Image.merge("LA", (Image.new("L", opacity.size, 0), opacity)).convert("RGBA")
+
+
+def turned(pixels):
+    """Stored on its side, with a note that says so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return {"picture": np.ascontiguousarray(np.rot90(pixels)), "exif": exif}
+
+
+FILES = {
+    "photo": as_file(photo(1, [])),
+    "large photo": as_file(photo(2, [], width=1900)),
+    "drawing": as_file(drawing("2057", 120)),
+    "drawing as a canvas has it": as_file(Image.fromarray(drawing("61", 90)).convert("RGBA")),
+    "drawing without paper": as_file(transparent(drawing("38", 90))),
+    "drawing on its side": as_file(**turned(drawing("75", 90))),
+    "blank": as_file(np.full((120, 300), 200, np.uint8)),
+    "scribble": as_file(PICTURES["scribble"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sequence", "multihead_cropped"])
+def test_files_are_read_as_in_python(opened, name):
+    """What has learned nothing doubts every line, so that the other sights are taken too."""
+    here = network(name)
+    half = reader_page.with_rounded_weights(here)
+    (batch,) = reader_of(here.run.config, here.task, half.predict)(list(FILES.values()))
+    page = opened(here)
+    for (file, content), (expected, *_) in zip(
+        FILES.items(), readings_in(batch, here.task), strict=True
+    ):
+        found = read_in_page(page, content, "image/png")
+        assert found["number"] == expected.text, file
+        assert found["sure"] == expected.sure, file
+        assert found["error"] == expected.error, file
+        assert found["box"] == (list(expected.box) if expected.box else None), file
+        assert found["confidence"] == pytest.approx(expected.confidence, abs=1e-3), file
+        assert found["confidences"] == pytest.approx(list(expected.confidences), abs=1e-3), file
+        assert found["spans"] == [list(span) for span in expected.spans], file
+        assert found["view"] == (not expected.error), file
+
+
+def test_a_photograph_as_jpeg_is_scaled_as_in_python(opened):
+    page = opened(network("sequence"))
+    content = as_file(photo(2, [], width=3600), "jpeg", quality=90)
+    picture = read_picture(content, LARGEST_SIDE)
+    (line,) = locate(picture.pixels)
+    found = page.evaluate(
+        """async (content) =>
+            parts.lineIn(new Blob([bytesFrom(content)], { type: "image/jpeg" }))""",
+        base64.b64encode(content).decode(),
+    )
+    assert found["scale"] == picture.scale > 2
+    # Decoders differ in the last bits, and Pillow scales while it decodes.
+    np.testing.assert_allclose(found["box"], line.box, atol=2)
+    assert abs(found["strip"]["width"] - line.strip.shape[1]) <= 2
+
+
+def test_constants_are_those_of_python():
+    modules = [
+        importlib.import_module(f"mnist3.{name}")
+        for name in (
+            "data.images",
+            "data.ink",
+            "data.page",
+            "data.rules",
+            "data.groups",
+            "data.strips",
+            "data.locate",
+            "pictures",
+            "tasks.ctc",
+            "web.app",
+        )
+    ]
+    names = {"STRIP_HEIGHT": strips.HEIGHT, "WIDEST": strips.WIDTHS[-1]}
+    known = {}
+    for module in modules:
+        known |= {name: value for name, value in vars(module).items() if name.isupper()}
+    known |= names
+    folder = importlib.resources.files("mnist3.web").joinpath("js")
+    checked = set()
+    for script in folder.iterdir():
+        for name, value in re.findall(
+            r"^(?:export )?const ([A-Z_]+) = ([^;{}\[\]]+);", script.read_text(), re.M
+        ):
+            if name in known:
+                assert json.loads(value) == known[name], name
+                checked.add(name)
+    assert {"DOUBT", "PER_DIGIT", "NOTHING", "BLANK", "LEVEL", "UNIFORM", "STEP"} <= checked
+    assert len(checked) >= 25
+
+
+def test_a_number_is_drawn_read_and_saved_without_a_server(opened, tmp_path):
+    page = opened(network("sequence"))
+    shows(page, "#about", re.compile("up to 4 digits"))
+    assert "file's name" in page.inner_text("#saved")
+    draw(page, "20", of=3)
+    shows(page, "#verdict", re.compile("sees no digit|ure, "))
+    assert page.locator("#view").evaluate("image => image.naturalHeight") == 32
+    page.fill("#truth", "20")
+    with page.expect_download() as download:
+        page.click("#keep")
+    assert download.value.suggested_filename == "drawing-0001-20.png"
+    with Image.open(download.value.path()) as image:
+        assert image.format == "PNG"
+    shows(page, "#saved", "Saved as drawing-0001-20.png.")
+
+
+def test_a_photo_is_saved_as_png_and_a_wrong_file_says_so(opened):
+    page = opened(network("sequence"))
+    hand_over(page, "drop", as_file(photo(1, []), "jpeg"))
+    shows(page, "#verdict", re.compile("sees no digit|ure, "))
+    page.fill("#truth", "40713")
+    with page.expect_download() as download:
+        page.press("#truth", "Enter")
+    with Image.open(download.value.path()) as image:
+        assert image.format == "PNG"
+    hand_over(page, "drop", b"no picture", "text/plain")
+    shows(page, "#verdict", "This browser cannot read the file as a picture.")
+    hand_over(page, "drop", as_file(np.full((120, 300), 255, np.uint8)), "image/png")
+    shows(page, "#verdict", "No number is found on it.")
