@@ -15,7 +15,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import learners, tracking, validation
-from mnist3.errors import UserError
+from mnist3.errors import UserError, nearest
 from mnist3.files import write_json
 from mnist3.jobs import output, parts, workdir
 from mnist3.jobs.arguments import Arguments
@@ -26,6 +26,7 @@ from mnist3.results import Result, write_predictions
 from mnist3.sweeps import Sweep, definition, study
 from mnist3.sweeps.study import Claim, Study
 from mnist3.sweeps.swept import Swept
+from mnist3.tasks import Task
 from mnist3.tracking import Stopped, flatten
 
 WAIT = 600.0  # s for another worker to write the page
@@ -106,6 +107,7 @@ class _Job:
         headline_goal = "maximize" if task.higher_is_better else "minimize"
         self._metric = sweep.metric or f"{definition.SPLIT}{task.metrics[0]}"
         self._goal = sweep.goal or headline_goal
+        self._require_metric(task)
         self._budget = sweep.budget(arguments.trials)
         self._name = os.path.basename(os.path.abspath(folder))
         self._study = Study(
@@ -118,6 +120,26 @@ class _Job:
             made.dataset.fingerprint,
         )
 
+    def _require_metric(self, task: Task) -> None:
+        """Checks that the task has the metric that trials are chosen by, and Hyperband in time.
+
+        Raises:
+            UserError: if not.
+        """
+        name = self._metric.removeprefix(definition.SPLIT).partition("/")[0]
+        if name not in task.metrics:
+            raise UserError(
+                f"the sweep's metric is {self._metric}; did you mean "
+                f"{definition.SPLIT}{nearest(name, task.metrics)}? The task {task.name} has "
+                f"{', '.join(task.metrics)}."
+            )
+        early = (task.metrics[0], "nll")
+        if self._sweep.hyperband is not None and name not in early:
+            raise UserError(
+                f"Hyperband compares trials after each epoch, when {self._metric} is not known; "
+                f"choose by {' or '.join(f'{definition.SPLIT}{each}' for each in early)}."
+            )
+
     def work(self) -> None:
         """Runs trials until none is left, and no other worker can leave one."""
         while True:
@@ -125,7 +147,7 @@ class _Job:
             if claims:
                 self._run(claims)
             elif self._study.running():
-                self._study.wait()
+                study.pause()
             else:
                 return
 
@@ -149,7 +171,9 @@ class _Job:
 
     def _config(self, claim: Claim) -> ConfigDict:
         trial = claim.known
-        logging.info("trial %d of %d: %s", trial.number, self._budget, reporting.words(trial.values))
+        logging.info(
+            "trial %d of %d: %s", trial.number, self._budget, reporting.words(trial.values)
+        )
         config = definition.with_values(self._made.config, trial.values)
         config.wandb = tracking.part_of(config.wandb, self._name)
         return config
@@ -160,39 +184,26 @@ class _Job:
         Raises:
             Stopped: if the trial is to end there.
         """
-        value = self._value({"val": line["val"]})
+        value = flatten({"val": line["val"]}).get(self._metric)
+        if value is None:  # known at the end alone
+            return
         epochs = definition.most_epochs(self._sweep, self._made.config)
         epochs = claim.known.values.get("training.epochs", epochs)
         reason = claim.report(line["epoch"], value, last=line["epoch"] >= epochs)
         if reason:
             raise Stopped(reason)
 
-    def _value(self, metrics: Mapping[str, Any]) -> float:
-        """Returns what a trial is chosen by.
-
-        Raises:
-            UserError: if there is no such metric.
-        """
-        found = flatten(metrics)
-        if not isinstance(found.get(self._metric), int | float):
-            known = [name for name, value in found.items() if isinstance(value, int | float)]
-            raise UserError(
-                f"the sweep's metric {self._metric} is none of this task; it has "
-                f"{', '.join(name for name in known if name.startswith(definition.SPLIT))}."
-            )
-        return float(found[self._metric])
-
     def _tell(self, claim: Claim, outcome: Outcome) -> None:
         number = claim.known.number
         if isinstance(outcome, Result):
-            value = self._value(outcome.metrics)
+            value = float(flatten(outcome.metrics)[self._metric])
             train = outcome.learned.training
             claim.complete(
                 value,
                 {
                     "seconds": train["seconds"],
                     "epochs": train.get("epochs"),
-                    "val": tracking.plain(outcome.measured["val"]),
+                    "val": outcome.measured["val"],
                 },
             )
             logging.info("trial %d: %s %.4f", number, self._metric, value)
@@ -272,7 +283,7 @@ def learn(
         except Stopped as stopped:
             outcomes.append(stopped)
         except UserError as error:
-            if isinstance(error, InUse) or isinstance(error.__cause__, OSError):
+            if isinstance(error.__cause__, OSError):
                 raise
             outcomes.append(error)
     return outcomes
@@ -292,7 +303,8 @@ def _learn_one(
         made.examples if same_examples else None,
     )
     learning = own.prepare()
-    with workdir.claimed(folder, config):
+    with contextlib.ExitStack() as stack:
+        _claim(folder, config, stack)
         logging.info("workdir of the trial: %s", folder)
         workdir.require_same_data(folder, own.dataset)
         learners.require_initial(config, own.task, folder)
@@ -303,6 +315,17 @@ def _learn_one(
             write_json(os.path.join(folder, "metrics.json"), result.metrics)
             tracker.summary(result.metrics)
     return result
+
+
+def _claim(folder: str, config: ConfigDict, stack: contextlib.ExitStack) -> None:
+    """Claims the workdir of a trial, if need be once a worker that was taken for dead has ended."""
+    while True:
+        try:
+            stack.enter_context(workdir.claimed(folder, config))
+            return
+        except InUse as error:
+            logging.info("%s", error)
+            study.pause()
 
 
 def _same(one: ConfigDict, other: ConfigDict, field: str) -> bool:

@@ -183,13 +183,17 @@ def check(sweep: Sweep, config: ConfigDict) -> None:
     for name, parameter in sweep.parameters.items():
         _check_field(name, config)
         _check_parameter(name, parameter, sweep.method)
-        ends = parameter.values
-        if isinstance(parameter, Range):
-            ends = (parameter.low, parameter.high)
-        for value in ends:
+        for value in _values(parameter):
             _check_value(name, value, config)
     if sweep.hyperband is not None:
         _check_hyperband(sweep.hyperband, config)
+
+
+def _values(parameter: Choices | Range) -> tuple[Any, ...]:
+    """Returns the choices, or the ends of a range."""
+    if isinstance(parameter, Range):
+        return parameter.low, parameter.high
+    return parameter.values
 
 
 def _check_field(name: str, config: ConfigDict) -> None:
@@ -230,7 +234,9 @@ def _check_parameter(name: str, parameter: Choices | Range, method: str) -> None
         )
     ends = (parameter.low, parameter.high)
     if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
-        raise UserError(f"the sweep's range of {name} goes from {ends[0]!r} to {ends[1]!r}; give two numbers.")
+        raise UserError(
+            f"the sweep's range of {name} goes from {ends[0]!r} to {ends[1]!r}; give two numbers."
+        )
     if not parameter.low < parameter.high or (parameter.log and parameter.low <= 0):
         raise UserError(
             f"the sweep's range of {name} goes from {ends[0]} to {ends[1]}; give a lower and a "

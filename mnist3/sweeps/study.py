@@ -32,6 +32,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mnist3 import config as configs
 from mnist3.errors import UserError
 from mnist3.sweeps.definition import Choices, Range, Sweep, labels
+from mnist3.tracking import flatten
 
 HEARTBEAT = 5  # s from one sign of life to the next
 GRACE = 20  # s without one, after which a worker is taken for dead
@@ -190,7 +191,7 @@ class Study:
                 self._study = optuna.create_study(
                     storage=self._storage,
                     study_name=name,
-                    direction=goal,
+                    direction=optuna.study.StudyDirection[goal.upper()],
                     pruner=pruner,
                     load_if_exists=True,
                 )
@@ -204,18 +205,19 @@ class Study:
 
     def _require_same(self, sweep: Sweep, config: ConfigDict, fingerprint: str) -> None:
         """Checks that the study is of this sweep, or makes it so if it is new."""
-        now = _plain({"sweep": sweep.describe(), "config": _without_wandb(config)})
+        now = {"sweep": sweep.describe(), "config": _without_wandb(config)}
         began = self._study.user_attrs
         if _DEFINITION not in began:
             self._study.set_user_attr(_DEFINITION, now)
             self._study.set_user_attr(_DATA, fingerprint)
             return
-        before, after = _flat(began[_DEFINITION]), _flat(now)
+        before, after = flatten(began[_DEFINITION]), flatten(now)
         for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
+            was, is_now = before.get(name), after.get(name)
+            if was != is_now:
                 raise UserError(
-                    f"the sweep {self._study.study_name} had another definition: {name} was "
-                    f"{before.get(name)!r} and is now {after.get(name)!r}; choose another "
+                    f"the sweep {self._study.study_name} had another definition: "
+                    f"{name.replace('/', '.')} was {was!r} and is now {is_now!r}; choose another "
                     "--workdir, whose name is the sweep's."
                 )
         if began[_DATA] != fingerprint:
@@ -306,10 +308,6 @@ class Study:
         """Returns how many trials other workers have."""
         return sum(trial.state == "running" for trial in self.trials())
 
-    def wait(self) -> None:
-        """Waits for about as long as it takes to see whether a worker lives."""
-        threading.Event().wait(HEARTBEAT)
-
     def trials(self) -> list[Trial]:
         """Returns every trial once, by number, however many workers have had it."""
         rows = {row.number: row for row in self._rows()}
@@ -370,18 +368,17 @@ class Study:
 
     def best(self) -> Trial | None:
         """Returns the complete trial with the best value, of several the first."""
-        found = None
-        for trial in self.trials():
-            if trial.state == "complete" and (
-                found is None or self.is_better(trial.value, found.value)
-            ):
-                found = trial
-        return found
+        complete = [trial for trial in self.trials() if trial.state == "complete"]
+        values = [trial.value for trial in complete if trial.value is not None]
+        if not values:
+            return None
+        return complete[values.index(max(values) if self._maximizes else min(values))]
 
     def retry(self, row: int) -> None:
         """Gives a trial back to be taken up again, unless that has been done too often."""
         with _quiet(), self.alone():
-            self._retry_row(self._rows()[row])
+            if self.state(row) is TrialState.RUNNING:
+                self._retry_row(self._rows()[row])
 
     def _retry_row(self, row: FrozenTrial) -> None:
         self._study.tell(row.number, state=TrialState.FAIL)
@@ -397,6 +394,11 @@ class Study:
 
     def _rows(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
+
+
+def pause() -> None:
+    """Waits for about as long as it takes to see whether a worker lives."""
+    threading.Event().wait(HEARTBEAT)
 
 
 def worker_name() -> str:
@@ -445,20 +447,17 @@ def _engine(url: str) -> sqlalchemy.Engine:
 def _unreachable(url: str, error: Exception) -> UserError:
     shown = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     cause = str(error).strip().splitlines()[0]
-    return UserError(
-        f"cannot use the database {shown} ({cause}); start it, or mend --storage."
-    )
+    return UserError(f"cannot use the database {shown} ({cause}); start it, or mend --storage.")
 
 
 def _distribution(parameter: Choices | Range, default: Any) -> BaseDistribution:
     """Returns a parameter as Optuna has it; whole numbers where the field takes those."""
     if isinstance(parameter, Choices):
         return CategoricalDistribution(list(labels(parameter.values)))
-    ends = (parameter.low, parameter.high)
-    whole = all(isinstance(end, int) for end in ends) and not isinstance(default, float)
-    if whole:
-        return IntDistribution(*ends, log=parameter.log, step=int(parameter.step or 1))
-    return FloatDistribution(*map(float, ends), log=parameter.log, step=parameter.step)
+    low, high = parameter.low, parameter.high
+    if isinstance(low, int) and isinstance(high, int) and not isinstance(default, float):
+        return IntDistribution(low, high, log=parameter.log, step=int(parameter.step or 1))
+    return FloatDistribution(low, high, log=parameter.log, step=parameter.step)
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
@@ -491,20 +490,3 @@ def _quiet() -> Iterator[None]:
 
 def _without_wandb(config: ConfigDict) -> dict[str, Any]:
     return {name: value for name, value in config.to_dict().items() if name != "wandb"}
-
-
-def _plain(value: Any) -> Any:
-    """Returns values as JSON gives them back."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, inner in value.items():
-        if isinstance(inner, Mapping):
-            found |= _flat(inner, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = inner
-    return found

@@ -123,8 +123,8 @@ def _number(name: str, key: str, parameter: Mapping[str, Any]) -> Any:
     return value
 
 
-def _ends(name: str, parameter: Mapping[str, Any], as_end: Callable[[Any], Any]) -> tuple:
-    return tuple(as_end(_number(name, key, parameter)) for key in ("min", "max"))
+def _ends(name: str, parameter: Mapping[str, Any], as_end: Callable[[Any], Any]) -> tuple[Any, Any]:
+    return as_end(_number(name, "min", parameter)), as_end(_number(name, "max", parameter))
 
 
 def _uniform(name: str, parameter: Mapping[str, Any]) -> Range:
@@ -181,7 +181,9 @@ def _translate(name: str, parameter: Any) -> Choices | Range:
             f"the sweep file has {parameter!r} for {name}; give it value, values, or min and max."
         )
     _require_keys(
-        f"{name} of the sweep file", parameter, ("distribution", "value", "values", "min", "max", "q")
+        f"{name} of the sweep file",
+        parameter,
+        ("distribution", "value", "values", "min", "max", "q"),
     )
     distribution = parameter.get("distribution") or _implied(name, parameter)
     if distribution not in _DISTRIBUTIONS:
