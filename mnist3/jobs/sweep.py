@@ -61,9 +61,10 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         made = parts.load(config, arguments.data_dir)
         made.prepare()  # which tells what the learner lacks
-        job = _Job(made, sweep, arguments, folder, url)
-        job.work()
-        job.write()
+        with study.reachable(url):
+            job = _Job(made, sweep, arguments, folder, url)
+            job.work()
+            job.write()
     return 0
 
 
@@ -119,6 +120,11 @@ class _Job:
             definition.most_epochs(sweep, made.config),
             made.dataset.fingerprint,
         )
+        if not self._study.trials() and os.path.exists(os.path.join(folder, "trials")):
+            raise UserError(
+                f"{folder} has trials that its database does not know; give the sweep the "
+                "--storage that it began with, or another --workdir."
+            )
 
     def _require_metric(self, task: Task) -> None:
         """Checks that the task has the metric that trials are chosen by, and Hyperband in time.
@@ -155,10 +161,15 @@ class _Job:
         """Runs trials that were taken, and tells the study what became of them."""
         try:
             with self._study.beating(claims):
+                configs = [self._config(claim) for claim in claims]
+                epochs = map(definition.epochs_of, configs)
                 outcomes = learn(
-                    [self._config(claim) for claim in claims],
+                    configs,
                     [os.path.join(self._folder, claim.known.folder) for claim in claims],
-                    [functools.partial(self._watch, claim) for claim in claims],
+                    [
+                        functools.partial(self._watch, *each)
+                        for each in zip(claims, epochs, strict=True)
+                    ],
                     self._made,
                     self._arguments.data_dir,
                 )
@@ -178,8 +189,8 @@ class _Job:
         config.wandb = tracking.part_of(config.wandb, self._name)
         return config
 
-    def _watch(self, claim: Claim, line: Mapping[str, Any]) -> None:
-        """Tells the study of an epoch.
+    def _watch(self, claim: Claim, epochs: int, line: Mapping[str, Any]) -> None:
+        """Tells the study of an epoch of a trial that ends after so many.
 
         Raises:
             Stopped: if the trial is to end there.
@@ -187,8 +198,6 @@ class _Job:
         value = flatten({"val": line["val"]}).get(self._metric)
         if value is None:  # known at the end alone
             return
-        epochs = definition.most_epochs(self._sweep, self._made.config)
-        epochs = claim.known.values.get("training.epochs", epochs)
         reason = claim.report(line["epoch"], value, last=line["epoch"] >= epochs)
         if reason:
             raise Stopped(reason)

@@ -136,7 +136,7 @@ def parallel_coordinates(
     for place, (name, each) in enumerate(searched.items()):
         _draw_axis(axes, place, _marks(each))
         axes.text(place, 1.07, name.replace(".", ".\n"), ha="center", va="bottom", fontsize=9)
-    axes.axvline(len(searched), color=GREY, linewidth=0.8)
+    _draw_axis(axes, len(searched), [])
     axes.text(len(searched), 1.07, metric, ha="center", va="bottom", fontsize=9)
     axes.set(xlim=(-0.3, len(searched) + 0.1), ylim=(-0.08, 1.3))
     axes.axis("off")
@@ -178,6 +178,8 @@ def _marks(parameter: Choices | Range) -> list[tuple[float, str]]:
 
 
 def _draw_axis(axes: Axes, place: int, marks: Sequence[tuple[float, str]]) -> None:
-    axes.axvline(place, color=GREY, linewidth=0.8, ymin=0.06, ymax=0.78)
+    axes.vlines(place, 0, 1, color=GREY, linewidth=0.8)
+    behind = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
+    style: Any = {"ha": "right", "va": "center", "fontsize": 8, "bbox": behind, "zorder": 4}
     for height, text in marks:
-        axes.text(place - 0.03, height, text, ha="right", va="center", fontsize=8, color=GREY)
+        axes.text(place - 0.03, height, text, **style)

@@ -8,6 +8,7 @@ what it has taken; a trial whose heartbeat has stopped is taken up again, under 
 """
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -36,7 +37,7 @@ from mnist3.tracking import flatten
 
 HEARTBEAT = 5  # s from one sign of life to the next
 GRACE = 20  # s without one, after which a worker is taken for dead
-RETRIES = 3  # of a trial whose worker died
+RETRIES = 5  # of a trial whose worker died
 STUDY_FILE = "study.db"  # in the workdir of a sweep with one worker
 _DEFINITION, _DATA, _CLAIMED, _OUTCOME = "definition", "fingerprint", "claimed", "outcome"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -146,7 +147,7 @@ class Study:
         fingerprint: of the data.
 
     Raises:
-        UserError: if the database cannot be reached, or has another sweep under this name.
+        UserError: if the database has another sweep under this name.
     """
 
     def __init__(
@@ -176,28 +177,26 @@ class Study:
             longest = max(band.max_epochs or epochs, band.min_epochs)
             pruner = optuna.pruners.HyperbandPruner(band.min_epochs, longest, band.eta)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
-            with _quiet(), self.alone():
-                self._retry = RetryHeartbeatStaleTrialCallback(
+        with _quiet(), self.alone():
+            self._enqueue = RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
+            self._storage = RDBStorage(
+                url,
+                engine_kwargs={"pool_pre_ping": True},
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
                     max_retry=RETRIES, inherit_intermediate_values=True
-                )
-                self._storage = RDBStorage(
-                    url,
-                    engine_kwargs={"pool_pre_ping": True},
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                    heartbeat_stale_trial_callback=self._retry,
-                )
-                self._study = optuna.create_study(
-                    storage=self._storage,
-                    study_name=name,
-                    direction=optuna.study.StudyDirection[goal.upper()],
-                    pruner=pruner,
-                    load_if_exists=True,
-                )
-                self._require_same(sweep, config, fingerprint)
-        except sqlalchemy.exc.OperationalError as error:
-            raise _unreachable(url, error) from error
+                ),
+            )
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=name,
+                direction=optuna.study.StudyDirection[goal.upper()],
+                sampler=optuna.samplers.RandomSampler(self._seed),  # another one for each trial
+                pruner=pruner,
+                load_if_exists=True,
+            )
+            self._require_same(sweep, config, fingerprint)
         if not self._shared:  # nobody else has it, so that what runs has died
             for trial in self._rows():
                 if trial.state is TrialState.RUNNING:
@@ -375,14 +374,14 @@ class Study:
         return complete[values.index(max(values) if self._maximizes else min(values))]
 
     def retry(self, row: int) -> None:
-        """Gives a trial back to be taken up again, unless that has been done too often."""
+        """Gives a trial that runs back, to be taken up again."""
         with _quiet(), self.alone():
             if self.state(row) is TrialState.RUNNING:
                 self._retry_row(self._rows()[row])
 
     def _retry_row(self, row: FrozenTrial) -> None:
         self._study.tell(row.number, state=TrialState.FAIL)
-        self._retry(self._study, row)
+        self._enqueue(self._study, row)
 
     def state(self, row: int) -> TrialState:
         """Returns the state of a trial in the database."""
@@ -444,10 +443,21 @@ def _engine(url: str) -> sqlalchemy.Engine:
         ) from error
 
 
-def _unreachable(url: str, error: Exception) -> UserError:
-    shown = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    cause = str(error).strip().splitlines()[0]
-    return UserError(f"cannot use the database {shown} ({cause}); start it, or mend --storage.")
+@contextlib.contextmanager
+def reachable(url: str) -> Iterator[None]:
+    """Says in a sentence that a database cannot be reached in the block.
+
+    Raises:
+        UserError: if so.
+    """
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        shown = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+        raise UserError(
+            f"cannot reach the database {shown} ({str(error.orig).strip().splitlines()[0]}); see "
+            "to it or to --storage, and run the same command again."
+        ) from error
 
 
 def _distribution(parameter: Choices | Range, default: Any) -> BaseDistribution:
@@ -457,6 +467,8 @@ def _distribution(parameter: Choices | Range, default: Any) -> BaseDistribution:
     low, high = parameter.low, parameter.high
     if isinstance(low, int) and isinstance(high, int) and not isinstance(default, float):
         return IntDistribution(low, high, log=parameter.log, step=int(parameter.step or 1))
+    if parameter.step is not None:  # or Optuna would warn that it lowers the end
+        high = low + math.floor((high - low) / parameter.step + 1e-9) * parameter.step
     return FloatDistribution(low, high, log=parameter.log, step=parameter.step)
 
 

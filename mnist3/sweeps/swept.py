@@ -86,7 +86,14 @@ class Swept:
                 "config": self.best.values,
             }
             found["val"] = self.best.outcome["val"]
-        return found | {
-            "importance": dict(self.importances),
-            "trials": [{**trial._asdict(), "workdir": trial.folder} for trial in self.trials],
-        }
+        if self.importances:
+            found["importance"] = dict(self.importances)
+        return found | {"trials": [_line(trial) for trial in self.trials]}
+
+
+def _line(trial: Trial) -> dict[str, Any]:
+    """Returns what metrics.json says of a trial; its own folder says more of one that ended."""
+    line = trial._asdict()
+    outcome = line.pop("outcome")
+    outcome.pop("val", None)
+    return {**line, **outcome, "workdir": trial.folder}
