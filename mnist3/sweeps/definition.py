@@ -31,7 +31,10 @@ class Choices:
         values: each of the field's type.
     """
 
-    values: tuple[Any, ...]
+    values: Sequence[Any]
+
+    def __post_init__(self):
+        object.__setattr__(self, "values", tuple(self.values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Sweep:
 
 def _points(parameter: Choices | Range) -> tuple[Any, ...]:
     if isinstance(parameter, Choices):
-        return parameter.values
+        return tuple(parameter.values)
     step = parameter.step or 1  # of whole numbers, as `check` has seen to
     count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
     return tuple(parameter.low + place * step for place in range(count))
@@ -193,7 +196,7 @@ def _values(parameter: Choices | Range) -> tuple[Any, ...]:
     """Returns the choices, or the ends of a range."""
     if isinstance(parameter, Range):
         return parameter.low, parameter.high
-    return parameter.values
+    return tuple(parameter.values)
 
 
 def _check_field(name: str, config: ConfigDict) -> None:
@@ -216,12 +219,10 @@ def _has(config: ConfigDict, section: str) -> bool:
     return outer in config and inner in config[outer]
 
 
-def _check_parameter(name: str, parameter: Choices | Range, method: str) -> None:
+def _check_parameter(name: str, parameter: Any, method: str) -> None:
     if isinstance(parameter, Choices):
-        if not isinstance(parameter.values, tuple) or not parameter.values:
-            raise UserError(
-                f"the sweep's choices of {name} are {parameter.values!r}; give a tuple of values."
-            )
+        if not parameter.values:
+            raise UserError(f"the sweep has no choices of {name}; give some values.")
         if len(set(map(str, parameter.values))) < len(parameter.values):
             raise UserError(
                 f"the sweep's choices of {name} have a value twice; leave one of them out."
