@@ -50,6 +50,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "--sweep=experiments/sweeps/random.yaml."
         )
     definition.check(sweep, config)
+    _chosen_by(sweep, parts.task_of(config))
     if arguments.storage is not None and arguments.workdir is None:
         raise UserError(
             "--storage is shared by all workers of a sweep, which know it by the name of its "
@@ -66,6 +67,30 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             job.work()
             job.write()
     return 0
+
+
+def _chosen_by(sweep: Sweep, task: Task) -> tuple[str, str]:
+    """Returns the metric that trials are chosen by, and whether to maximize or minimize it.
+
+    Raises:
+        UserError: if the task has no such metric, or Hyperband would not have it in time.
+    """
+    headline = f"{definition.SPLIT}{task.metrics[0]}"
+    metric = sweep.metric or headline
+    name = metric.removeprefix(definition.SPLIT).partition("/")[0]
+    if name not in task.metrics:
+        raise UserError(
+            f"the sweep's metric is {metric}; did you mean "
+            f"{definition.SPLIT}{nearest(name, task.metrics)}? The task {task.name} has "
+            f"{', '.join(task.metrics)}."
+        )
+    early = (headline, f"{definition.SPLIT}nll")
+    if sweep.hyperband is not None and metric not in early:
+        raise UserError(
+            f"Hyperband compares trials after each epoch, when {metric} is not known; choose by "
+            f"{' or '.join(early)}."
+        )
+    return metric, sweep.goal or ("maximize" if task.higher_is_better else "minimize")
 
 
 @contextlib.contextmanager
@@ -104,11 +129,7 @@ class _Job:
 
     def __init__(self, made: Parts, sweep: Sweep, arguments: Arguments, folder: str, url: str):
         self._made, self._sweep, self._arguments, self._folder = made, sweep, arguments, folder
-        task = made.task
-        headline_goal = "maximize" if task.higher_is_better else "minimize"
-        self._metric = sweep.metric or f"{definition.SPLIT}{task.metrics[0]}"
-        self._goal = sweep.goal or headline_goal
-        self._require_metric(task)
+        self._metric, self._goal = _chosen_by(sweep, made.task)
         self._budget = sweep.budget(arguments.trials)
         self._name = os.path.basename(os.path.abspath(folder))
         self._study = Study(
@@ -124,26 +145,6 @@ class _Job:
             raise UserError(
                 f"{folder} has trials that its database does not know; give the sweep the "
                 "--storage that it began with, or another --workdir."
-            )
-
-    def _require_metric(self, task: Task) -> None:
-        """Checks that the task has the metric that trials are chosen by, and Hyperband in time.
-
-        Raises:
-            UserError: if not.
-        """
-        name = self._metric.removeprefix(definition.SPLIT).partition("/")[0]
-        if name not in task.metrics:
-            raise UserError(
-                f"the sweep's metric is {self._metric}; did you mean "
-                f"{definition.SPLIT}{nearest(name, task.metrics)}? The task {task.name} has "
-                f"{', '.join(task.metrics)}."
-            )
-        early = (task.metrics[0], "nll")
-        if self._sweep.hyperband is not None and name not in early:
-            raise UserError(
-                f"Hyperband compares trials after each epoch, when {self._metric} is not known; "
-                f"choose by {' or '.join(f'{definition.SPLIT}{each}' for each in early)}."
             )
 
     def work(self) -> None:

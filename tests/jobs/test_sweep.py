@@ -23,6 +23,7 @@ PARAMETERS = {
     "training.label_smoothing": Choices((0.0, 0.1)),
 }
 KNN = {"learner.parameters.n_neighbors": Range(1, 9)}
+OF_KNN = small.KNN.format("multiclass")
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def sweeping(shared_cache, load, tmp_path):
     """Runs the trials of a sweep that are left in one workdir; returns its metrics.json."""
     folder = tmp_path / "sweep"
 
-    def run(definition, text=small.KNN.format("multiclass"), **changes):
+    def run(definition, text=OF_KNN, **changes):
         arguments = Arguments(
             mode="sweep",
             workdir=str(folder),
@@ -55,8 +56,9 @@ def test_trials_of_an_estimator_are_runs_and_the_page_says_which_is_best(sweepin
         folder = sweeping.folder / trial["workdir"]
         own = json.loads((folder / "metrics.json").read_text())
         assert own["val"]["accuracy"] == trial["value"] and "test" not in own
-        assert own["model"]["parameters"]["n_neighbors"] == trial["values"][next(iter(KNN))]
-        assert json.loads((folder / "config.json").read_text())["wandb"]["group"] == "sweep"
+        config = json.loads((folder / "config.json").read_text())
+        assert config["learner"]["parameters"]["n_neighbors"] == trial["values"][next(iter(KNN))]
+        assert config["wandb"]["group"] == "sweep"
     best = found["best"]
     assert best["value"] == max(trial["value"] for trial in found["trials"])
     assert found["val"]["accuracy"] == best["value"] and "test" not in found
@@ -124,7 +126,7 @@ def test_a_second_worker_is_told_of_postgresql(sweeping):
     with (
         locked(str(sweeping.folder)),
         pytest.raises(
-            UserError, match="in use by process .* needs --storage=postgresql://"
+            UserError, match=r"in use by process .* needs --storage=postgresql://"
         ) as said,
     ):
         sweeping(Sweep(KNN))
@@ -150,7 +152,7 @@ def test_what_cannot_be_swept_is_said_before_anything_is_written(
         **{"workdir": str(tmp_path / "s"), **changes},
     )
     with pytest.raises(UserError, match=said):
-        sweep.run(load(small.KNN.format("multiclass")), arguments)
+        sweep.run(load(OF_KNN), arguments)
     assert not list(tmp_path.glob("s/[!s]*"))
 
 
