@@ -78,14 +78,20 @@ def test_the_same_command_goes_on_and_counts_what_has_ended(sweeping):
 
 
 @pytest.mark.slow
-def test_networks_are_stopped_early_and_a_failed_trial_says_why(sweeping, monkeypatch):
+def test_networks_are_stopped_early_and_a_failed_trial_says_why(sweeping):
     rates = {"optimizer.learning_rate": Choices((0.006, 1e-9, 1e30))}
-    definition = Sweep(rates, method="grid", hyperband=Hyperband(1, 2))
+    hyperband = Hyperband(1, 2)
+    definition = Sweep(rates, method="grid", hyperband=hyperband, metric="val/nll", goal="minimize")
     text = f"{small.NUMBERS} --config.training.epochs=3 --config.optimizer.name=sgd"
     text += " --config.optimizer.schedule=constant"
     found = sweeping(definition, text)
     states = {trial["values"]["optimizer.learning_rate"]: trial for trial in found["trials"]}
-    assert states[0.006]["state"] == "complete"
+    assert states[0.006]["state"] == "complete" and states[0.006]["epochs"] == 3
+    slow = states[1e-9]
+    assert slow["state"] == "pruned" and len(slow["by_epoch"]) < 3
+    assert slow["reason"] == f"behind 1 of 1 others after epoch {len(slow['by_epoch'])}"
+    pruned = sweeping.folder / slow["workdir"]
+    assert not (pruned / "metrics.json").exists() and (pruned / "history.jsonl").exists()
     assert "not finite" in states[1e30]["reason"] and states[1e30]["state"] == "failed"
     assert found["best"]["trial"] == 1
 
