@@ -6,6 +6,7 @@ own or with others. A trial is a run; it never reads test, which is for the one 
 
 import contextlib
 import functools
+import math
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ class _Job:
         self._budget = sweep.budget(arguments.trials)
         self._name = os.path.basename(os.path.abspath(folder))
         self._study = Study(
-            self._name,
+            self._name if arguments.storage is not None else "sweep",  # a file may be moved
             url,
             sweep,
             made.config,
@@ -153,7 +154,7 @@ class _Job:
             claims = self._study.claim(self._budget)
             if claims:
                 self._run(claims)
-            elif self._study.running():
+            elif self._study.has_open():
                 study.pause()
             else:
                 return
@@ -206,7 +207,10 @@ class _Job:
     def _tell(self, claim: Claim, outcome: Outcome) -> None:
         number = claim.known.number
         if isinstance(outcome, Result):
-            value = float(flatten(outcome.metrics)[self._metric])
+            value = flatten(outcome.metrics).get(self._metric)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                claim.fail({"reason": f"{self._metric} is {value} and no number to choose by"})
+                return
             train = outcome.learned.training
             claim.complete(
                 value,
@@ -261,7 +265,8 @@ class _Job:
         own = os.path.join("runs", f"{self._name}-best")
         program = shlex.split(self._arguments.command)
         start = program[: 2 if program[0] == "python" else 1]
-        return shlex.join([*start, *self._arguments.given, *words, f"--workdir={own}"])
+        data = [word for word in program if word.startswith("--data_dir=")]
+        return shlex.join([*start, *self._arguments.given, *words, *data, f"--workdir={own}"])
 
 
 def learn(

@@ -36,11 +36,12 @@ from mnist3.sweeps.definition import Choices, Range, Sweep, labels
 from mnist3.tracking import flatten
 
 HEARTBEAT = 5  # s from one sign of life to the next
-GRACE = 20  # s without one, after which a worker is taken for dead
+GRACE = 30  # s without one, after which a worker is taken for dead
 RETRIES = 5  # of a trial whose worker died
 STUDY_FILE = "study.db"  # in the workdir of a sweep with one worker
 _DEFINITION, _DATA, _CLAIMED, _OUTCOME = "definition", "fingerprint", "claimed", "outcome"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_PATIENT = {"connect_args": {"timeout": 60}}  # s, for a file that is slow to write
 _LOCK = 0x6D6E697374330000  # of PostgreSQL's advisory locks, those of sweeps
 
 
@@ -96,7 +97,10 @@ class Claim:
         if epoch in self._reported:
             return None
         self._reported.add(epoch)
-        self._trial.report(value, epoch)
+        try:
+            self._trial.report(value, epoch)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return "gone to another worker"  # as this one was taken for dead
         if last or not self._trial.should_prune():
             return None
         others = [
@@ -130,7 +134,7 @@ class Claim:
             if self._study.state(self._trial.number) is TrialState.RUNNING:
                 self._trial.set_user_attr(_OUTCOME, {**outcome, "worker": worker_name()})
                 self._study.tell(self._trial, state, value)
-            else:  # it was taken for dead, and another worker has the trial
+            else:  # this worker was taken for dead
                 logging.warning("trial %d has gone to another worker", self.known.number)
 
 
@@ -181,7 +185,7 @@ class Study:
             self._enqueue = RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
             self._storage = RDBStorage(
                 url,
-                engine_kwargs={"pool_pre_ping": True},
+                engine_kwargs={"pool_pre_ping": True} if self._shared else _PATIENT,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
                 heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
@@ -260,9 +264,8 @@ class Study:
         trial = self._study.ask()
         self._storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(_CLAIMED, trial.number)
-        number = next(
-            known.number for known in self.trials() if trial.number in self._attempts(known.number)
-        )
+        attempts = enumerate(self._attempts(), start=1)
+        number = next(number for number, rows in attempts if rows[-1].number == trial.number)
         self._study.sampler = self._sampler(number)
         for name, distribution in self._distributions.items():
             _suggest(trial, name, distribution)
@@ -284,7 +287,10 @@ class Study:
 
     @contextlib.contextmanager
     def beating(self, claims: Sequence[Claim]) -> Iterator[None]:
-        """Renews the heartbeats of trials for the length of the block."""
+        """Renews the heartbeats of trials for the length of the block, if others look for them."""
+        if not self._shared:
+            yield
+            return
         ended = threading.Event()
 
         def beat() -> None:
@@ -303,25 +309,23 @@ class Study:
             ended.set()
             thread.join()
 
-    def running(self) -> int:
-        """Returns how many trials other workers have."""
-        return sum(trial.state == "running" for trial in self.trials())
+    def has_open(self) -> bool:
+        """Tells whether there are trials that run, or wait to be taken up again."""
+        return any(trial.state in ("running", "waiting") for trial in self.trials())
 
     def trials(self) -> list[Trial]:
         """Returns every trial once, by number, however many workers have had it."""
-        rows = {row.number: row for row in self._rows()}
-        chains: dict[int, list[int]] = {}
-        for row in rows.values():
-            chains.setdefault(_first(row), []).append(row.number)
         return [
-            self._trial(number, rows[attempts[-1]], len(attempts))
-            for number, attempts in enumerate(chains.values(), start=1)
+            self._trial(number, rows[-1], len(rows))
+            for number, rows in enumerate(self._attempts(), start=1)
         ]
 
-    def _attempts(self, number: int) -> list[int]:
-        """Returns the numbers in the database of a trial's attempts."""
-        firsts = [row.number for row in self._rows() if row.number == _first(row)]
-        return [row.number for row in self._rows() if _first(row) == firsts[number - 1]]
+    def _attempts(self) -> list[list[FrozenTrial]]:
+        """Returns what the database has of each trial: a row for each worker that has had it."""
+        found: dict[int, list[FrozenTrial]] = {}
+        for row in self._rows():
+            found.setdefault(_first(row), []).append(row)
+        return list(found.values())
 
     def _trial(self, number: int, row: FrozenTrial, attempts: int) -> Trial:
         outcome = dict(row.user_attrs.get(_OUTCOME, {}))

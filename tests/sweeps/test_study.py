@@ -90,6 +90,7 @@ def test_a_trial_that_another_worker_has_taken_over_is_told_of_once(opened):
     slow = opened()
     (claim,) = slow.claim(1)
     (retried,) = opened().claim(1)
+    assert claim.report(1, 0.1, last=False) == "gone to another worker"
     claim.complete(0.1, {"val": {}})  # back after it was taken for dead
     retried.complete(0.9, {"val": {}})
     assert [trial.value for trial in slow.trials()] == [0.9]
@@ -106,7 +107,7 @@ def test_several_are_taken_at_once(opened):
     worker = opened()
     claims = worker.claim(3, most=2)
     assert [claim.known.number for claim in claims] == [1, 2]
-    assert worker.running() == 2
+    assert worker.has_open()
     assert [claim.known.number for claim in worker.claim(3, most=2)] == [3]
     assert worker.claim(3) == []
 
