@@ -243,7 +243,7 @@ def test_a_sweep_is_defined_once_for_all_its_variants(shared_cache):
 
 
 WORKERS, TRIALS = 4, 6
-EPOCHS = 12
+EPOCHS = 20
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ def test_four_workers_share_postgresql_and_one_of_them_is_killed(tmp_path, commo
         try:
             victim, trial = None, None
             while victim is None:
-                assert all(worker.poll() in (None, 0) for worker in workers)
+                assert any(worker.poll() is None for worker in workers), "all ended too early"
                 time.sleep(0.05)
                 victim, trial = _training(folder)
             os.kill(victim, signal.SIGKILL)
@@ -309,8 +309,8 @@ def test_four_workers_share_postgresql_and_one_of_them_is_killed(tmp_path, commo
 def _training(folder):
     """Returns the process that trains a trial which has a checkpoint, and the trial."""
     for lock in folder.glob("trials/*/.lock.json"):
-        numbers = [int(path.name) for path in lock.parent.glob("checkpoints/[0-9]*[0-9]")]
-        if 2 <= max(numbers, default=0) < EPOCHS - 4:
+        names = (path.name for path in lock.parent.glob("checkpoints/*"))
+        if 2 <= max((int(name) for name in names if name.isdigit()), default=0) < EPOCHS // 2:
             try:
                 return json.loads(lock.read_text())["pid"], int(lock.parent.name)
             except (OSError, ValueError):
