@@ -24,7 +24,7 @@ from mnist3.jobs.parts import Parts
 from mnist3.locking import InUse, locked
 from mnist3.reporting import sweep as reporting
 from mnist3.results import Result, write_predictions
-from mnist3.sweeps import Sweep, definition, study
+from mnist3.sweeps import Sweep, checks, definition, study
 from mnist3.sweeps.study import Claim, Study
 from mnist3.sweeps.swept import Swept
 from mnist3.tasks import Task
@@ -50,7 +50,7 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "search; add one as in experiments/quickstart.py, or give "
             "--sweep=experiments/sweeps/random.yaml."
         )
-    definition.check(sweep, config)
+    checks.check(sweep, config)
     _chosen_by(sweep, parts.task_of(config))
     if arguments.storage is not None and arguments.workdir is None:
         raise UserError(
@@ -139,7 +139,7 @@ class _Job:
             sweep,
             made.config,
             self._goal,
-            definition.most_epochs(sweep, made.config),
+            checks.most_epochs(sweep, made.config),
             made.dataset.fingerprint,
         )
         if not self._study.trials() and os.path.exists(os.path.join(folder, "trials")):
@@ -164,7 +164,7 @@ class _Job:
         try:
             with self._study.beating(claims):
                 configs = [self._config(claim) for claim in claims]
-                epochs = map(definition.epochs_of, configs)
+                epochs = map(checks.epochs_of, configs)
                 outcomes = learn(
                     configs,
                     [os.path.join(self._folder, claim.known.folder) for claim in claims],
@@ -187,7 +187,7 @@ class _Job:
         logging.info(
             "trial %d of %d: %s", trial.number, self._budget, reporting.words(trial.values)
         )
-        config = definition.with_values(self._made.config, trial.values)
+        config = checks.with_values(self._made.config, trial.values)
         config.wandb = tracking.part_of(config.wandb, self._name)
         return config
 

@@ -14,7 +14,7 @@ from mnist3 import experiments
 from mnist3.errors import UserError
 from mnist3.jobs import command_line, sweep
 from mnist3.jobs.arguments import Arguments
-from mnist3.sweeps import Choices, Hyperband, Range, Sweep
+from mnist3.sweeps import Choices, Hyperband, Range, Sweep, checks
 from tests import postgresql, small
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -238,7 +238,7 @@ def test_a_sweep_is_defined_once_for_all_its_variants(shared_cache):
     for name in ("logistic", "cnn"):
         found = experiments.read_sweep(f"experiments/quickstart.py:model={name}")
         config = experiments.read(f"experiments/quickstart.py:model={name}")
-        sweep.definition.check(found, config)
+        checks.check(found, config)
     assert experiments.read_sweep("experiments/strict.py") is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mnist3 import config as configs
 from mnist3 import experiments
 from mnist3.errors import UserError
-from mnist3.sweeps import Choices, Hyperband, Range, Sweep, definition, wandb_files
+from mnist3.sweeps import Choices, Hyperband, Range, Sweep, checks, wandb_files
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FILES = sorted((ROOT / "experiments" / "sweeps").glob("*.yaml"))
@@ -35,7 +35,7 @@ def test_the_files_of_the_repository_are_sweeps_of_their_experiment(path, monkey
     content = wandb_files.read(str(path))
     experiment, changes = wandb_files.experiment_of(content)
     assert experiment == "experiments/quickstart.py" and not changes
-    definition.check(wandb_files.translate(content), experiments.read(experiment))
+    checks.check(wandb_files.translate(content), experiments.read(experiment))
 
 
 def test_bayes_with_hyperband_is_tpe_with_hyperband():
@@ -46,7 +46,7 @@ def test_bayes_with_hyperband_is_tpe_with_hyperband():
     assert sweep.parameters["training.epochs"] == Choices((16,))
     assert sweep.parameters["augmentation.shift"] == Range(0, 3)
     config = configs.numbers()
-    assert definition.most_epochs(sweep, config) == 16 != config.training.epochs
+    assert checks.most_epochs(sweep, config) == 16 != config.training.epochs
 
 
 def test_a_grid_runs_to_its_end():

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from mnist3 import config as configs
 from mnist3.errors import UserError
-from mnist3.sweeps import Choices, Hyperband, Range, Sweep, definition
+from mnist3.sweeps import Choices, Hyperband, Range, Sweep, checks, definition
 
 RATES = {"optimizer.learning_rate": Range(1e-3, 1e-2, log=True)}
 
 
 def check(parameters=None, config=None, **changes):
     sweep = Sweep(RATES if parameters is None else parameters, **changes)
-    definition.check(sweep, configs.numbers() if config is None else config)
+    checks.check(sweep, configs.numbers() if config is None else config)
 
 
 def test_what_the_config_takes_can_be_searched():
@@ -69,7 +69,7 @@ def test_values_alone_are_no_parameter():
     sweep = Sweep(RATES)
     object.__setattr__(sweep, "parameters", {"optimizer.warmup": (0.1, 0.2)})
     with pytest.raises(UserError, match="give Choices or a Range"):
-        definition.check(sweep, configs.numbers())
+        checks.check(sweep, configs.numbers())
 
 
 def test_hyperband_needs_epochs():
@@ -80,12 +80,12 @@ def test_hyperband_needs_epochs():
 
 def test_values_take_the_type_of_their_field_and_leave_the_experiment_alone():
     config = configs.numbers()
-    changed = definition.with_values(
+    changed = checks.with_values(
         config, {"augmentation.rotation": 7, "model.channels": (8, 8), "seed": 3}
     )
     assert changed.augmentation.rotation == 7.0 and changed.model.channels == (8, 8)
     assert changed.seed == 3 and config.seed == 0
-    opened = definition.with_values(
+    opened = checks.with_values(
         configs.digits("digits", "knn"), {"learner.parameters.n_neighbors": 3}
     )
     assert opened.learner.parameters.n_neighbors == 3
@@ -117,8 +117,8 @@ def test_the_command_line_says_how_many_trials_there_are_before_the_sweep_does()
 
 def test_the_longest_trial_is_that_with_most_epochs():
     config = configs.numbers()
-    assert definition.most_epochs(Sweep(RATES), config) == config.training.epochs
+    assert checks.most_epochs(Sweep(RATES), config) == config.training.epochs
     epochs = {"training.epochs": Choices((2, 9))}
-    assert definition.most_epochs(Sweep(epochs), config) == 9
-    assert definition.most_epochs(Sweep({"training.epochs": Range(1, 4)}), config) == 4
-    assert definition.most_epochs(Sweep(RATES), configs.digits("digits", "knn")) == 0
+    assert checks.most_epochs(Sweep(epochs), config) == 9
+    assert checks.most_epochs(Sweep({"training.epochs": Range(1, 4)}), config) == 4
+    assert checks.most_epochs(Sweep(RATES), configs.digits("digits", "knn")) == 0
