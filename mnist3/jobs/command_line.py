@@ -6,6 +6,7 @@ one process can run several.
 
 import importlib
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -177,6 +178,11 @@ def _require_nothing_left(words: Sequence[str], values: flags.FlagValues) -> Non
         )
 
 
+def _without_password(command: str) -> str:
+    """Returns a command line without the password of a database, since pages show it."""
+    return re.sub(r"(--storage[= ]\S+?://[^\s:@/]+):[^\s@/]+@", r"\1@", command)
+
+
 def _require_mode_of_sweeps(values: flags.FlagValues) -> None:
     for name in ("sweep", "trials", "storage"):
         if values[name].value is not None and values.mode != "sweep":
@@ -287,7 +293,7 @@ def run(argv: Sequence[str]) -> int:
         allow_pickle=values.allow_pickle,
         figures=tuple(values.figures),
         formats=tuple(values.formats),
-        command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),
+        command=_without_password(shlex.join([*["python"] * argv[0].endswith(".py"), *argv])),
     )
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(experiment)])

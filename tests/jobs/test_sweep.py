@@ -206,6 +206,13 @@ def test_an_experiment_brings_its_own_sweep():
     assert (arguments.trials, arguments.storage) == (None, None)
 
 
+def test_the_command_of_the_page_has_no_password():
+    flags = ["--mode=sweep", "--config=experiments/quickstart.py", "--workdir=runs/s"]
+    _, arguments = command(*flags, "--storage=postgresql://me:secret@host/db")
+    assert arguments.storage == "postgresql://me:secret@host/db"
+    assert arguments.command.endswith("--storage=postgresql://me@host/db")
+
+
 def test_a_file_of_wandb_brings_its_experiment(tmp_path):
     path = "--sweep=experiments/sweeps/random.yaml"
     config, arguments = command("--mode=sweep", path, "--config.training.epochs=3", "--trials=7")
