@@ -14,7 +14,7 @@ from mnist3 import experiments
 from mnist3.errors import UserError
 from mnist3.jobs import command_line, sweep
 from mnist3.jobs.arguments import Arguments
-from mnist3.sweeps import Choices, Hyperband, Range, Sweep, checks
+from mnist3.sweeps import Choices, Hyperband, Range, Sweep, checks, study
 from tests import postgresql, small
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -78,18 +78,24 @@ def test_the_same_command_goes_on_and_counts_what_has_ended(sweeping):
 
 
 @pytest.mark.slow
-def test_networks_are_stopped_early_and_a_failed_trial_says_why(sweeping):
+def test_networks_are_stopped_early_and_a_failed_trial_says_why(sweeping, monkeypatch):
+    report = study.Claim.report
+
+    def second_is_behind(claim, epoch, value, last):
+        reason = report(claim, epoch, value, last)
+        return "behind all others" if claim.known.number == 2 else reason
+
+    monkeypatch.setattr(study.Claim, "report", second_is_behind)
     rates = {"optimizer.learning_rate": Choices((0.006, 1e-9, 1e30))}
-    hyperband = Hyperband(1, 2)
-    definition = Sweep(rates, method="grid", hyperband=hyperband, metric="val/nll", goal="minimize")
+    definition = Sweep(rates, method="grid", hyperband=Hyperband(3, 2))
     text = f"{small.NUMBERS} --config.training.epochs=3 --config.optimizer.name=sgd"
     text += " --config.optimizer.schedule=constant"
     found = sweeping(definition, text)
     states = {trial["values"]["optimizer.learning_rate"]: trial for trial in found["trials"]}
     assert states[0.006]["state"] == "complete" and states[0.006]["epochs"] == 3
     slow = states[1e-9]
-    assert slow["state"] == "pruned" and len(slow["by_epoch"]) < 3
-    assert slow["reason"] == f"behind 1 of 1 others after epoch {len(slow['by_epoch'])}"
+    assert (slow["state"], slow["reason"]) == ("pruned", "behind all others")
+    assert list(slow["by_epoch"]) == ["1"]
     pruned = sweeping.folder / slow["workdir"]
     assert not (pruned / "metrics.json").exists() and (pruned / "history.jsonl").exists()
     assert "not finite" in states[1e30]["reason"] and states[1e30]["state"] == "failed"
