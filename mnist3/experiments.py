@@ -91,14 +91,42 @@ def _of_run(file: str, text: str) -> ConfigDict:
 
 
 def _of_code(file: str, variants: Sequence[str]) -> ConfigDict:
+    config = _call(file, "get_config", variants)
+    if config is None:
+        raise UserError(
+            f"the experiment {file} has no get_config(argument), the function that returns "
+            f"its config; see {EXAMPLE}."
+        )
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"get_config of the experiment {file} returns {type(config).__name__} and not a "
+            f"config; see {EXAMPLE}."
+        )
+    return config
+
+
+def read_sweep(experiment: str) -> Any:
+    """Returns what an experiment's `get_sweep` does; None where it has none.
+
+    Args:
+        experiment: as `read` takes it.
+
+    Raises:
+        UserError: if it cannot be read, or fails.
+    """
+    file, *variants = experiment.split(":", 1)
+    return None if file.endswith(".json") else _call(file, "get_sweep", variants)
+
+
+def _call(file: str, name: str, variants: Sequence[str]) -> Any:
+    """Returns what a function of an experiment's file does; None where there is no such function.
+
+    Raises:
+        UserError: if the file cannot be read, or fails.
+    """
     try:
         defined = runpy.run_path(file)
-        if "get_config" not in defined:
-            raise UserError(
-                f"the experiment {file} has no get_config(argument), the function that returns "
-                f"its config; see {EXAMPLE}."
-            )
-        config = defined["get_config"](*variants)
+        return defined[name](*variants) if name in defined else None
     except UserError:
         raise
     except SyntaxError as error:
@@ -110,12 +138,6 @@ def _of_code(file: str, variants: Sequence[str]) -> ConfigDict:
             f"the experiment {file} fails{_place(error, file)} with {_said(error)}; mend it there "
             "(MNIST3_DEBUG=1 shows the traceback)."
         ) from error
-    if not isinstance(config, ConfigDict):
-        raise UserError(
-            f"get_config of the experiment {file} returns {type(config).__name__} and not a "
-            f"config; see {EXAMPLE}."
-        )
-    return config
 
 
 def _place(error: BaseException, file: str) -> str:

@@ -18,8 +18,12 @@ LOCK_FILE = ".lock"  # locked by the operating system, which lets go when the pr
 HOLDER_FILE = ".lock.json"  # who has locked it, for the one who comes second
 
 
+class InUse(UserError):
+    """Another process has the workdir."""
+
+
 @contextlib.contextmanager
-def locked(workdir: str) -> Iterator[None]:
+def locked(workdir: str, seconds: float | int = 0) -> Iterator[None]:
     """Keeps every other process that writes into a workdir out of it for the length of the block.
 
     The lock goes away with its process, also when that is killed; a file that is left behind locks
@@ -27,15 +31,17 @@ def locked(workdir: str) -> Iterator[None]:
 
     Args:
         workdir: a folder that exists.
+        seconds: how long to wait for the process that has it.
 
     Raises:
-        UserError: names the process that has the workdir; nothing in it is touched then.
+        InUse: names the process that has the workdir; nothing in it is touched then.
+        UserError: if it cannot be locked.
     """
-    lock = filelock.FileLock(os.path.join(workdir, LOCK_FILE), blocking=False)
+    lock = filelock.FileLock(os.path.join(workdir, LOCK_FILE), timeout=seconds)
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise UserError(
+        raise InUse(
             f"the workdir {workdir} is in use{_holder(workdir)}; wait until that has ended, or "
             "choose another --workdir."
         ) from error

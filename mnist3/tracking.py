@@ -29,6 +29,10 @@ MISREAD_LIMIT = 100  # rows of the table of misread images
 MISREAD_COLUMNS = ("image", "label", "prediction", "confidence")
 
 
+class Stopped(Exception):
+    """Who watches a run has stopped it before its last epoch; the message says why."""
+
+
 class Tracker:
     """Logs one run to its workdir and to W&B.
 
@@ -39,9 +43,16 @@ class Tracker:
     Args:
         workdir: folder of the run, which exists. W&B writes to `workdir/wandb`.
         config: the whole resolved config; its section `wandb` says where to log.
+        watch: called with each epoch once it is logged; may raise `Stopped`.
     """
 
-    def __init__(self, workdir: str | os.PathLike, config: ConfigDict):
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        config: ConfigDict,
+        watch: Callable[[Mapping[str, Any]], None] | None = None,
+    ):
+        self._watch = watch
         self._workdir = pathlib.Path(workdir)
         self._history = self._workdir / "history.jsonl"
         self._log_artifact = config.wandb.log_artifact
@@ -83,11 +94,14 @@ class Tracker:
 
         Raises:
             UserError: if `history.jsonl` cannot be written.
+            Stopped: if who watches the run wants it to end here.
         """
         self._append(entry)
         if self._run:
             scalars, step = flatten(entry), int(entry["step"])
             self._attempt(functools.partial(self._run.log, scalars, step=step, commit=True))
+        if self._watch:
+            self._watch(entry)
 
     def log_misread(
         self,

@@ -45,6 +45,7 @@ LONGEST = (  # alone; they start first, so that no core waits for one at the end
     "test_on_mnist_the_quick_steps",
     "test_census_income",
     "test_two_processes_share_a_cache",
+    "test_four_workers_share_postgresql",
     "test_agent_runs_the_random_sweep",
     "test_a_run_as_users_have_it",
 )

@@ -20,6 +20,7 @@ from mnist3 import config as configs
 from mnist3 import experiments, jobs, validation
 from mnist3.jobs import audit, command_line
 from mnist3.jobs.arguments import Arguments
+from mnist3.sweeps import wandb_files
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -75,6 +76,10 @@ def read(line, monkeypatch):
     program, *words = shlex.split(line)
     values, rest = command_line.parse([program, *words[words[:1] == ["launch.py"] :]])
     config = None
+    if values.sweep is not None:
+        content = wandb_files.read(values.sweep)
+        wandb_files.translate(content)
+        values.config = values.config or wandb_files.experiment_of(content)[0]
     if values.config is not None:
         if values.config == "runs/a/config.json":  # of the first command of the README
             values.config = "experiments/quickstart.py"

@@ -34,6 +34,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "pictures",
     "results",
     "comparisons",
+    "sweeps",
     "reporting",
     "web",
     "jobs",

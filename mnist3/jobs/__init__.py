@@ -13,6 +13,7 @@ _OF_IMAGES = {
     "serve": "serve",
     "audit": "audit",
     "export": "export",
+    "sweep": "sweep",
 }
 _JOBS = {
     "numbers": _OF_IMAGES,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mnist3.sweeps import Sweep
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -28,6 +30,10 @@ class Arguments:
         save_drawings: serve: folder where the page saves pictures with their numbers.
         figures: which figures a run draws: `none`, `few` or `all`.
         figure_formats: of the figures; PNG is always one of them.
+        sweep: sweep: what to search; None where nothing says it.
+        trials: sweep: how many there are to be; None for what the sweep says.
+        storage: sweep: the database that its workers share; None for a file of one worker.
+        given: the flags that give the config.
         on: evaluate: the experiment on whose data to measure, as its text.
         mode: name of the job.
         command: the command line that repeats this one.
@@ -50,6 +56,10 @@ class Arguments:
     save_drawings: str | None = None
     figures: str = "all"
     figure_formats: tuple[str, ...] = ("png",)
+    sweep: Sweep | None = None
+    trials: int | None = None
+    storage: str | None = None
+    given: tuple[str, ...] = ()
     on: str | None = None
     mode: str = "train"
     command: str = "python launch.py"

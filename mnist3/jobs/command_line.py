@@ -6,8 +6,10 @@ one process can run several.
 
 import importlib
 import os
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -17,12 +19,14 @@ from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import drawers
+from mnist3.sweeps import Sweep, wandb_files
 
 USAGE = """mnist3: reading handwritten digits, one or several in an image.
 
     mnist3 --config=experiments/quickstart.py
     mnist3 --mode=predict --workdir=RUN --images=FOLDER --output=FILE.csv
     mnist3 --mode=serve --workdir=RUN
+    mnist3 --mode=sweep --config=experiments/quickstart.py --workdir=SWEEP
 
 Flags:
 """
@@ -110,6 +114,26 @@ def define_flags(values: flags.FlagValues) -> None:
         "For serve: a folder where the page saves pictures with the right number, in a labels.csv "
         "as evaluate reads it with --images.",
     )
+    text(
+        "sweep",
+        None,
+        "For sweep: a sweep file of W&B, as in experiments/sweeps/, for an experiment without a "
+        "get_sweep; its command names the experiment if --config does not.",
+    )
+    flags.DEFINE_integer(
+        "trials",
+        None,
+        "For sweep: how many trials there are to be, with those that have ended; as the sweep says "
+        "if not given.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    text(
+        "storage",
+        None,
+        "For sweep: postgresql://USER:PASSWORD@HOST/DATABASE, which any number of the same command "
+        "on any number of machines share; a file in the workdir, for one, if not given.",
+    )
     flags.DEFINE_bool(
         "lines",
         False,
@@ -186,6 +210,38 @@ def figures_of(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return (amounts or [Arguments.figures])[0], formats or Arguments.figure_formats
 
 
+def _without_password(command: str) -> str:
+    """Returns a command line without the password of a database, since pages show it."""
+    return re.sub(r"(--storage[= ]\S+?://[^\s:@/]+):[^\s@/]+@", r"\1@", command)
+
+
+def _require_mode_of_sweeps(values: flags.FlagValues) -> None:
+    for name in ("sweep", "trials", "storage"):
+        if values[name].value is not None and values.mode != "sweep":
+            raise UserError(
+                f"--{name} is for sweeps, and --mode={values.mode} makes none; give --mode=sweep."
+            )
+
+
+def _sweep_of(mode: str, experiment: str | None, content: Mapping[str, Any] | None) -> Sweep | None:
+    """Returns what a sweep file of W&B or else the experiment wants to be searched.
+
+    Raises:
+        UserError: if it is no sweep.
+    """
+    if mode != "sweep" or experiment is None:
+        return None
+    if content is not None:
+        return wandb_files.translate(content)
+    found = experiments.read_sweep(experiment)
+    if found is not None and not isinstance(found, Sweep):
+        raise UserError(
+            f"get_sweep of the experiment {experiments.file_of(experiment)} returns "
+            f"{type(found).__name__} and not a Sweep; see {experiments.EXAMPLE}."
+        )
+    return found
+
+
 def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDict:
     """Returns the config of the flags, or for a run that exists that of its workdir."""
     from mnist3 import validation
@@ -236,19 +292,27 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
             f"--on measures a finished run on other data, which --mode={values.mode} does not; "
             "give --mode=evaluate."
         )
+    _require_mode_of_sweeps(values)
     elsewhere = values.mode == "evaluate" and bool(values.on or values.images)
     if alone and values.mode in DRAWING and figures != "none" and not elsewhere:
         drawers.start()
-    given = None
-    if values.config is not None:
-        given = experiments.read(values.config)
-        words = experiments.change(given, words)
+    experiment, content = values.config, None
+    if values.sweep is not None:
+        content = wandb_files.read(values.sweep)
+        if experiment is None:
+            experiment, own = wandb_files.experiment_of(content)
+            words = own + words
+    given, changes = None, []
+    if experiment is not None:
+        given = experiments.read(experiment)
+        left = experiments.change(given, words)
+        words, changes = left, [word for word in words if word not in left]
     _require_nothing_left(words, values)
     arguments = Arguments(
         mode=values.mode,
         workdir=values.workdir,
         data_dir=values.data_dir,
-        experiment=experiments.name_of(values.config) if given is not None else "",
+        experiment=experiments.name_of(experiment) if given is not None else "",
         checkpoint=values.checkpoint,
         replicate=values.replicate,
         images=values.images,
@@ -260,20 +324,24 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         port=values.port,
         host=values.host,
         save_drawings=values.save_drawings,
+        sweep=_sweep_of(values.mode, experiment, content),
+        trials=values.trials,
+        storage=values.storage,
+        given=(f"--config={experiment}", *changes) if given is not None else (),
         allow_pickle=values.allow_pickle,
         figures=figures,
         figure_formats=formats,
         formats=tuple(values.formats),
-        command=shlex.join([*["python"] * argv[0].endswith(".py"), *argv]),
+        command=_without_password(shlex.join([*["python"] * argv[0].endswith(".py"), *argv])),
     )
     if arguments.output and given is not None:
-        require_unread(arguments.output, [experiments.file_of(values.config)])
+        require_unread(arguments.output, [experiments.file_of(experiment)])
     config = _checked_config(arguments, given)
     name = jobs.job_of(arguments.mode, config, elsewhere)
     if alone and name in KEEPING:
         from mnist3.training import kept
 
-        code = [experiments.file_of(values.config)] if given is not None else []
+        code = [experiments.file_of(experiment)] if given is not None else []
         kept.keep(os.path.join(runtime.cache_dir(), "programs"), code)
     job = importlib.import_module(f"mnist3.jobs.{name}")
     status = job.run(config, arguments)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -12,17 +12,30 @@ from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.drawers import Drawn, Saving
 from mnist3.results import Replicated, Result, write_predictions
-from mnist3.tracking import Tracker
+from mnist3.tracking import Stopped, Tracker
 
 
 @contextlib.contextmanager
-def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
-    """Gives the tracker of a run, which is told at the end whether the run failed."""
-    tracker = Tracker(folder, config)
+def tracked(
+    folder: str,
+    config: ConfigDict,
+    watch: Callable[[Mapping[str, Any]], None] | None = None,
+) -> Iterator[Tracker]:
+    """Gives the tracker of a run, which is told at the end whether the run failed.
+
+    Args:
+        folder: workdir of the run.
+        config: of the run.
+        watch: called with each epoch, see `Tracker`; a run that it stops has not failed.
+    """
+    tracker = Tracker(folder, config, watch)
     failed = True
     try:
         yield tracker
         failed = False
+    except Stopped:
+        failed = False
+        raise
     finally:
         paths = [os.path.join(folder, name) for name in RUN_FILES]
         tracker.finish([path for path in paths if os.path.exists(path)], failed)

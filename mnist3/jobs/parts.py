@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from absl import logging
@@ -119,6 +120,13 @@ def learn(parts: Parts, learning: learners.Learn, folder: str, tracker: Tracker)
     learned = learning(folder, tracker)
     learned.save(folder)
     return parts.result(learned, ("val",))
+
+
+def prepared(parts: Parts) -> Callable[[str, Tracker], Result]:
+    """Returns what learns in the folder of a run, one replicate or several, and has read val."""
+    if len(seeds_of(parts.config)) > 1:
+        return functools.partial(learn_replicates, parts, parts.prepare_replicates())
+    return functools.partial(learn, parts, parts.prepare())
 
 
 def replicates_of(config: ConfigDict, folder: str) -> dict[str, ConfigDict]:

@@ -1,7 +1,6 @@
 """Learns a task, from where the run in the folder was stopped, and evaluates what was learned."""
 
 import dataclasses
-from typing import Any
 
 from absl import logging
 from ml_collections import ConfigDict
@@ -30,14 +29,13 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         logging.info("workdir: %s", folder)
         made = parts.load(config, arguments.data_dir)
         workdir.require_same_data(folder, made.dataset)
+        learn_all = parts.prepared(made)
         several = len(seeds_of(config)) > 1
-        learning = made.prepare_replicates() if several else made.prepare()
         for own_folder in parts.replicates_of(config, folder) if several else (folder,):
             learners.require_initial(config, made.task, own_folder)
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
-            learn_all: Any = parts.learn_replicates if several else parts.learn
-            result = learn_all(made, learning, folder, tracker).with_splits("test")
+            result = learn_all(folder, tracker).with_splits("test")
             with output.writing(result, folder, arguments):
                 output.track(result, tracker)
                 print(console.result_text(result, folder))

@@ -200,14 +200,7 @@ def held(workdir: str, require: Callable[[], None]) -> Iterator[None]:
     Raises:
         UserError: if the folder cannot be written, another process has it, or `require` does.
     """
-    try:
-        os.makedirs(workdir, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
-        ) from error
+    make(workdir)
     try:
         with locked(workdir):
             if os.path.exists(os.path.join(workdir, "config.json")):
@@ -219,6 +212,22 @@ def held(workdir: str, require: Callable[[], None]) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.rmdir(workdir)
         raise
+
+
+def make(workdir: str) -> None:
+    """Makes a folder that can be written to.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir."
+        ) from error
 
 
 def claimed(workdir: str, config: ConfigDict) -> contextlib.AbstractContextManager[None]:

@@ -57,6 +57,21 @@ CAPTIONS = {  # by the figure's name: what it shows, and how to read it
         "errors, which allows for chance, is as low as was wanted, or as val can show. Where the "
         "blue line ends, no error is left."
     ),
+    "optimisation_history": (
+        "What each trial of the sweep reached on val, in the order in which they began, and the "
+        "best so far. A line that no longer rises says that more trials of this search will hardly "
+        "help."
+    ),
+    "parameter_importance": (
+        "How much of the differences between complete trials each parameter explains, alone and "
+        "with others. One that explains nothing can keep its default; of few trials this is a "
+        "rough estimate."
+    ),
+    "parallel_coordinates": (
+        "Each line is a trial: it crosses every axis at the trial's value and ends, at the right, "
+        "at what the trial reached. Where bright lines cross an axis close together, that value "
+        "matters."
+    ),
     "examples": "Images as the model sees them, with the labels to be read.",
     "class_balance": (
         "How often each class occurs in each split. Bars far from the dotted line belong to "

@@ -25,6 +25,8 @@ class Page(NamedTuple):
         table_title: what the table shows.
         columns: its header.
         rows: name and cells of each row.
+        corner: what the rows of the table are.
+        commands: what to paste into a terminal, each with its title.
         tables: more tables of texts, as `reporting.tables` makes them; what stands at the corner
             becomes the title.
         epoch_columns, epoch_rows: the history; empty for a run without epochs.
@@ -37,6 +39,8 @@ class Page(NamedTuple):
     table_title: str
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[str]]]
+    corner: str = "metric"
+    commands: Sequence[tuple[str, str]] = ()
     tables: Sequence["pandas.DataFrame"] = ()
     epoch_columns: Sequence[str] = ()
     epoch_rows: Sequence[Sequence[str]] = ()

@@ -16,6 +16,7 @@ OF_NETWORKS = {
     "audit": "audit",
     "export": "export",
     "serve": "serve",
+    "sweep": "sweep",
 }
 JOBS = {
     "experiments/quickstart.py": OF_NETWORKS,

@@ -7,8 +7,12 @@ from mnist3.reporting import captions, pictures
 
 NAMES = {name for task in tasks.REGISTRY.values() for name in task.pictures}
 
+SWEPT = ("optimisation_history", "parameter_importance", "parallel_coordinates")
 
-@pytest.mark.parametrize("name", sorted({*NAMES, *pictures.OF_LEARNERS, "importance", "search"}))
+
+@pytest.mark.parametrize(
+    "name", sorted({*NAMES, *pictures.OF_LEARNERS, "importance", "search", *SWEPT})
+)
 def test_a_picture_has_a_caption(name):
     assert captions.caption(name)
 
