@@ -86,6 +86,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/data/test_writing.py::test_what_is_asked_for_shows",
     "tests/test_docs.py::test_the_audit_of_the_docs_runs",
     "tests/web/test_page.py",
+    "tests/web/test_reader_page.py",
 )
 
 

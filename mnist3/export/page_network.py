@@ -22,8 +22,10 @@ _UNCHANGED = (  # that are told nothing beside their arguments
     *("not", "or", "rem", "rsqrt", "select_n", "sign", "sqrt", "square", "squeeze"),
     *("stop_gradient", "sub", "tanh"),
 )
-_REDUCTIONS: tuple[str, ...] = ("argmax", "reduce_and", "reduce_max", "reduce_min")
-_REDUCTIONS += ("reduce_or", "reduce_prod", "reduce_sum")
+_REDUCTIONS = (
+    *("argmax", "reduce_and", "reduce_max", "reduce_min"),
+    *("reduce_or", "reduce_prod", "reduce_sum"),
+)
 _NAMES = {"add_any": "add", "copy": "same", "stop_gradient": "same", "squeeze": "reshape"}
 _SMALL = 16  # numbers; a constant of no more is written as text
 

@@ -61,7 +61,6 @@ def opened(browser, tmp_path):
     assert wrong == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_computes_what_jax_does(opened, name):
     here = network(name)
@@ -103,7 +102,6 @@ FUNCTIONS = [
 ]
 
 
-@pytest.mark.slow
 def test_operations_give_what_jax_gives(opened):
     page = opened(network("logistic"))
     image = np.random.default_rng(0).integers(0, 5, (3, 4)).astype(np.uint8)
@@ -169,7 +167,6 @@ PICTURES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 def test_lines_are_found_as_in_python(opened):
     page = opened(network("sequence"))
     different = []
@@ -247,7 +244,6 @@ FILES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sequence", "multihead_cropped"])
 def test_files_are_read_as_in_python(opened, name):
     """What has learned nothing doubts every line, so that the other sights are taken too."""
