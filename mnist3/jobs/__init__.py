@@ -12,6 +12,7 @@ _OF_IMAGES = {
     "predict": "predict",
     "serve": "serve",
     "audit": "audit",
+    "inspect": "inspect",
     "export": "export",
 }
 _JOBS = {
@@ -22,6 +23,7 @@ _JOBS = {
         "compare": "compare",
         "evaluate": "compare",
         "predict": "predict_table",
+        "inspect": "inspect",
     },
     "comparison": {
         "train": "compare",

@@ -13,6 +13,7 @@ OF_NETWORKS = {
     "evaluate": "run",
     "predict": "predict",
     "audit": "audit",
+    "inspect": "inspect",
     "export": "export",
     "serve": "serve",
 }
@@ -32,6 +33,7 @@ JOBS = {
         "compare": "compare",
         "evaluate": "compare",
         "predict": "predict_table",
+        "inspect": "inspect",
     },
 }
 
