@@ -277,10 +277,14 @@ def _draw_batch(made: Parts) -> tuple[UInt8[np.ndarray, "n height width"], np.nd
         draw_augmented, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False
     )
     arguments = program.put_everywhere((jax.random.key(config.seed), data), mesh)
-    quickly = {"xla_backend_optimization_level": 0}  # of what runs once
+    quickly = {"xla_backend_optimization_level": "0"}  # of what runs once
     compiled = jax.jit(everywhere).lower(*arguments).compile(compiler_options=quickly)
     images, targets = jax.device_get(compiled(*arguments))
-    return np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8), targets
+    return _as_grey(images), _as_grey(targets) if targets.ndim == images.ndim else targets
+
+
+def _as_grey(ink: np.ndarray) -> UInt8[np.ndarray, "n height width"]:
+    return np.rint(255 * np.clip(ink, 0, 1)).astype(np.uint8)
 
 
 def _thinned(pool: DigitPool, classes: Sequence[str], rng: np.random.Generator) -> DigitPool:
@@ -368,7 +372,7 @@ def _sizes_text(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {size:,}" for name, size in sizes.items())
 
 
-def _operations_text(count: float) -> str:
+def _operations_text(count: int) -> str:
     return f"{count / 1e6:,.1f} MFLOP"
 
 

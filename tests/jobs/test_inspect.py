@@ -61,7 +61,8 @@ def test_a_network_is_told_with_its_cost_its_data_and_a_batch(ask, tmp_path):
     )
     assert "2 replicates, of seeds 4, 9, train in one program" in out
     assert "numbers disjoint, digit images disjoint; train 512, val 100, test 100 images" in out
-    assert Image.open(tmp_path / "new" / "batch.png").width > 500
+    with Image.open(tmp_path / "new" / "batch.png") as picture:
+        assert picture.width > 500
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         "batch.png",
         "inspect.json",
@@ -74,7 +75,7 @@ def test_without_a_folder_nothing_is_written(ask, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, err = ask(f"{config},task=pair")
     assert status == 0, err
-    assert "knn with its defaults" in out
+    assert "\nknn with " in out
     assert not list(tmp_path.iterdir())
 
 
@@ -83,7 +84,7 @@ def test_what_differs_from_the_kind_is_marked(ask):
     lines = [line.split() for line in out.splitlines()]
     assert ["*", "learner.parameters.n_neighbors", "7", "(default", "None)"] in lines
     assert ["seed", "0"] in lines
-    assert "knn with n_neighbors=7, fitted to 600 images" in out
+    assert "n_neighbors=7, p=2, weights=uniform, fitted to 600 images" in out
 
 
 @pytest.mark.parametrize("task", ["multiclass", "denoise"])
