@@ -277,7 +277,7 @@ def _draw_batch(made: Parts) -> tuple[UInt8[np.ndarray, "n height width"], np.nd
         draw_augmented, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False
     )
     arguments = program.put_everywhere((jax.random.key(config.seed), data), mesh)
-    quickly = {"xla_backend_optimization_level": "0"}  # of what runs once
+    quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}  # of what runs once
     compiled = jax.jit(everywhere).lower(*arguments).compile(compiler_options=quickly)
     images, targets = jax.device_get(compiled(*arguments))
     return _as_grey(images), _as_grey(targets) if targets.ndim == images.ndim else targets
