@@ -12,6 +12,7 @@ _OF_IMAGES = {
     "predict": "predict",
     "serve": "serve",
     "audit": "audit",
+    "inspect": "inspect",
     "export": "export",
     "sweep": "sweep",
 }
@@ -23,6 +24,7 @@ _JOBS = {
         "compare": "compare",
         "evaluate": "compare",
         "predict": "predict_table",
+        "inspect": "inspect",
     },
     "comparison": {
         "train": "compare",

@@ -20,7 +20,8 @@ class Arguments:
             a labels.csv to measure by.
         table: predict with a run on a table: CSV or Parquet file with the rows to predict.
         output: predict: the CSV file to write; audit: the JSON file, None for none; evaluate on
-            other data: the folder for its files, None for that of the run; export: the folder.
+            other data: the folder for its files, None for that of the run; export: the folder;
+            inspect: the folder, None for the workdir, or for none without one.
         lines: predict with strings: whether to read every line of a picture.
         save_views: predict: folder for a view of each picture, with what was found and seen.
         allow_pickle: predict, serve: whether to read the model of an older run, a pickle.

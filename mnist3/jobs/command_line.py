@@ -86,7 +86,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "output",
         None,
         "The file to write: CSV for predict, JSON for audit; - for standard output. For evaluate "
-        "with --on or --images: the folder, that of the run if not given. For export: the folder.",
+        "with --on or --images: the folder, that of the run if not given. For export: the folder. "
+        "For inspect: the folder, that of --workdir if not given; without either none is written.",
     )
     flags.DEFINE_list(
         "formats",
@@ -254,7 +255,8 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
         raise UserError(
             f"--mode={arguments.mode} needs a finished run; give its folder with --workdir."
         )
-    if of_a_run or (arguments.mode == "audit" and arguments.workdir and given is None):
+    of_either = arguments.mode in ("audit", "inspect")
+    if of_a_run or (of_either and arguments.workdir and given is None):
         config = workdir.read_config(arguments.workdir)
         if given is not None:
             workdir.require_same(arguments.workdir, given, began=config)

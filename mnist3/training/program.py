@@ -194,22 +194,7 @@ def _create_train_replicate(
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
-    def draw(data, rows, key):
-        """Returns inputs and targets of a micro-batch, augmented, and the key of dropout."""
-        draw_key, augment_key, dropout_key = jax.random.split(key, 3)
-        if layout is None:
-            images = as_ink(data.inputs[rows])
-            if is_on(config.augmentation):
-                images = augment(augment_key, images, config.augmentation)
-            targets = images if data.targets is None else data.targets[rows]
-            if targets.ndim == images.ndim:  # images too
-                targets = as_ink(targets)
-            images, targets = task.corrupt(draw_key, images, targets)
-        else:
-            images, targets, _ = layout.draw(draw_key, data.pool, data.numbers, micro_batch)
-            images = as_ink(images)
-        return images, targets, dropout_key
-
+    draw = create_draw(task, config, layout, micro_batch)
     train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
 
     def train_replicate(state, data, key):
@@ -230,6 +215,39 @@ def _create_train_replicate(
         )
 
     return train_replicate
+
+
+def create_draw(
+    task: Task, config: ConfigDict, layout: Layout | None, count: int
+) -> Callable[[Examples | Stream, jax.Array, jax.Array], tuple[Array, Array, jax.Array]]:
+    """Returns the function that draws so many training images as a network sees them.
+
+    Its arguments are the training data, whose digit images to compose from are augmented already,
+    the rows of examples, and a key. It returns inputs and targets, and the key of dropout.
+
+    Args:
+        task: that is learned.
+        config: with the section `augmentation`.
+        layout: of composed images, where the training images are a stream.
+        count: images to compose.
+    """
+
+    def draw(data, rows, key):
+        draw_key, augment_key, dropout_key = jax.random.split(key, 3)
+        if layout is None:
+            images = as_ink(data.inputs[rows])
+            if is_on(config.augmentation):
+                images = augment(augment_key, images, config.augmentation)
+            targets = images if data.targets is None else data.targets[rows]
+            if targets.ndim == images.ndim:  # images too
+                targets = as_ink(targets)
+            images, targets = task.corrupt(draw_key, images, targets)
+        else:
+            images, targets, _ = layout.draw(draw_key, data.pool, data.numbers, count)
+            images = as_ink(images)
+        return images, targets, dropout_key
+
+    return draw
 
 
 def draw_order(key: jax.Array, data: Examples, draws: int) -> Int32[Array, "draws"]:

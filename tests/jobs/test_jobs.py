@@ -14,6 +14,7 @@ OF_NETWORKS = {
     "evaluate": "run",
     "predict": "predict",
     "audit": "audit",
+    "inspect": "inspect",
     "export": "export",
     "serve": "serve",
     "sweep": "sweep",
@@ -34,6 +35,7 @@ JOBS = {
         "compare": "compare",
         "evaluate": "compare",
         "predict": "predict_table",
+        "inspect": "inspect",
     },
 }
 
