@@ -4,6 +4,7 @@ Flags are read into values of their own: nothing of a command is left when `main
 one process can run several.
 """
 
+import contextlib
 import importlib
 import os
 import shlex
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict
 
-from mnist3 import exit_status, experiments, jobs
+from mnist3 import exit_status, experiments, jobs, stopping
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
@@ -184,6 +185,14 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
     return given
 
 
+def _stopped_by_signals(arguments: Arguments) -> contextlib.AbstractContextManager[None]:
+    """Returns what lets a job of training stop where its state is saved; of others nothing."""
+    if arguments.mode not in ("train", "compare"):
+        return contextlib.nullcontext()
+    folder = "" if arguments.workdir else ", with --workdir set to the run's folder"
+    return stopping.handled(f"run the same command to go on{folder}")
+
+
 def run(argv: Sequence[str]) -> int:
     """Runs the job that a command line asks for and returns its exit status.
 
@@ -242,7 +251,8 @@ def run(argv: Sequence[str]) -> int:
         drawing.require_formats(arguments.figures)
     elsewhere = arguments.mode == "evaluate" and bool(arguments.on or arguments.images)
     job = importlib.import_module(f"mnist3.jobs.{jobs.job_of(arguments.mode, config, elsewhere)}")
-    status = job.run(config, arguments)
+    with _stopped_by_signals(arguments):
+        status = job.run(config, arguments)
     from mnist3.learners.cached import trim_cache  # which takes a second to import
 
     trim_cache()

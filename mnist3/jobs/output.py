@@ -10,20 +10,24 @@ from ml_collections import ConfigDict
 from mnist3.files import REPLICATES_FILE, RUN_FILES, replicate_folder, write_json
 from mnist3.reporting import drawing, pages, pictures, report
 from mnist3.results import Replicated, Result, write_predictions
+from mnist3.stopping import Stopped
 from mnist3.tracking import Tracker
 
 
 @contextlib.contextmanager
 def tracked(folder: str, config: ConfigDict) -> Iterator[Tracker]:
-    """Gives the tracker of a run, which is told at the end whether the run failed."""
+    """Gives the tracker of a run, which is told at the end whether that failed or was stopped."""
     tracker = Tracker(folder, config)
-    failed = True
+    failed, stopped = True, False
     try:
         yield tracker
         failed = False
+    except Stopped:
+        stopped = True
+        raise
     finally:
         paths = [os.path.join(folder, name) for name in RUN_FILES]
-        tracker.finish([path for path in paths if os.path.exists(path)], failed)
+        tracker.finish([path for path in paths if os.path.exists(path)], failed, stopped)
 
 
 def write_result(result: Result, folder: str, command: str, formats: Collection[str]) -> None:
