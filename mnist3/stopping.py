@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it saves its state first where it is about to."""
+"""Signals that ask a run to stop: at once, or where it has state to save, once that is saved."""
 
 import contextlib
 import dataclasses
@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator
 from absl import logging
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-ECHO = (
-    0.5  # s in which a signal counts once: `timeout` and some launchers send each of theirs twice
-)
+ECHO = 0.5  # s in which signals count as one: `timeout`, for one, sends each of its own twice
 
 
 class Stopped(KeyboardInterrupt):
@@ -35,7 +33,7 @@ class _Asked:
     Attributes:
         number: of the first signal; None before it.
         remedy: how to go on.
-        deferred: whether the run will stop by itself.
+        deferred: whether the run looks at the number, and stops by itself.
     """
 
     number: int | None = None
@@ -57,10 +55,10 @@ _asked = _Asked()
 
 @contextlib.contextmanager
 def handled(remedy: str) -> Iterator[None]:
-    """Lets SIGTERM and SIGINT end a block with an exception, or in a part that defers it there.
+    """Lets SIGTERM and SIGINT end a block by an exception, which `deferred` puts off.
 
-    A second signal ends the process at once, whatever it is doing. Signals that are ignored stay
-    so. Elsewhere than in the main thread, where no signal arrives, nothing is changed.
+    A second signal ends the process at once, whatever it is doing. A signal that is ignored stays
+    so. In another thread than the main one, where no handler can be set, nothing is changed.
 
     Args:
         remedy: how to go on, as the end of a sentence.
@@ -79,8 +77,8 @@ def handled(remedy: str) -> Iterator[None]:
             if not _asked.deferred:
                 _asked.stop()
 
-    # Python calls a handler between two of its own instructions, and an epoch is one: the thread
-    # learns of a signal at once.
+    # Python calls a handler between two of its own instructions, and an epoch is one. The thread
+    # hears of a signal meanwhile.
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     watching = threading.Thread(target=_watch, args=(reading,), daemon=True)
@@ -105,7 +103,7 @@ def handled(remedy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Gives what tells whether to stop; a signal ends this block when it has come to its own end.
+    """Gives what tells whether a signal has come, which ends the block only once it is through.
 
     Raises:
         Stopped: if a signal has come, before the block or in it.
