@@ -12,6 +12,7 @@ from absl import flags, logging
 
 from mnist3.errors import UserError, debugging, missing_library
 from mnist3.files import OutputClosed, drop_standard_output
+from mnist3.stopping import Interrupted
 
 INTERRUPTED = 130  # as shells have it of Ctrl-C
 
@@ -38,6 +39,9 @@ def run(command: Callable[[], int | None], logged: Sequence[pathlib.Path] = (_PA
             return status
         except OutputClosed:
             return CLOSED_PIPE
+        except Interrupted as stop:
+            print(f"\n{stop}", file=sys.stderr)
+            return stop.status
         except KeyboardInterrupt:
             print(
                 "\nStopped; the same command with --workdir set to the run's folder goes on.",

@@ -144,13 +144,19 @@ class Tracker:
             scalars = flatten(metrics)
             self._attempt(lambda: self._run.summary.update(scalars))
 
-    def finish(self, files: Iterable[str | os.PathLike] = (), failed: bool = False) -> None:
+    def finish(
+        self,
+        files: Iterable[str | os.PathLike] = (),
+        failed: bool = False,
+        stopped: bool = False,
+    ) -> None:
         """Ends the W&B run.
 
         Args:
             files: files and folders in the workdir to store as an artifact, if the config's
                 `wandb.log_artifact` asks for one.
             failed: whether the run did not reach its end; then nothing is stored.
+            stopped: whether a signal was the reason, for which W&B has the word preempted.
         """
         if not self._run:
             return
@@ -169,6 +175,8 @@ class Tracker:
                     add = artifact.add_dir if file.is_dir() else artifact.add_file
                     add(str(file), name, policy="immutable", skip_cache=True)
                 self._run.log_artifact(artifact)
+            if stopped:
+                self._run.mark_preempting()
             self._run.finish(exit_code=int(failed))
 
         self._attempt(finish)

@@ -331,20 +331,28 @@ def last_state(workdir):
     return jax.device_get(state)
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(environment, launch, finished_run, tmp_path):
-    workdir = tmp_path / "killed"
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_goes_on_to_the_same_bytes(
+    environment, launch, finished_run, tmp_path, number
+):
+    workdir = tmp_path / "stopped"
     process = subprocess.Popen(
         [sys.executable, "launch.py", *TINY, f"--workdir={workdir}"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 120
     while not (workdir / "checkpoints" / "1").exists() and time.monotonic() < deadline:
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(number)
+    _, said = process.communicate()
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
+        assert said.splitlines()[-1] == "Stopped; run the same command to go on."
+        assert "Traceback" not in said
     assert not (workdir / "metrics.json").exists()
 
     done = launch(*TINY, f"--workdir={workdir}")

@@ -14,6 +14,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "errors",
     "files",
     "locking",
+    "stopping",
     "exit_status",
     "runtime",
     "ops",
@@ -47,6 +48,7 @@ PURE = ("ops", "data", "models", "evaluation", "tasks")  # know nothing of a run
 CLOCKS = {  # who reads the time, and of what
     "runtime.py": "the date of a result",
     "locking.py": "since when a workdir is locked",
+    "stopping.py": "whether a second signal is an echo of the first",
     "training/loop.py": "seconds of training",
     "learners/estimator.py": "seconds of a fit and of a search",
     "learners/progress.py": "the estimate of what is left",

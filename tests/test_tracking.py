@@ -218,6 +218,19 @@ def test_disabled_leaves_only_the_history(workdir):
     assert [file.name for file in workdir.iterdir()] == ["history.jsonl"]
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_that_a_signal_stopped_is_preempted_for_wandb(workdir, warnings, stopped):
+    tracker = Tracker(workdir, config_of("offline"))
+    tracker.log_epoch(epoch_entry(1))
+    tracker.finish(failed=True, stopped=stopped)
+    wandb.teardown()
+    (file,) = workdir.glob("wandb/offline-run-*/*.wandb")
+    records = read_records(file)
+    assert any(record.HasField("preempting") for record in records) is stopped
+    (end,) = [record.exit for record in records if record.HasField("exit")]
+    assert end.exit_code == 1
+
+
 @pytest.mark.parametrize("broken", ["log", "log_artifact", "finish"])
 def test_wandb_failing_in_the_middle_costs_one_warning(workdir, warnings, monkeypatch, broken):
     tracker = Tracker(workdir, config_of("offline", log_artifact=True))

@@ -4,6 +4,7 @@ Flags are read into values of their own: nothing of a command is left when `main
 one process can run several.
 """
 
+import contextlib
 import importlib
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from mnist3 import exit_status, experiments, jobs, runtime
+from mnist3 import exit_status, experiments, jobs, runtime, stopping
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
@@ -269,6 +270,14 @@ def _checked_config(arguments: Arguments, given: ConfigDict | None) -> ConfigDic
     return given
 
 
+def _stopped_by_signals(arguments: Arguments) -> contextlib.AbstractContextManager[None]:
+    """Returns what lets a job of training stop where its state is saved; of others nothing."""
+    if arguments.mode not in ("train", "compare", "sweep"):
+        return contextlib.nullcontext()
+    folder = "" if arguments.workdir else ", with --workdir set to the run's folder"
+    return stopping.handled(f"run the same command to go on{folder}")
+
+
 def run(argv: Sequence[str], alone: bool = False) -> int:
     """Runs the job that a command line asks for and returns its exit status.
 
@@ -346,7 +355,8 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         code = [experiments.file_of(experiment)] if given is not None else []
         kept.keep(os.path.join(runtime.cache_dir(), "programs"), code)
     job = importlib.import_module(f"mnist3.jobs.{name}")
-    status = job.run(config, arguments)
+    with _stopped_by_signals(arguments):
+        status = job.run(config, arguments)
     from mnist3.learners.cache_size import trim_cache
 
     trim_cache()

@@ -12,6 +12,7 @@ from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.drawers import Drawn, Saving
 from mnist3.results import Replicated, Result, write_predictions
+from mnist3.stopping import Interrupted
 from mnist3.tracking import Stopped, Tracker
 
 
@@ -21,7 +22,7 @@ def tracked(
     config: ConfigDict,
     watch: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Iterator[Tracker]:
-    """Gives the tracker of a run, which is told at the end whether the run failed.
+    """Gives the tracker of a run, which is told at the end whether that failed or was stopped.
 
     Args:
         folder: workdir of the run.
@@ -29,16 +30,19 @@ def tracked(
         watch: called with each epoch, see `Tracker`; a run that it stops has not failed.
     """
     tracker = Tracker(folder, config, watch)
-    failed = True
+    failed, stopped = True, False
     try:
         yield tracker
         failed = False
     except Stopped:
         failed = False
         raise
+    except Interrupted:
+        stopped = True
+        raise
     finally:
         paths = [os.path.join(folder, name) for name in RUN_FILES]
-        tracker.finish([path for path in paths if os.path.exists(path)], failed)
+        tracker.finish([path for path in paths if os.path.exists(path)], failed, stopped)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from absl import logging
 from jaxtyping import Int
 from tqdm import tqdm
 
+from mnist3 import stopping
 from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
@@ -80,7 +81,7 @@ def train(
     line too.
 
     A replicate whose loss is not finite stops alone. One that is ahead of the others, as after a
-    run that was killed while it saved, waits for them.
+    run that was killed while it saved, waits for them. Signals stop all of them after an epoch.
 
     Args:
         run: what is trained.
@@ -96,6 +97,7 @@ def train(
 
     Raises:
         UserError: if the loss of no replicate is finite any more.
+        Interrupted: if a signal has come; what was trained is saved.
     """
     task, headline = run.task, run.task.metrics[0]
     data = program.put_everywhere(_without_labels(data), run.mesh)
@@ -134,8 +136,9 @@ def train(
     )
     _read_highest(run, replicates, val.targets, lambda params: read_split(params, held_out))
     done, total = (min(len(each.history) for each in replicates), run.epochs)
-    with tqdm(total=total, initial=done, desc="training", unit="epoch", disable=None) as progress:
-        while training := _behind(run, replicates):
+    bar = tqdm(total=total, initial=done, desc="training", unit="epoch", disable=None)
+    with stopping.deferred() as stops, bar as progress:
+        while not stops() and (training := _behind(run, replicates)):
             done = len(replicates[training[0]].history)
             for place in [place for place in training if place in waiting]:
                 state = program.put_replicate(state, place, waiting.pop(place))
@@ -188,6 +191,8 @@ def train(
                     seconds,
                     left,
                 )
+        for each in replicates:
+            each.checkpoints.wait()
 
 
 def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:

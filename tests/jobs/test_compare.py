@@ -1,15 +1,19 @@
 import csv
 import json
+import signal
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
+from mnist3 import stopping
 from mnist3.errors import UserError
 from mnist3.jobs import candidates, compare, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.tracking import read_history
 from mnist3.training import loop
+from mnist3.training.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -193,6 +197,30 @@ def test_replicates_share_their_examples(config_of, tmp_path):
     one, other, plain = (made.examples["train"] for make in makes.values() for made in make.args[0])
     assert one.inputs is other.inputs and one.targets is other.targets
     assert len(one.inputs) == 5 * len(plain.inputs)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_signal_stops_a_comparison_in_the_candidate_that_trains(config_of, tmp_path, monkeypatch):
+    save = Checkpoints.save
+
+    def ask_to_stop(self, epoch, *inputs, **options):
+        save(self, epoch, *inputs, **options)
+        if self._folder.parent.name.startswith("2-"):
+            signal.raise_signal(signal.SIGTERM)
+
+    config = config_of(*composed("logistic", "mlp --config.model.hidden='(8,)'"))
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", ask_to_stop)
+        with pytest.raises(stopping.Interrupted), stopping.handled("run the same command to go on"):
+            compare.run(config, Arguments(workdir=str(folder)))
+    trained = {path.name[0]: path for path in (folder / "candidates").iterdir()}
+    assert (trained["1"] / "calibration.json").exists()
+    assert not (trained["2"] / "calibration.json").exists()
+    assert read_history(trained["2"], 1)
+    before = (trained["2"] / "history.jsonl").read_bytes()
+    assert compare.run(config, Arguments(workdir=str(folder))) == 0
+    assert (trained["2"] / "history.jsonl").read_bytes().startswith(before)
 
 
 @pytest.mark.usefixtures("own_cache")

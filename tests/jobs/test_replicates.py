@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from mnist3 import config as configs
-from mnist3 import experiments, reading, validation
+from mnist3 import experiments, reading, stopping, validation
 from mnist3.errors import UserError
 from mnist3.jobs import compare, parts, predict, workdir
 from mnist3.jobs import run as job
@@ -153,6 +154,30 @@ def test_a_run_that_was_stopped_between_two_saves_goes_on_to_the_same_bytes(
         patch.setattr(Checkpoints, "save", stop_before_the_last)
         learn(folder, seeds=(3, 4))
     assert not (folder / "metrics.json").exists()
+    learn(folder, seeds=(3, 4))
+    for seed in "34":
+        assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
+    assert len(read_history(folder, EPOCHS)) == EPOCHS
+
+
+def test_a_run_that_a_signal_stopped_goes_on_to_the_same_bytes(
+    run, shared_cache, tmp_path, monkeypatch
+):
+    folder, save = tmp_path / "run", Checkpoints.save
+
+    def ask_to_stop(self, *inputs, **options):
+        if self._folder.parent.name == "3":  # once: a second signal would end the tests
+            signal.raise_signal(signal.SIGTERM)
+        save(self, *inputs, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", ask_to_stop)
+        with pytest.raises(stopping.Interrupted), stopping.handled("run the same command to go on"):
+            learn(folder, seeds=(3, 4))
+    for seed in "34":
+        checkpoints = Checkpoints(str(folder / "replicates" / seed), read_only=True)
+        assert checkpoints.latest() == 1
+        checkpoints.close()
     learn(folder, seeds=(3, 4))
     for seed in "34":
         assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
