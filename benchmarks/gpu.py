@@ -70,7 +70,7 @@ class Trainer:
         epoch: Any = create(
             run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh
         )
-        self._epoch = program.compiled(epoch, run.mesh, states, data, keys[0])
+        self._epoch = program.compiled(epoch, run.mesh, run.about, states, data, keys[0])
         self._compile_seconds = time.perf_counter() - started
 
     def fit(self, seeds: Sequence[int]) -> Trained:
