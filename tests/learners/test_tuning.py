@@ -76,7 +76,7 @@ def test_what_a_search_finds_is_logged_and_stands_where_the_config_says_it(monke
     monkeypatch.setattr(estimator, "search", found)
     config = config_of({"search.method": "grid"})
     config.search.grid.update({name: (value,) for name, value in best.items()})
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     chosen = tuned(config).config
     assert "network: accuracy 0.5000 in 3 folds with " in caplog.text
     changed = dict(configs.fields(chosen)).items() - dict(configs.fields(config)).items()
