@@ -29,7 +29,7 @@ def old(tmp_path):
 @pytest.fixture(autouse=True)
 def logged(caplog):
     logging.use_absl_handler()
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     return caplog
 
 

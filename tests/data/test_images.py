@@ -400,7 +400,7 @@ def test_each_image_is_listed_once(tmp_path, caplog):
     (tmp_path / "1.png").symlink_to("2.png")
     (tmp_path / "3.png").hardlink_to(tmp_path / "2.png")
     (tmp_path / "4.png").touch()
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         assert find_images(str(tmp_path)) == [f"{tmp_path}/1.png", f"{tmp_path}/4.png"]
     assert f"left out 2 paths of images that are listed already: {tmp_path}/2.png" in caplog.text
     named = [f"{tmp_path}/4.png", f"{tmp_path}/[12].png", f"{tmp_path}/../{tmp_path.name}/4.png"]

@@ -52,7 +52,7 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def logged(caplog):
     logging.use_absl_handler()
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     return caplog
 
 
