@@ -91,8 +91,8 @@ def _of_run(file: str, text: str) -> ConfigDict:
 
 
 def _of_code(file: str, variants: Sequence[str]) -> ConfigDict:
-    config = _call(file, "get_config", variants)
-    if config is None:
+    config = _call(file, "get_config", variants, absent=_ABSENT)
+    if config is _ABSENT:
         raise UserError(
             f"the experiment {file} has no get_config(argument), the function that returns "
             f"its config; see {EXAMPLE}."
@@ -118,15 +118,18 @@ def read_sweep(experiment: str) -> Any:
     return None if file.endswith(".json") else _call(file, "get_sweep", variants)
 
 
-def _call(file: str, name: str, variants: Sequence[str]) -> Any:
-    """Returns what a function of an experiment's file does; None where there is no such function.
+_ABSENT = object()  # where a file has no such function
+
+
+def _call(file: str, name: str, variants: Sequence[str], absent: Any = None) -> Any:
+    """Returns what a function of an experiment's file does; `absent` where there is none.
 
     Raises:
         UserError: if the file cannot be read, or fails.
     """
     try:
         defined = runpy.run_path(file)
-        return defined[name](*variants) if name in defined else None
+        return defined[name](*variants) if name in defined else absent
     except UserError:
         raise
     except SyntaxError as error:

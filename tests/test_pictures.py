@@ -139,9 +139,10 @@ def test_a_picture_that_is_read_surely_is_looked_at_once(tmp_path, monkeypatch):
 
     def noted(picture, every_line, sight):
         sights.append(sight)
-        return locate.locate(picture, every_line, sight)
+        return found(picture, every_line, sight)
 
-    monkeypatch.setattr(pictures, "locate", noted)
+    found = locate.locate
+    monkeypatch.setattr(locate, "locate", noted)
     for confidence in (0.95, 0.2):
         sure = functools.partial(_with_confidence, confidence=confidence)
         list(pictures.reader_of(configs.strings("digits"), TASK, sure)([path]))
