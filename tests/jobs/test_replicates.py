@@ -226,7 +226,7 @@ def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
         return len(found)
 
     compilations((0, 1, 2))  # what is compiled once a process
-    assert compilations((0, 1)) == compilations(tuple(range(2, 10))) > 0
+    assert compilations((0, 1)) == compilations((2, 3, 4, 5, 6)) > 0
 
 
 def _made(folder):
