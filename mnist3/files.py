@@ -18,7 +18,7 @@ DATASET_FILE = "dataset.json"  # in the folder of a run: what it learns from, si
 TUNED_FILE = "tuned.json"  # the config with what a search chose for a network
 MODEL_FILE = "model.skops"  # in the folder of a run whose learner is an estimator
 FITTING_FILE = "fitting.json"  # beside it: how it was fitted, and how long that took
-REPLICATES_FILE = "replicates.json"  # of a run with several seeds: which is the best, and where
+REPLICATES_FILE = "replicates.json"  # of a run with several seeds: which ended, and the best
 CALIBRATION_FILE = "calibration.json"  # what val has taught about the confidence of a learner
 RUN_FILES = (  # what a finished run leaves in its folder and may be stored elsewhere
     "config.json",
