@@ -26,8 +26,9 @@ from mnist3.jobs import output, parts, workdir
 from mnist3.jobs.parts import Parts
 from mnist3.learners import estimator, tuning
 from mnist3.learners.cached import fits_cache
-from mnist3.results import Result
+from mnist3.results import Replicated, Result
 from mnist3.tasks import Examples
+from mnist3.tracking import Tracker
 
 Make = Callable[[], Sequence[Result]]  # lets a candidate learn; returns its replicates
 FREE = ("data.train_limit", "data.shifted_copies", "data.train_examples")  # where val chooses
@@ -198,24 +199,22 @@ def prepare(
         make: Make
         if config.compare.by == "cross_validation":
             make = functools.partial(_cross_validate, every)
-        elif first.learner.name == NETWORK and len(every) > 1 and _train_together(first):
-            whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
-            whole.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
-            together = every[0]._replace(config=whole)
-            learning = together.prepare_replicates()
-            make = functools.partial(_learn_together, together, learning, os.path.join(folder, own))
-            own = replicate_folder(own, first.seed)
+        elif first.learner.name != NETWORK:  # saved where it is chosen: it may be large
+            make = functools.partial(_fit, every, [each.prepare() for each in every])
         else:
-            make = functools.partial(_learn, every, os.path.join(folder, own))
-            if first.learner.name == NETWORK and len(every) > 1:
+            where = [own]
+            if len(every) > 1:
                 own = replicate_folder(own, first.seed)
+                if configs.search_method(first) == "none":  # else each has settings of its own
+                    whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
+                    whole.wandb = first.wandb
+                    every = [every[0]._replace(config=whole)]
+                else:
+                    where = [replicate_folder(where[0], each.seed) for each in replicates]
+            paths = [os.path.join(folder, each) for each in where]
+            make = functools.partial(_train, every, [*map(parts.prepared, every)], paths)
         makes[name], folders[name] = make, own
     return makes, folders, next(iter(datasets.values()))
-
-
-def _train_together(config: ConfigDict) -> bool:
-    """Tells whether replicates have the same settings, which a search may choose for each."""
-    return configs.search_method(config) == "none"
 
 
 def _file_name(name: str) -> str:
@@ -223,46 +222,36 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
 
 
-def _learn(every: Sequence[Parts], folder: str) -> Sequence[Result]:
-    """Returns the results of a candidate, which have read val; a network learns in the folder."""
-    if every[0].config.learner.name != NETWORK:  # saved where it is chosen: it may be large
-        fits: list[Any] = [each.prepare() for each in every]
-        learned = [fit(folder, None) for fit in fits]
-        pairs = zip(every, learned, strict=True)
-        return [each.result(one, ("val",)) for each, one in pairs]
-    if len(every) > 1:
-        return [_train(made, replicate_folder(folder, made.config.seed)) for made in every]
-    return [_train(every[0], folder)]
+def _fit(every: Sequence[Parts], fits: Sequence[Any]) -> list[Result]:
+    """Returns the results of an estimator, which have read val."""
+    learned = [fit("", None) for fit in fits]
+    return [made.result(one, ("val",)) for made, one in zip(every, learned, strict=True)]
 
 
-def _train(made: Parts, folder: str) -> Result:
-    learning: Any = made.prepare()
-    with workdir.claimed(folder, made.config):
-        logging.info("training in %s", folder)
-        workdir.require_same_data(folder, made.dataset)
-        learners.require_initial(made.config, made.task, folder)
-        workdir.write_start(folder, made.config, made.dataset)
-        with output.tracked(folder, made.config) as tracker:
-            result = parts.learn(made, learning, folder, tracker)
-            tracker.summary(result.metrics)
-    return result
-
-
-def _learn_together(
-    made: Parts, learning: learners.LearnReplicates, folder: str
-) -> Sequence[Result]:
-    """Returns the results of the replicates of a network, trained in one program."""
-    with workdir.claimed(folder, made.config):
-        logging.info("training %d replicates in %s", len(made.config.seeds), folder)
-        workdir.require_same_data(folder, made.dataset)
-        workdir.write_start(folder, made.config, made.dataset)
-        with output.tracked(folder, made.config) as tracker:
-            result = parts.learn_replicates(made, learning, folder, tracker)
+def _train(
+    every: Sequence[Parts],
+    learns: Sequence[Callable[[str, Tracker], Result]],
+    folders: Sequence[str],
+) -> list[Result]:
+    """Returns the results of networks trained in folders of their own, which have read val."""
+    found: list[Result] = []
+    for made, learn, folder in zip(every, learns, folders, strict=True):
+        with workdir.claimed(folder, made.config):
+            logging.info("training in %s", folder)
+            workdir.require_same_data(folder, made.dataset)
+            parts.require_initial(made, folder)
+            workdir.write_start(folder, made.config, made.dataset)
+            with output.tracked(folder, made.config) as tracker:
+                result = learn(folder, tracker)
+                tracker.summary(result.metrics)
+            if not isinstance(result, Replicated):
+                found.append(result)
+                continue
             output.write_numbers(result, folder)
-            tracker.summary(result.metrics)
-    for seed, why in result.failures.items():
-        logging.warning("left out the replicate of seed %d, which failed: %s", seed, why)
-    return result.replicates
+        for seed, why in result.failures.items():
+            logging.warning("left out the replicate of seed %d, which failed: %s", seed, why)
+        found += result.replicates
+    return found
 
 
 def _cross_validate(every: Sequence[Parts]) -> Sequence[Result]:

@@ -129,6 +129,14 @@ def prepared(parts: Parts) -> Callable[[str, Tracker], Result]:
     return functools.partial(learn, parts, parts.prepare())
 
 
+def require_initial(parts: Parts, folder: str) -> None:
+    """Checks what the learners of a run begin with, see `mnist3.learners.require_initial`."""
+    config = parts.config
+    several = len(seeds_of(config)) > 1
+    for own in replicates_of(config, folder) if several else (folder,):
+        learners.require_initial(config, parts.task, own)
+
+
 def replicates_of(config: ConfigDict, folder: str) -> dict[str, ConfigDict]:
     """Returns the config of each replicate of a run with several seeds, by its folder.
 

@@ -30,9 +30,7 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
         made = parts.load(config, arguments.data_dir)
         workdir.require_same_data(folder, made.dataset)
         learn_all = parts.prepared(made)
-        several = len(seeds_of(config)) > 1
-        for own_folder in parts.replicates_of(config, folder) if several else (folder,):
-            learners.require_initial(config, made.task, own_folder)
+        parts.require_initial(made, folder)
         workdir.write_start(folder, config, made.dataset)
         with output.tracked(folder, config) as tracker:
             result = learn_all(folder, tracker).with_splits("test")

@@ -15,7 +15,7 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import learners, tracking, validation
+from mnist3 import tracking, validation
 from mnist3.errors import UserError, nearest
 from mnist3.files import write_json
 from mnist3.jobs import output, parts, workdir
@@ -324,7 +324,7 @@ def _learn_one(
         _claim(folder, config, stack)
         logging.info("workdir of the trial: %s", folder)
         workdir.require_same_data(folder, own.dataset)
-        learners.require_initial(config, own.task, folder)
+        parts.require_initial(own, folder)
         workdir.write_start(folder, config, own.dataset)
         with output.tracked(folder, config, watch) as tracker:
             result = learn(folder, tracker)
