@@ -391,3 +391,15 @@ def test_the_config_of_a_run_takes_other_seeds(run, text, seeds):
     assert experiments.change(config, [f"--config.seeds={text}"]) == []
     assert config.seeds == seeds
     assert configs.seeds_of(config) == (seeds if isinstance(seeds, tuple) else tuple(range(8)))
+
+
+def test_a_candidate_that_cannot_train_is_told_before_another_does(shared_cache, tmp_path):
+    config = configs.comparison()
+    config.compare.experiments = (
+        f"{NUMBERS} --config.seeds=2",
+        f"{NUMBERS} --config.training.batch_size=1024",
+    )
+    config.wandb.mode = "disabled"
+    with pytest.raises(UserError, match="an epoch has only 512 images"):
+        compare.run(config, Arguments(workdir=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
