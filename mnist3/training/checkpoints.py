@@ -10,16 +10,18 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from orbax import checkpoint as ocp
 
+from mnist3 import hosts
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState
 
 PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
-BEST, KEEP = "best", "keep"  # what is saved beside the metrics
+BEST, KEEP, DEVICES = "best", "keep", "devices"  # what is saved beside the metrics
 
 
 def best_by_val(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
@@ -70,9 +72,21 @@ class Checkpoints:
     behind, and the best and the latest among them.
 
     What counts is what lies on the disk: a save under way, or one that failed, is not named.
+
+    The folder is this process's alone, also where others train with it, see `SharedCheckpoints`.
+
+    Args:
+        workdir: folder of the run.
+        read_only: whether another process may be training there.
+        devices: that share a batch, and processes that have them, as each checkpoint says.
     """
 
-    def __init__(self, workdir: str, read_only: bool = False):
+    def __init__(self, workdir: str, read_only: bool = False, devices: tuple[int, int] = (0, 0)):
+        self._devices = devices
+        self._processes = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(),
+            active_processes={jax.process_index()} if jax.process_count() > 1 else None,
+        )
         folder = os.path.join(os.path.abspath(workdir), "checkpoints")
         self._read_only = read_only
         self._manager = ocp.CheckpointManager(
@@ -83,6 +97,7 @@ class Checkpoints:
                 cleanup_tmp_directories=not read_only,
                 read_only=read_only,
                 create=not read_only,
+                multiprocessing_options=self._processes,
             ),
         )
         self._folder = pathlib.Path(folder)
@@ -123,7 +138,7 @@ class Checkpoints:
                         TRAINING: ocp.args.StandardSave(training),
                     }
                 ),
-                metrics={**metrics, BEST: best, KEEP: sorted(keep)},
+                metrics={**metrics, BEST: best, KEEP: sorted(keep), DEVICES: self._devices},
             )
         if not saved:
             raise ValueError(f"epoch {epoch} is not later than those that were saved before")
@@ -143,7 +158,17 @@ class Checkpoints:
     def metrics(self, epoch: int) -> dict[str, Any]:
         """Returns what was saved as the metrics of an epoch."""
         metrics = self._metrics()[epoch]
-        return {name: value for name, value in metrics.items() if name not in (BEST, KEEP)}
+        own = (BEST, KEEP, DEVICES)
+        return {name: value for name, value in metrics.items() if name not in own}
+
+    def devices(self, epoch: int) -> tuple[int, int] | None:
+        """Returns how many devices shared a batch, in how many processes; None if it is not said.
+
+        Args:
+            epoch: of a checkpoint.
+        """
+        devices = self._metrics()[epoch].get(DEVICES)
+        return None if devices is None else tuple(devices)
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """Returns the state of an epoch, placed as the state `like`, whose shapes alone count."""
@@ -188,12 +213,8 @@ class Checkpoints:
         with self._opened(epoch, ocp.PyTreeCheckpointHandler()) as (checkpointer, folder):
             metadata = checkpointer.metadata(folder / (WHOLE_STATE if whole else PARAMS))
         tree = metadata.item_metadata.tree
-        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        like = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            tree["params"] if whole else tree,
-        )
-        return self.restore_params(epoch, like)
+        like = _shapes_here(tree["params"] if whole else tree)
+        return Checkpoints.restore_params(self, epoch, like)
 
     def wait(self) -> None:
         """Waits for the save under way, then removes the checkpoints that it has superseded.
@@ -272,7 +293,7 @@ class Checkpoints:
         """Gives what reads items of an epoch, and the folder that they lie in."""
         folder = self._folder / str(epoch)
         try:
-            with ocp.Checkpointer(handler) as checkpointer:
+            with ocp.Checkpointer(handler, multiprocessing_options=self._processes) as checkpointer:
                 yield checkpointer, folder
         except Exception as error:
             if folder.is_dir():
@@ -295,6 +316,75 @@ class Checkpoints:
         shutil.rmtree(self._folder / REMOVED, ignore_errors=True)
 
 
+class SharedCheckpoints(Checkpoints):
+    """Checkpoints of a run on several processes: the first has the folder, and tells the others.
+
+    All have to call the same methods in the same order, but for what is read once all is trained.
+    Orbax's own saving from several processes wants a folder that each of them reaches, and has all
+    wait for the slowest file system at each step of a save. As every process has the whole state,
+    the first one saves it alone: into the same files as a run on one process, so that either goes
+    on from the other.
+
+    Args:
+        workdir: folder of the run in the first process, None in the others.
+        devices: see `Checkpoints`.
+    """
+
+    def __init__(self, workdir: str | None, devices: tuple[int, int]):
+        self._writes = workdir is not None
+        if workdir is not None:
+            super().__init__(workdir, devices=devices)
+
+    def save(
+        self,
+        epoch: int,
+        state: TrainState,
+        metrics: Mapping[str, Any],
+        best: int,
+        keep: Collection[int] = (),
+    ) -> None:
+        """Saves in the first process, see `Checkpoints.save`."""
+        if self._writes:
+            super().save(epoch, state, metrics, best, keep)
+
+    def latest(self) -> int | None:
+        """Returns the epoch of the latest checkpoint, None before the first."""
+        return hosts.from_first(super().latest)
+
+    def devices(self, epoch: int) -> tuple[int, int] | None:
+        """Returns how many devices shared a batch, see `Checkpoints.devices`."""
+        read = super().devices
+        return hosts.from_first(lambda: read(epoch))
+
+    def restore(self, epoch: int, like: TrainState) -> TrainState:
+        """Returns the state of an epoch on the host."""
+        read = super().restore
+        return hosts.from_first(lambda: jax.device_get(read(epoch, _shapes_here(like))))
+
+    def restore_params(self, epoch: int, like: optax.Params) -> optax.Params:
+        """Returns the parameters of an epoch on the host."""
+        read = super().restore_params
+        return hosts.from_first(lambda: jax.device_get(read(epoch, _shapes_here(like))))
+
+    def wait(self) -> None:
+        """Waits in the first process, see `Checkpoints.wait`."""
+        if self._writes:
+            super().wait()
+
+    def close(self) -> None:
+        """Gives up what the manager holds, in the first process."""
+        if self._writes:
+            super().close()
+
+
+def _shapes_here(like: Any) -> Any:
+    """Returns shapes and dtypes placed on the first device of this process."""
+    place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), like
+    )
+
+
 def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
     """Returns the best epoch, given what was saved beside each, None if it is not there."""
     if not metrics:
@@ -305,11 +395,14 @@ def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
     return best if best in metrics else None
 
 
-def _on_one_device(leaf: jax.Array) -> jax.Array:
+def _on_one_device(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Returns a copy of what every device of this host has alike.
 
-    Of copies Orbax has each device save a part, with a compiled program for each part.
+    Of copies Orbax has each device save a part, with a compiled program for each part. What is on
+    the host stays there.
     """
+    if isinstance(leaf, np.ndarray):
+        return leaf
     if not (leaf.is_fully_addressable and leaf.is_fully_replicated):
         return leaf
     copy = leaf.addressable_data(0)

@@ -12,7 +12,7 @@ from absl import logging
 from jaxtyping import Int
 from tqdm import tqdm
 
-from mnist3 import stopping
+from mnist3 import hosts, stopping
 from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
@@ -136,8 +136,9 @@ def train(
     )
     _read_highest(run, replicates, val.targets, lambda params: read_split(params, held_out))
     done, total = (min(len(each.history) for each in replicates), run.epochs)
-    bar = tqdm(total=total, initial=done, desc="training", unit="epoch", disable=None)
-    with stopping.deferred() as stops, bar as progress:
+    quiet = None if hosts.first() else True  # None: unless there is a terminal to show it on
+    bar = tqdm(total=total, initial=done, desc="training", unit="epoch", disable=quiet)
+    with stopping.deferred(hosts.largest) as stops, bar as progress:
         while not stops() and (training := _behind(run, replicates)):
             done = len(replicates[training[0]].history)
             for place in [place for place in training if place in waiting]:
@@ -148,7 +149,7 @@ def train(
                 state, steps = jax.block_until_ready(train_epoch(state, data, keys))
                 train_seconds += time.perf_counter() - started
                 predictions = read_split(state.inference_params, held_out)
-            steps, predictions = jax.device_get((steps, predictions))
+            steps, predictions = program.fetch((steps, predictions))
             seconds += time.perf_counter() - started
             times = {
                 "seconds": seconds / len(replicates),
@@ -193,6 +194,7 @@ def train(
                 )
         for each in replicates:
             each.checkpoints.wait()
+        hosts.meet()
 
 
 def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:
@@ -238,7 +240,7 @@ def _read_highest(
     stacked = program.stack(
         [restored.get(place, some) for place in range(len(replicates))], run.mesh
     )
-    predictions = jax.device_get(read(stacked))
+    predictions = program.fetch(read(stacked))
     for place, each in begun:
         own = program.replicate_of(predictions, place)
         each._outcomes[highest_epoch(run, each.history)] = run.task.outcomes(targets, own)
