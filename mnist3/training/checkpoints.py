@@ -88,6 +88,9 @@ class Checkpoints:
             active_processes={jax.process_index()} if jax.process_count() > 1 else None,
         )
         folder = os.path.join(os.path.abspath(workdir), "checkpoints")
+        alone = self._processes.active_processes is None
+        if not (alone or read_only):
+            os.makedirs(folder, exist_ok=True)  # Orbax makes it for all processes or for none
         self._read_only = read_only
         self._manager = ocp.CheckpointManager(
             folder,
@@ -96,7 +99,7 @@ class Checkpoints:
                 todelete_subdir=None if read_only else REMOVED,
                 cleanup_tmp_directories=not read_only,
                 read_only=read_only,
-                create=not read_only,
+                create=alone and not read_only,
                 multiprocessing_options=self._processes,
             ),
         )
