@@ -53,6 +53,8 @@ class Lost(NamedTuple):
         """How it was lost, in brackets."""
         if self.status is None:
             return "its host, the network to it or the process that had started it"
+        if self.status in STOPPED:
+            return f"stopped by {signal.Signals(self.status - 128).name}"
         if self.status < 0:
             return f"killed by signal {-self.status}, {signal.Signals(-self.status).name}"
         return f"ended with status {self.status}, for a reason that it has told itself"

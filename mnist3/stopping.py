@@ -115,8 +115,10 @@ def deferred(agreed: Callable[[int], int] = lambda number: number) -> Iterator[C
     _asked.stop()
 
     def stops() -> bool:
-        _asked.number = agreed(_asked.number or 0) or None
-        return _asked.number is not None
+        number = agreed(_asked.number or 0)
+        if number:  # else one that has come meanwhile stays for the next time
+            _asked.number = number
+        return bool(number)
 
     _asked.deferred = True
     try:
