@@ -12,7 +12,7 @@ def main() -> int:
         from mnist3 import hosts, parents, runtime
 
         runtime.prepare_process()
-        status = parents.main(hosts.cluster(os.environ), sys.argv)
+        status = parents.main(hosts.cluster(), sys.argv)
         if status is not None:
             return status
 

@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 from absl import logging
 
 from mnist3 import parents
@@ -50,12 +49,14 @@ _messages = itertools.count()
 _place: list[Place] = []  # of this process among those that it has joined; at most one
 
 
-def cluster(environment: Mapping[str, str]) -> str | None:
+def cluster(environment: Mapping[str, str] | None = None) -> str | None:
     """Returns in which cluster this process is one of several, None for none.
 
     Args:
-        environment: the variables of the process.
+        environment: the variables of the process; None for those of this one.
     """
+    if environment is None:
+        environment = os.environ
     if all(f"SLURM_{name}" in environment for name in _SLURM):
         tasks = environment.get("SLURM_STEP_NUM_TASKS", environment["SLURM_NTASKS"])
         return "Slurm" if int(tasks) > 1 else None
@@ -122,7 +123,7 @@ def start(
         UserError: if only some of these are given, or the others do not come.
     """
     given = (coordinator, processes, process)
-    where = cluster(os.environ)
+    where = cluster()
     options: dict[str, Any]
     if any(each is not None for each in given):
         _require_whole(*given)
@@ -245,6 +246,7 @@ def largest(number: int) -> int:
     if not several():
         return number
     import jax
+    import numpy as np
     from jax.experimental import multihost_utils
 
     with jax.transfer_guard("allow"):
