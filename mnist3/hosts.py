@@ -151,10 +151,8 @@ def start(
         joined = Place(jax.process_index(), jax.process_count())
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(
-            f"the processes of {where} did not come together within {START_SECONDS} s: "
-            f"{str(error).splitlines()[0]}; start the same command in each of them, say where the "
-            "first is with --coordinator=HOST:PORT --processes=N --process=I, or train in one "
-            "process with --distributed=off."
+            f"JAX found no training of several processes in {where} "
+            f"({str(error).strip().splitlines()[0]}) when this one {parents.TOGETHER}."
         ) from error
     if joined.processes == 1:
         return

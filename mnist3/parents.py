@@ -26,6 +26,11 @@ PATIENCE = 3 * GRACE  # s that a child waits with an error that may follow from 
 CONNECT_SECONDS = 20
 POLL_SECONDS = 0.05  # how often a parent looks whether its child has ended
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # s, s, times: a host's loss
+TOGETHER = (  # what to do where processes do not come together
+    "waited for the others of the same training: start the same command in each of them, see that "
+    "the first can be reached, on the port of --coordinator if that is given, or train in one "
+    "process with --distributed=off"
+)
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 Address = tuple[str, int, str]  # host, port and token of the first process's parent
@@ -169,7 +174,7 @@ class _Parent:
         self._selector.register(self._listening, selectors.EVENT_READ)
         self._process, self._processes = 0, 0
         self._peers: list[_Peer] = []  # of the first process those of all others, else that one's
-        self._ended: dict[int, int] = {}  # status of those that have told it
+        self._ended: dict[int, int | None] = {}  # status of those that are known to have
         self._lost: Lost | None = None  # the first that was
         self._deadline = 0.0  # when the child is ended for it
 
@@ -197,6 +202,9 @@ class _Parent:
     def _after(self, status: int) -> int:
         """Tells the others how the child ended, says what was lost, and returns the exit status."""
         if not self._processes:  # it trained alone, or has not come so far
+            if status == -signal.SIGABRT:
+                print(f"Error: JAX ended this process while it {TOGETHER}.", file=sys.stderr)
+                return 1
             return 128 - status if status < 0 else status
         own = Lost(self._process, status)
         if status and not own.killed:  # perhaps since another was lost: who will tell
@@ -263,30 +271,30 @@ class _Parent:
                     messages = None  # nobody of this run
                     break
                 peer.process = message[1]
+                for known in self._ended.items():
+                    peer.send(known)
                 continue
-            process, status = message
-            self._ended[process] = status
-            self._tell(process, status)
-            if status:
-                self._lose(Lost(process, status))
+            self._learn(*message)
         if messages is None:
             self._selector.unregister(peer.connection)
             peer.connection.close()
             self._peers.remove(peer)
             if peer.process is not None and peer.process not in self._ended:
-                self._tell(peer.process, None)
-                self._lose(Lost(peer.process, None))
+                self._learn(peer.process, None)
+
+    def _learn(self, process: int, status: int | None) -> None:
+        """Takes in how a process ended, and passes it on."""
+        self._ended[process] = status
+        self._tell(process, status)
+        if status != 0 and self._lost is None:
+            self._lost = Lost(process, status)
+            self._deadline = time.monotonic() + (0 if self._lost.killed else GRACE)
 
     def _tell(self, process: int, status: int | None) -> None:
         """Tells the others how a process ended, by way of the first one's parent."""
         for peer in self._peers:
             if process == self._process or self._process == 0:
                 peer.send([process, status])
-
-    def _lose(self, lost: Lost) -> None:
-        if self._lost is None:
-            self._lost = lost
-            self._deadline = time.monotonic() + (0 if lost.killed else GRACE)
 
     def _say(self, lost: Lost) -> None:
         folder = "" if self._named else ", with --workdir set to the run's folder"

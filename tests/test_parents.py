@@ -1,0 +1,131 @@
+"""Parents of processes that do nothing: who is told of which loss, and how each ends."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PROCESS = """
+import json, os, pathlib, sys, time
+from mnist3 import parents
+
+parents.GRACE = 1
+status = parents.main("Slurm", ["program", "--workdir=a"])
+if status is not None:
+    sys.exit(status)
+folder, process, end = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+link, file = parents.link(), folder / "address"
+if end == "early":
+    os.abort()
+if process == 0:
+    (folder / "begun").write_text(json.dumps(["127.0.0.1", link.port, link.token]))
+    os.rename(folder / "begun", file)
+while not file.exists():
+    time.sleep(0.01)
+parents.introduce(link, process, 3, json.loads(file.read_text()))
+time.sleep(0.5)
+(folder / str(process)).write_text(str(os.getpid()))
+while not all((folder / str(each)).exists() for each in range(3)):
+    time.sleep(0.01)
+if end.isdigit():
+    sys.exit(int(end))
+if end == "wait":
+    time.sleep(100)
+os.abort() if end == "abort" else os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Starts three processes, each to end in its way, and gives their parents."""
+    (tmp_path / "program.py").write_text(PROCESS)
+    every = []
+
+    def start(*ends):
+        for process, end in enumerate(ends):
+            words = [sys.executable, "program.py", str(tmp_path), str(process), end]
+            variables = os.environ | {"PYTHONPATH": str(ROOT)}
+            every.append(
+                subprocess.Popen(
+                    words, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True
+                )
+            )
+        return every
+
+    yield start
+    for each in every:
+        each.kill()
+        each.communicate()
+
+
+def lost(process, reason):
+    return (
+        f"Error: process {process} of 3 was lost ({reason}); run the same command in all of them "
+        "to go on from the last checkpoint.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "statuses", "said"),
+    [
+        (("0", "0", "0"), (0, 0, 0), ("", "", "")),
+        (("wait", "kill", "wait"), (1, 1, 1), (lost(1, "killed by signal 9, SIGKILL"),) * 3),
+        (("kill", "wait", "wait"), (1, 1, 1), (lost(0, "killed by signal 9, SIGKILL"),) * 3),
+        (("wait", "wait", "abort"), (1, 1, 1), (lost(2, "killed by signal 6, SIGABRT"),) * 3),
+        (("abort", "abort", "kill"), (1, 1, 1), (lost(2, "killed by signal 9, SIGKILL"),) * 3),
+        (("3", "3", "3"), (3, 3, 3), ("", "", "")),  # a mistake that each has told itself
+        (
+            ("143", "wait", "wait"),
+            (143, 143, 143),
+            ("", lost(0, "stopped by SIGTERM"), lost(0, "stopped by SIGTERM")),
+        ),
+        (
+            ("wait", "3", "wait"),
+            (1, 3, 1),
+            (
+                lost(1, "ended with status 3, for a reason that it has told itself"),
+                "",
+                lost(1, "ended with status 3, for a reason that it has told itself"),
+            ),
+        ),
+    ],
+)
+def test_what_each_says_last_and_how_it_ends(started, ends, statuses, said):
+    every = started(*ends)
+    told = tuple(each.communicate(timeout=60)[1] for each in every)
+    assert tuple(each.returncode for each in every) == statuses
+    assert told == said
+
+
+def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
+    every = started("wait", "wait", "wait")
+    while not all((tmp_path / str(each)).exists() for each in range(3)):
+        time.sleep(0.01)
+    host, port, _ = json.loads((tmp_path / "address").read_text())
+    with socket.create_connection((host, port)) as stranger:
+        stranger.sendall(b'["no token", 1]\nGET / HTTP/1.1\n')
+        assert stranger.recv(1) == b""
+    child = int((tmp_path / "1").read_text())
+    every[1].send_signal(signal.SIGKILL)
+    reason = "its host, the network to it or the process that had started it"
+    for each in (every[0], every[2]):
+        assert each.communicate(timeout=60)[1] == lost(1, reason)
+        assert each.returncode == 1
+    with pytest.raises(ProcessLookupError):
+        for _ in range(1000):
+            os.kill(child, 0)
+            time.sleep(0.01)
+
+
+def test_a_process_that_does_not_find_the_others_says_what_to_do(started):
+    process = started("early")[0]
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith("Error: JAX ended this process while it waited for")
