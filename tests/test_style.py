@@ -17,6 +17,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "stopping",
     "exit_status",
     "runtime",
+    "varied",
     "ops",
     "data",
     "models",

@@ -35,7 +35,7 @@ Flags:
 
 FIGURES = ("none", "few", "all")
 DRAWING = ("train", "evaluate", "compare")  # modes that draw
-KEEPING = ("run", "predict", "serve")  # jobs of one config, whose programs are kept
+KEEPING = ("run", "population", "predict", "serve")  # jobs of one config, whose programs are kept
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
+from mnist3 import config as configs
 from mnist3 import tracking, validation
 from mnist3.errors import UserError, nearest
 from mnist3.files import write_json
@@ -187,7 +188,7 @@ class _Job:
         logging.info(
             "trial %d of %d: %s", trial.number, self._budget, reporting.words(trial.values)
         )
-        config = checks.with_values(self._made.config, trial.values)
+        config = configs.with_values(self._made.config, trial.values, "the sweep")
         config.wandb = tracking.part_of(config.wandb, self._name)
         return config
 

@@ -1,7 +1,6 @@
 """Whether a sweep can be made over a config, and the configs of its trials."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,33 +15,6 @@ from mnist3.training.run import AUTOMATIC_EPOCHS
 # Of the data only what leaves val as it is, and nothing of the task: values must be comparable.
 VARIABLE_DATA = ("data.train_limit", "data.shifted_copies", "data.train_examples")
 FIXED = ("data.", "task.", "wandb.", "kind")
-
-
-def with_values(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
-    """Returns a copy of a config with other values of some fields.
-
-    Args:
-        config: of the experiment.
-        values: by dotted field.
-
-    Raises:
-        UserError: if a field does not take its value.
-    """
-    changed = config.copy_and_resolve_references()
-    with changed.unlocked():
-        for name, value in values.items():
-            *sections, field = name.split(".")
-            section = changed
-            for each in sections:
-                section = section[each]
-            try:
-                section[field] = value
-            except TypeError as error:
-                raise UserError(
-                    f"config.{name} of the sweep is {value!r}, of type {type(value).__name__}; it "
-                    f"takes a {type(section[field]).__name__} such as {section[field]!r}."
-                ) from error
-    return changed
 
 
 def check(sweep: Sweep, config: ConfigDict) -> None:
@@ -148,7 +120,7 @@ def _check_value(name: str, value: Any, config: ConfigDict) -> None:
     known = dict(configs.fields(config))
     if name not in known:  # of a learner, which checks it
         return
-    changed = dict(configs.fields(with_values(config, {name: value})))[name]
+    changed = dict(configs.fields(configs.with_values(config, {name: value}, "the sweep")))[name]
     names = validation.choices(config.kind)
     if name in names:
         limits.require_known(name, changed, names[name])

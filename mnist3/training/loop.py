@@ -22,7 +22,7 @@ from mnist3.evaluation.clusters import sharing
 from mnist3.evaluation.pooling import pooled
 from mnist3.evaluation.words import metric_text
 from mnist3.tasks import Examples, Predictions
-from mnist3.tracking import Tracker
+from mnist3.tracking import Stopped, Tracker
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.optimizer import create_schedule, schedule_ends_at_zero
@@ -57,9 +57,25 @@ class Replicate:
     history: list[dict[str, Any]]
     checkpoints: Checkpoints
     tracker: Tracker
-    failure: UserError | None = None
+    failure: UserError | Stopped | None = None
 
     _outcomes: dict[int, Outcomes] = dataclasses.field(default_factory=dict, repr=False)
+
+
+@dataclasses.dataclass
+class Mean:
+    """Who is told the mean of several replicates, those of one candidate.
+
+    Attributes:
+        places: of the replicates among those that train together.
+        tell: gets the mean of their lines, as soon as none of them that trains lacks the epoch;
+            may raise `Stopped`.
+        told: epochs of which it has it; grows.
+    """
+
+    places: Sequence[int]
+    tell: Callable[[dict[str, Any]], None]
+    told: int = 0
 
 
 def train(
@@ -70,8 +86,7 @@ def train(
     digit_indices: Int[np.ndarray, "n K"] | None,
     states: list[TrainState],
     replicates: Sequence[Replicate],
-    tell: Callable[[dict[str, Any]], None] = lambda line: None,
-    told: int = 0,
+    means: Sequence[Mean] = (),
 ) -> None:
     """Trains replicates side by side to the last epoch, or until val has stopped getting better.
 
@@ -80,7 +95,8 @@ def train(
     together each has an equal share. Every `config.training.log_steps` steps each tracker gets a
     line too.
 
-    A replicate whose loss is not finite stops alone. One that is ahead of the others, as after a
+    A replicate whose loss is not finite, or whom the one stops who watches it, stops alone, and its
+    failure says why. One that is ahead of the others, as after a
     run that was killed while it saved, waits for them. Signals stop all of them after an epoch.
 
     Args:
@@ -92,11 +108,9 @@ def train(
             source; None of others.
         states: of each replicate to go on from, on the devices; consumed, the list too.
         replicates: what they have left so far, in the order of the run's seeds.
-        tell: gets the mean of the replicates' lines, as soon as none that trains lacks the epoch.
-        told: epochs of which it has it.
+        means: of replicates, and who is told them.
 
     Raises:
-        UserError: if the loss of no replicate is finite any more.
         Interrupted: if a signal has come; what was trained is saved.
     """
     task, headline = run.task, run.task.metrics[0]
@@ -107,8 +121,16 @@ def train(
     waiting = {place: each for place, each in enumerate(states) if place not in first}
     states.clear()
     started = time.perf_counter()
+    numbers = (run.numbers,) if run.numbers else ()
     train_epoch: Any = program.create_train_replicates(
-        run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
+        run.model,
+        task,
+        run.optimizer,
+        run.config,
+        run.steps,
+        layout,
+        run.mesh,
+        run.own if numbers else None,
     )
     train_epoch = program.compiled(
         train_epoch,
@@ -117,6 +139,7 @@ def train(
         state,
         data,
         _epoch_keys(run, 0),
+        *numbers,
     )
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
     read_split = program.compiled(
@@ -145,7 +168,7 @@ def train(
             keys = _epoch_keys(run, done)
             started = time.perf_counter()
             with jax.transfer_guard("disallow"):
-                state, steps = jax.block_until_ready(train_epoch(state, data, keys))
+                state, steps = jax.block_until_ready(train_epoch(state, data, keys, *numbers))
                 train_seconds += time.perf_counter() - started
                 predictions = read_split(state.inference_params, held_out)
             steps, predictions = jax.device_get((steps, predictions))
@@ -159,7 +182,7 @@ def train(
                 own_steps, own_predictions = program.replicate_of((steps, predictions), place)
                 try:
                     _after_epoch(
-                        run,
+                        run.replicate(place),
                         replicates[place],
                         val.targets,
                         digit_indices,
@@ -168,9 +191,12 @@ def train(
                         program.replicate_of(state, place),
                         times,
                     )
-                except NotFinite as error:
-                    _stop(run, replicates, place, error)
-            told = _tell(run, replicates, tell, told)
+                except (NotFinite, Stopped) as error:
+                    replicates[place].failure = error
+                    if _behind(run, replicates):
+                        logging.error("%s stops: %s", run.name(place), error)
+            for mean in means:
+                _tell(run, replicates, mean)
             line = mean_line(run, replicates, done + 1)
             if line is None:
                 continue
@@ -205,18 +231,21 @@ def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:
     return [place for place, epochs in going.items() if epochs == min(going.values())]
 
 
-def _tell(
-    run: Run, replicates: Sequence[Replicate], tell: Callable[[dict[str, Any]], None], told: int
-) -> int:
-    """Tells the epochs that no replicate which trains lacks, from `told` on; returns how many."""
-    behind = _behind(run, replicates)
-    lengths = [len(each.history) for each in replicates]
+def _tell(run: Run, replicates: Sequence[Replicate], mean: Mean) -> None:
+    """Tells the epochs that none of some replicates lacks which trains, and that are not told."""
+    own = [replicates[place] for place in mean.places]
+    behind = _behind(run, own)
+    lengths = [len(each.history) for each in own]
     known = lengths[behind[0]] if behind else max(lengths)
-    for epoch in range(told + 1, known + 1):
-        line = mean_line(run, replicates, epoch)
-        if line is not None:
-            tell(line)
-    return max(known, told)
+    for epoch in range(mean.told + 1, known + 1):
+        line = mean_line(run, own, epoch)
+        mean.told = epoch
+        try:
+            if line is not None:
+                mean.tell(line)
+        except Stopped as stopped:
+            for each in own:
+                each.failure = each.failure or stopped
 
 
 def _read_highest(
@@ -283,14 +312,6 @@ def _after_epoch(
     best = best_epoch(run, epoch, highest, outcomes, digit_indices)
     replicate.checkpoints.save(epoch, state, line["val"], best, keep={highest})
     replicate._outcomes = {highest: outcomes[highest]}
-
-
-def _stop(run: Run, replicates: Sequence[Replicate], place: int, error: "NotFinite") -> None:
-    """Stops one replicate; the last one that trains, or the only one, stops the training."""
-    replicates[place].failure = error
-    if all(each.failure for each in replicates):
-        raise error
-    logging.error("the replicate of seed %d stops: %s", run.seeds[place], error)
 
 
 def mean_line(run: Run, replicates: Sequence[Replicate], epoch: int) -> dict[str, Any] | None:

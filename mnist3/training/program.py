@@ -21,11 +21,26 @@ from mnist3.data.splits import Stream
 from mnist3.errors import UserError
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.training import kept
+from mnist3.training.population import Numbers
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics, as_ink, create_train_step
 
 PREDICTION_BATCH = 512
 AUGMENTATION_CHUNK = 1024
+
+
+class Own(NamedTuple):
+    """What a candidate has of its own.
+
+    Attributes:
+        model: from images as float32 ink, or feature vectors, to logits.
+        optimizer: of its parameters.
+        config: with the sections `training` and `augmentation`.
+    """
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    config: ConfigDict
 
 
 def create_mesh(replicates: int = 1) -> Mesh:
@@ -125,7 +140,8 @@ def create_train_epoch(
 
     See `create_train_replicates`; state and key are those of one replicate, without the axis.
     """
-    train = _create_train_replicate(model, task, optimizer, config, steps, layout, mesh)
+    own = Own(model, optimizer, config)
+    train = _create_train_replicate(lambda: own, task, config, steps, layout, mesh)
     everywhere = jax.shard_map(train, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
     return jax.jit(everywhere, donate_argnums=0)
 
@@ -138,7 +154,8 @@ def create_train_replicates(
     steps: int,
     layout: Layout | None,
     mesh: Mesh,
-) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
+    own: Callable[[Numbers], Own] | None = None,
+) -> Callable[..., tuple[TrainState, StepMetrics]]:
     """Returns the program that takes every step of an epoch, of replicates side by side.
 
     The program shuffles the fixed images or composes new ones, augments, and scans over the steps;
@@ -146,7 +163,8 @@ def create_train_replicates(
     that fit its cache and sums their gradients; each has a key of its own, so the number of devices
     does not matter as long as a device's share holds a whole micro-batch. Its arguments are the
     state, which it consumes, the training images, and the key of the epoch, state and keys with a
-    leading axis of replicates. What it computes of one of them depends on none of the others. Of a
+    leading axis of replicates; of several candidates also the numbers in which they differ, with
+    that axis too. What it computes of one of them depends on none of the others. Of a
     stream the digit images are augmented, all of them once an epoch, before they are composed: that
     is less work than to augment the larger number images, and gives each digit a distortion of its
     own. Fixed examples may be fewer than the steps of an epoch need; each is then taken as often as
@@ -160,21 +178,23 @@ def create_train_replicates(
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
         mesh: of `create_mesh`.
+        own: gives what a candidate has of its own, by its numbers; None where all have the same.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    train = _create_train_replicate(model, task, optimizer, config, steps, layout, mesh)
+    same = Own(model, optimizer, config)
+    train = _create_train_replicate(own or (lambda: same), task, config, steps, layout, mesh)
 
-    def train_replicates(states, data, keys):
-        return _each(lambda state, key: train(state, data, key), mesh)(states, keys)
+    def train_replicates(states, data, *each):
+        return _each(lambda state, *rest: train(state, data, *rest), mesh)(states, *each)
 
     apart = P("replicate")
     return jax.jit(
         jax.shard_map(
             train_replicates,
             mesh=mesh,
-            in_specs=(apart, P(), apart),
+            in_specs=(apart, P(), apart, *[apart] * (own is not None)),
             out_specs=apart,
             check_vma=False,
         ),
@@ -183,22 +203,21 @@ def create_train_replicates(
 
 
 def _create_train_replicate(
-    model: nn.Module,
+    own: Callable[..., Own],
     task: Task,
-    optimizer: optax.GradientTransformation,
     config: ConfigDict,
     steps: int,
     layout: Layout | None,
     mesh: Mesh,
-) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
+) -> Callable[..., tuple[TrainState, StepMetrics]]:
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
-    draw = create_draw(task, config, layout, micro_batch)
-    train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
-
-    def train_replicate(state, data, key):
+    def train_replicate(state, data, key, *numbers):
         """Takes the steps of one replicate with this device's share of each batch."""
+        model, optimizer, config = own(*numbers)
+        draw = create_draw(task, config, layout, micro_batch)
+        train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
         order_key, augment_key, step_key = jax.random.split(key, 3)
         shape = (steps, micro_batches, micro_batch)
         if layout is None:

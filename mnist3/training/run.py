@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax
 import optax
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 from mnist3 import models
 from mnist3.config import of_replicate
 from mnist3.tasks import Task
-from mnist3.training import kept, program
+from mnist3.training import kept, population, program
 from mnist3.training.optimizer import create_optimizer
 from mnist3.training.state import TrainState, create_state
 
@@ -35,6 +36,8 @@ class Run:
         size: (height, width) of the images, px.
         seeds: of the replicates, which differ in nothing else.
         mesh: the devices on the axes `replicate` and `data`.
+        configs: the config of each replicate alone, where several candidates train together; ()
+            where replicates differ in their seed.
     """
 
     config: ConfigDict
@@ -46,6 +49,7 @@ class Run:
     size: tuple[int, int]
     seeds: tuple[int, ...]
     mesh: Mesh
+    configs: tuple[ConfigDict, ...] = ()
 
     def keys(self, replicate: int = 0) -> tuple[jax.Array, jax.Array]:
         """Returns the keys of the initial parameters and of the epochs of a replicate."""
@@ -64,10 +68,9 @@ class Run:
     def about(self) -> str:
         """Says all that programs of the run are made from, see `mnist3.training.kept`.
 
-        Seeds are arguments of programs.
+        Seeds are arguments of programs, as are numbers of candidates.
         """
-        config = self.config.to_dict()
-        read = {name: config[name] for name in config if name not in ("seed", "seeds", "wandb")}
+        read = population.about(self.config, self.numbers)
         parts = (self.task, self.model, self.epochs, self.steps, self.size, dict(self.mesh.shape))
         return repr((read, *parts))
 
@@ -78,9 +81,30 @@ class Run:
         """
         if len(self.seeds) == 1:
             return self
-        config, seeds = of_replicate(self.config, self.seeds[place]), (self.seeds[place],)
+        seeds = (self.seeds[place],)
+        config = self.configs[place] if self.configs else of_replicate(self.config, *seeds)
         mesh = Mesh(self.mesh.devices[:1], self.mesh.axis_names)
-        return dataclasses.replace(self, config=config, seeds=seeds, mesh=mesh)
+        return dataclasses.replace(self, config=config, seeds=seeds, mesh=mesh, configs=())
+
+    def name(self, place: int) -> str:
+        """Returns what tells a replicate from the others."""
+        replicate = f"the replicate of seed {self.seeds[place]}"
+        if not self.configs:
+            return replicate
+        return f"{replicate} with {population.words(self.configs[place], self.numbers)}"
+
+    @functools.cached_property
+    def numbers(self) -> population.Numbers:
+        """In what replicates of several candidates differ, on their devices; {} of one."""
+        found = population.numbers_of(self.configs, self.steps * self.epochs)
+        return jax.device_put(found, NamedSharding(self.mesh, PartitionSpec("replicate")))
+
+    def own(self, numbers: population.Numbers) -> program.Own:
+        """Returns what a candidate has of its own, in a program that reads its numbers."""
+        config = population.with_numbers(self.config, numbers)
+        model, steps = _model(config, self.task), self.steps * self.epochs
+        optimizer = create_optimizer(config.optimizer, steps, numbers.get(population.RATES))
+        return program.Own(model, optimizer, config)
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
@@ -120,7 +144,7 @@ def assemble(
     return Run(
         config=config,
         task=task,
-        model=models.create(config.model, task.positions, task.outputs, config.training.dtype),
+        model=_model(config, task),
         optimizer=create_optimizer(config.optimizer, steps * epochs),
         epochs=epochs,
         steps=steps,
@@ -128,3 +152,21 @@ def assemble(
         seeds=seeds,
         mesh=program.create_mesh(len(seeds)),
     )
+
+
+def assemble_population(candidates: Sequence[ConfigDict], task: Task, train_examples: int) -> Run:
+    """Returns the parts of a training of candidates side by side.
+
+    Args:
+        candidates: the config of each, or of each replicate of each, with one seed; alike as
+            `population.likeness` says.
+        task: that is learned.
+        train_examples: images an epoch.
+    """
+    seeds = tuple(each.seed for each in candidates)
+    run = assemble(candidates[0], task, train_examples, seeds)
+    return dataclasses.replace(run, configs=tuple(candidates))
+
+
+def _model(config: ConfigDict, task: Task) -> nn.Module:
+    return models.create(config.model, task.positions, task.outputs, config.training.dtype)
