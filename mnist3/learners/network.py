@@ -254,10 +254,11 @@ def learn_replicates(
             replicates.append(loop.Replicate(history, checkpoints, own))
         told = []
         for tracker, places in means:
-            own = [replicates[place].history for place in places]
-            left = [len(each) for each in own if not loop.finished(run, each)]
-            told.append(loop.Mean(places, tracker.log_epoch, min(left, default=max(map(len, own)))))
-            tracker.resume(told[-1].told)
+            histories = [replicates[place].history for place in places]
+            left = [len(each) for each in histories if not loop.finished(run, each)]
+            epochs = min(left, default=max(map(len, histories)))
+            tracker.resume(epochs)
+            told.append(loop.Mean(places, tracker.log_epoch, epochs))
         if any(not loop.finished(run, each.history) for each in replicates):
             shapes = run.state_shapes()
             states = [

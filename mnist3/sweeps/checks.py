@@ -60,6 +60,11 @@ def _values(parameter: Choices | Range) -> tuple[Any, ...]:
 
 
 def _check_field(name: str, config: ConfigDict) -> None:
+    if name.startswith("population."):
+        raise UserError(
+            f"the sweep has {name!r}, but its trials are runs of one candidate each; search "
+            f"{name.removeprefix('population.')!r}."
+        )
     if name.startswith(FIXED) and name not in VARIABLE_DATA:
         raise UserError(
             f"the sweep has {name!r}, but its trials must share their val images and their task; "
@@ -141,6 +146,26 @@ def _check_hyperband(hyperband: Hyperband, config: ConfigDict) -> None:
             f"Hyperband has min_epochs={hyperband.min_epochs} and eta={hyperband.eta}; give whole "
             "numbers from 1 and from 2 on."
         )
+
+
+def trains_together(sweep: Sweep, config: ConfigDict) -> bool:
+    """Tells whether some trials of a sweep can train side by side in one program.
+
+    They are those of a network that differ in numbers alone. None is drawn by what others reached,
+    and none is stopped early, which would leave its place in the program to nobody.
+
+    Args:
+        sweep: what is searched.
+        config: of the experiment.
+    """
+    if "population" not in config or configs.search_method(config) != "none":
+        return False
+    free = ("seed", *configs.variable())
+    return (
+        sweep.method in ("grid", "random")
+        and sweep.hyperband is None
+        and any(name in free for name in sweep.parameters)
+    )
 
 
 def epochs_of(config: ConfigDict) -> int:

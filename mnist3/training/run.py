@@ -99,9 +99,13 @@ class Run:
         found = population.numbers_of(self.configs, self.steps * self.epochs)
         return jax.device_put(found, NamedSharding(self.mesh, PartitionSpec("replicate")))
 
+    def own_config(self, numbers: population.Numbers) -> ConfigDict:
+        """Returns the config of a candidate, in a program that reads its numbers."""
+        return population.with_numbers(self.config, numbers)
+
     def own(self, numbers: population.Numbers) -> program.Own:
         """Returns what a candidate has of its own, in a program that reads its numbers."""
-        config = population.with_numbers(self.config, numbers)
+        config = self.own_config(numbers)
         model, steps = _model(config, self.task), self.steps * self.epochs
         optimizer = create_optimizer(config.optimizer, steps, numbers.get(population.RATES))
         return program.Own(model, optimizer, config)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import shutil
 import signal
@@ -182,6 +183,51 @@ def test_a_run_that_a_signal_stopped_goes_on_to_the_same_bytes(
     for seed in "34":
         assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
     assert len(read_history(folder, EPOCHS)) == EPOCHS
+
+
+def test_a_run_that_a_signal_stopped_within_an_epoch_goes_on_to_the_same_bytes(
+    run, shared_cache, tmp_path, monkeypatch, caplog
+):
+    folder, segments = tmp_path / "run", []
+
+    def stop_in_the_second_epoch(self, seconds):
+        self._length = 1
+        segments.append(seconds)
+        if len(segments) == self._run.steps + 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Segments, "_adapt", stop_in_the_second_epoch)
+        with pytest.raises(stopping.Interrupted), stopping.handled("run the same command to go on"):
+            learn(folder, seeds=(3, 4))
+    within = [folder / "replicates" / seed / "checkpoints" / "within" for seed in "34"]
+    assert [[path.name for path in each.iterdir()] for each in within] == [["2-2"], ["2-2"]]
+    with caplog.at_level(logging.INFO, "absl"):
+        learn(folder, seeds=(3, 4))
+    assert "going on within epoch 2, after 2 of" in caplog.text
+    for seed in "34":
+        assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
+    assert not any(each.exists() for each in within)
+
+
+def test_a_part_that_not_all_replicates_have_saved_is_trained_anew(
+    run, shared_cache, tmp_path, monkeypatch
+):
+    folder, save = tmp_path / "run", Checkpoints.save_within
+
+    def die_before_the_last(self, *inputs):
+        if self._folder.parent.name == "4":
+            raise Killed
+        save(self, *inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save_within", die_before_the_last)
+        patch.setattr(loop.Segments, "_adapt", lambda *_: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Killed), stopping.handled("run the same command to go on"):
+            learn(folder, seeds=(3, 4))
+    learn(folder, seeds=(3, 4))
+    for seed in "34":
+        assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
 
 
 def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeypatch, capsys):
