@@ -1,7 +1,7 @@
 """Numbers of a config of which each candidate that one program trains has its own."""
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -93,16 +93,19 @@ class Varied:
     __int__ = __index__ = __float__ = __round__ = __floordiv__ = __mod__ = _unknown
 
 
-Number = float | int | Varied
+if TYPE_CHECKING:  # to whoever computes with it, it is a number
+    Scalar = float
+else:
+    Scalar = float | int | Varied
 
 
-def largest(value: Number) -> float | int:
+def largest(value: Scalar) -> float | int:
     """Returns a number as it is, and of one that candidates have their own of the largest."""
     return value.largest if isinstance(value, Varied) else value
 
 
-def side_by_side(values: Sequence[Number]) -> Float32[Array | np.ndarray, "values"]:
-    """Returns numbers as an array, which is not traced unless candidates have one their own."""
+def side_by_side(values: Sequence[Scalar]) -> Float32[Array | np.ndarray, "values"]:
+    """Returns numbers as an array, which is not traced unless candidates have their own."""
     if not any(isinstance(each, Varied) for each in values):
         return np.array(values, np.float32)
     return jnp.stack([jnp.asarray(each, jnp.float32) for each in values])

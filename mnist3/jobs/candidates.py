@@ -227,7 +227,7 @@ def folder_of(place: int, name: str) -> str:
 
     It has the beginning of the name, without what file systems and shells mind.
     """
-    kept = re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
+    kept = re.sub(r"[^\w.=+-]+", "-", name)[:80].strip("-")
     return os.path.join("candidates", f"{place}-{kept}")
 
 

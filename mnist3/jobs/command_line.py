@@ -139,8 +139,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "together",
         None,
-        "For sweep: how many trials of a grid, or drawn at random, a worker trains in one program at "
-        f"most, of those that differ in numbers alone; {Arguments.together} if not given.",
+        "For sweep: how many trials of a grid, or drawn at random, that differ in numbers alone "
+        f"a worker trains in one program at most; {Arguments.together} if not given.",
         lower_bound=1,
         flag_values=values,
     )

@@ -9,7 +9,7 @@ import functools
 import math
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -333,8 +333,10 @@ def _learn(
         if len(every) == 1:
             return [error]
         logging.warning("the trials cannot train together, so they take turns: %s", error)
-    one_by_one = zip(every, folders, watches, strict=True)
-    return [outcome for own in one_by_one for outcome in _learn(*[[each] for each in own])]
+    return [
+        _learn([own], [folder], [watch])[0]
+        for own, folder, watch in zip(every, folders, watches, strict=True)
+    ]
 
 
 def _load(config: ConfigDict, folder: str, made: Parts, data_dir: str | None) -> Parts:

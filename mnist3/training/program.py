@@ -158,8 +158,8 @@ def create_train_epoch(
     are those of one replicate, without the axis.
     """
     own = Own(model, optimizer, config)
-    begin = _create_begin(lambda: config, config, steps, layout, mesh)
-    take_steps = _create_take_steps(lambda: own, task, config, layout, mesh)
+    begin = _create_begin(_always(config), config, steps, layout, mesh)
+    take_steps = _create_take_steps(_always(own), task, config, layout, mesh)
 
     def train(state, data, key):
         return take_steps(state, data, begin(data, key))
@@ -193,7 +193,7 @@ def create_begin_epoch(
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    begin = _create_begin(own or (lambda: config), config, steps, layout, mesh)
+    begin = _create_begin(own or _always(config), config, steps, layout, mesh)
 
     def begin_replicates(data, *each):
         return _each(lambda *inputs: begin(data, *inputs), mesh)(*each)
@@ -246,7 +246,7 @@ def create_train_segment(
         UserError: if the batch cannot be split evenly over the devices.
     """
     same = Own(model, optimizer, config)
-    take_steps = _create_take_steps(own or (lambda: same), task, config, layout, mesh)
+    take_steps = _create_take_steps(own or _always(same), task, config, layout, mesh)
     at_once = steps_at_once(steps, mesh)
 
     def train(data, first, last, state, measured, epoch, *numbers):
@@ -292,6 +292,11 @@ def steps_at_once(steps: int, mesh: Mesh) -> int:
     """
     most = 1 if _on_cpu(mesh) else 32
     return max(each for each in range(1, most + 1) if steps % each == 0)
+
+
+def _always(value: Any) -> Callable[..., Any]:
+    """Returns a function that gives a value, whatever it is asked with."""
+    return lambda *_: value
 
 
 def _create_begin(

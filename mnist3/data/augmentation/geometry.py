@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Float32, Key
 from ml_collections import ConfigDict
 
 from mnist3.data.augmentation.fields import Augmentation, Field, Size
-from mnist3.varied import Number, Varied, largest, side_by_side
+from mnist3.varied import Scalar, Varied, largest, side_by_side
 
 _SMOOTHNESS = 4.0  # px, of the elastic displacement: the standard deviation of its Gaussians
 _KNOTS = 6.0  # px, between them
@@ -25,7 +25,7 @@ def distort(
     if any(config[name] for name in _WARPING):
         batch, height, width = images.shape
         return warp(images, *_draw_coordinates(key, (batch, height, width), config))
-    return _move(images, _draw_shift(key, len(images), config.shift), largest(config.shift))
+    return _move(images, _draw_shift(key, len(images), config.shift), int(largest(config.shift)))
 
 
 def _shift_leaves(shift: int, size: Size) -> str:
@@ -164,7 +164,7 @@ def _gaussians(size: int) -> Float32[np.ndarray, "knots size"]:
     return (values / np.sqrt((values**2).sum(axis=0))).astype(np.float32)
 
 
-def _draw_shift(key: Key[Array, ""], batch: int, shift: Number) -> Array:
+def _draw_shift(key: Key[Array, ""], batch: int, shift: Scalar) -> Array:
     """Draws whole pixels down and to the right, int32 [batch, 2]."""
     return jax.random.randint(key, (batch, 2), -shift, shift + 1)
 
