@@ -306,7 +306,8 @@ def learn(
         except UserError as error:
             outcomes[place] = error
             continue
-        kind = str(place) if len(trials) == 1 else population.likeness(config)
+        together = len(trials) > 1 and config.learner.name == configs.NETWORK
+        kind = population.likeness(config) if together else str(place)
         alike.setdefault(kind, {})[place] = own
     for each in alike.values():
         found = _learn(

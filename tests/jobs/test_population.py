@@ -50,7 +50,7 @@ def test_a_replicate_of_a_candidate_has_the_bytes_of_the_run_of_its_config(
     config = config_of(seed=4, optimizer={"name": "sgd", "learning_rate": RATES[1]})
     job.run(config, Arguments(workdir=str(tmp_path / "alone"), figures="none"))
     own = run / FOLDERS[1] / "replicates" / "4"
-    assert workdir.read_config(str(own)).to_dict() == config.to_dict()
+    workdir.require_same(str(own), config)
     assert_same_run(own, tmp_path / "alone")
 
 

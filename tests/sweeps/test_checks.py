@@ -122,3 +122,19 @@ def test_the_longest_trial_is_that_with_most_epochs():
     assert checks.most_epochs(Sweep(epochs), config) == 9
     assert checks.most_epochs(Sweep({"training.epochs": Range(1, 4)}), config) == 4
     assert checks.most_epochs(Sweep(RATES), configs.digits("digits", "knn")) == 0
+
+
+@pytest.mark.parametrize(
+    ("searched", "changes", "together"),
+    [
+        ({"optimizer.learning_rate": Range(1e-3, 1e-2)}, {}, True),
+        ({"seed": Range(0, 3), "model.stem": Choices((4, 8))}, {"method": "grid"}, True),
+        ({"model.stem": Choices((4, 8))}, {}, False),
+        ({"optimizer.learning_rate": Range(1e-3, 1e-2)}, {"method": "tpe"}, False),
+        ({"optimizer.learning_rate": Range(1e-3, 1e-2)}, {"hyperband": Hyperband()}, False),
+    ],
+)
+def test_trials_that_differ_in_numbers_alone_train_together(searched, changes, together):
+    sweep = Sweep(searched, **{"method": "random", **changes})
+    assert checks.trains_together(sweep, configs.numbers()) == together
+    assert not checks.trains_together(sweep, configs.digits("digits", "knn"))
