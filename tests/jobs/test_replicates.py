@@ -16,7 +16,7 @@ import pytest
 from mnist3 import config as configs
 from mnist3 import experiments, reading, stopping, validation
 from mnist3.errors import UserError
-from mnist3.jobs import compare, parts, predict, workdir
+from mnist3.jobs import compare, measure, parts, predict, workdir
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners.network import Network, ensemble
@@ -286,6 +286,24 @@ def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
     config = workdir.read_config(str(copy))
     job.run(config, Arguments(workdir=str(copy), mode="evaluate"))
     assert values_of(copy) == before
+
+
+def test_each_replicate_is_measured_on_other_data_beside_the_others(run, shared_cache, tmp_path):
+    for replicate in ("best", "3", "ensemble"):
+        arguments = Arguments(
+            workdir=str(run),
+            mode="evaluate",
+            on=NUMBERS,
+            replicate=replicate,
+            output=str(tmp_path),
+        )
+        assert measure.run(workdir.read_config(str(run)), arguments) == 0
+    [one, ensemble] = [
+        [path for path in tmp_path.glob("metrics_on_*.json") if path.stem.endswith(name)]
+        for name in ("_3", "_ensemble")
+    ]
+    assert len(one) == len(ensemble) == 1
+    assert len(list(tmp_path.glob("metrics_on_*.json"))) == 3
 
 
 @pytest.mark.parametrize("replicate", ["best", "3", "4", "ensemble"])
