@@ -81,12 +81,12 @@ def test_hyperband_needs_epochs():
 def test_values_take_the_type_of_their_field_and_leave_the_experiment_alone():
     config = configs.numbers()
     changed = configs.with_values(
-        config, {"augmentation.rotation": 7, "model.channels": (8, 8), "seed": 3}
+        config, {"augmentation.rotation": 7, "model.channels": (8, 8), "seed": 3}, "the sweep"
     )
     assert changed.augmentation.rotation == 7.0 and changed.model.channels == (8, 8)
     assert changed.seed == 3 and config.seed == 0
     opened = configs.with_values(
-        configs.digits("digits", "knn"), {"learner.parameters.n_neighbors": 3}
+        configs.digits("digits", "knn"), {"learner.parameters.n_neighbors": 3}, "the sweep"
     )
     assert opened.learner.parameters.n_neighbors == 3
 
