@@ -59,7 +59,7 @@ class Upgraded(NamedTuple):
 
     Attributes:
         config: with the fields of its kind, not validated.
-        lacked: fields that got their defaults, but for those of a population, which ask for nothing.
+        lacked: fields that got their defaults, but for those of a population, which ask nothing.
         ignored: fields and whole sections, as `search.*`, that were left out.
     """
 

@@ -346,8 +346,9 @@ def _seeds_text(training: Mapping[str, Any]) -> str:
     seeds = training["seeds"]
     if len(seeds) == 1:
         return f"one replicate, of seed {seeds[0]}"
+    different = ", ".join(map(str, dict.fromkeys(seeds)))  # of several candidates each has them
     return (
-        f"{len(seeds)} replicates, of seeds {', '.join(map(str, dict.fromkeys(seeds)))}, train in one program, "
+        f"{len(seeds)} replicates, of seeds {different}, train in one program, "
         f"{training['replicates_a_device']} a device; an epoch is of all of them"
     )
 
