@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -36,6 +38,8 @@ class Run:
         size: (height, width) of the images, px.
         seeds: of the replicates, which differ in nothing else.
         mesh: the devices on the axes `replicate` and `data`.
+        sharing: devices that share a batch which is read, of which the mesh has a part where other
+            processes have the others; 0 where it has all.
         configs: the config of each replicate alone, where several candidates train together; ()
             where replicates differ in their seed.
     """
@@ -49,6 +53,7 @@ class Run:
     size: tuple[int, int]
     seeds: tuple[int, ...]
     mesh: Mesh
+    sharing: int = 0
     configs: tuple[ConfigDict, ...] = ()
 
     def keys(self, replicate: int = 0) -> tuple[jax.Array, jax.Array]:
@@ -77,14 +82,26 @@ class Run:
     def replicate(self, place: int) -> "Run":
         """Returns the parts of the training of one replicate, on as many devices as it had.
 
-        They are those of the first, so that one program reads with each of the replicates.
+        They are those of the first, so that one program reads with each of the replicates; of them
+        those of this process, which has to be the first.
         """
-        if len(self.seeds) == 1:
+        row = self.mesh.devices[:1]
+        own = [each for each in row.flat if each.process_index == jax.process_index()]
+        changes: dict[str, Any] = {}
+        if len(own) < row.size:
+            changes["sharing"] = row.size
+            row = np.asarray([own if row.size % len(own) == 0 else own[:1]])
+        elif len(self.seeds) == 1:
             return self
-        seeds = (self.seeds[place],)
-        config = self.configs[place] if self.configs else of_replicate(self.config, *seeds)
-        mesh = Mesh(self.mesh.devices[:1], self.mesh.axis_names)
-        return dataclasses.replace(self, config=config, seeds=seeds, mesh=mesh, configs=())
+        if len(self.seeds) > 1:
+            seed = self.seeds[place]
+            config = self.configs[place] if self.configs else of_replicate(self.config, seed)
+            changes |= {"config": config, "seeds": (seed,), "configs": ()}
+        return dataclasses.replace(self, mesh=Mesh(row, self.mesh.axis_names), **changes)
+
+    def of_candidate(self, place: int) -> "Run":
+        """Returns the parts of the training with the config of the candidate of a replicate."""
+        return dataclasses.replace(self, config=self.configs[place]) if self.configs else self
 
     def name(self, place: int) -> str:
         """Returns what tells a replicate from the others."""
@@ -130,7 +147,11 @@ def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
 
 
 def assemble(
-    config: ConfigDict, task: Task, train_examples: int, seeds: tuple[int, ...] = ()
+    config: ConfigDict,
+    task: Task,
+    train_examples: int,
+    seeds: tuple[int, ...] = (),
+    devices: Sequence[jax.Device] | None = None,
 ) -> Run:
     """Returns the parts of a training.
 
@@ -139,6 +160,7 @@ def assemble(
         task: that is learned.
         train_examples: images an epoch.
         seeds: of the replicates; () for one, of the config's seed.
+        devices: to train on; None for those of this process.
     """
     seeds = seeds or (config.seed,)
     steps = max(1, train_examples // config.training.batch_size)
@@ -154,7 +176,7 @@ def assemble(
         steps=steps,
         size=(config.data.height, config.data.width),
         seeds=seeds,
-        mesh=program.create_mesh(len(seeds)),
+        mesh=program.create_mesh(len(seeds), devices),
     )
 
 
