@@ -1,6 +1,7 @@
 """Numbers of candidates as arguments of a program, which does with each what it does alone."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -94,7 +95,7 @@ def test_half_precision_takes_the_numbers_of_candidates(dataset):
     candidates = [config, with_values(config, {"model.dropout": 0.3}, "the test")]
     run = assemble_population(candidates, parts_of(config).task, 32)
     numbers = jax.tree.map(lambda leaf: leaf[0], run.numbers)
-    images = np.zeros((4, *run.size), np.float32)
+    images = jnp.zeros((4, *run.size))
 
     def apply(params, numbers):
         own = run.own(numbers).model
