@@ -27,6 +27,7 @@ class Compared:
         results: the replicates of each candidate, with every split that was read.
         folders: of each candidate below the workdir; empty of those without.
         selection: which candidate is best, by how much and how surely.
+        failures: why other candidates have no results, by name.
     """
 
     config: ConfigDict
@@ -34,6 +35,7 @@ class Compared:
     results: Mapping[str, Sequence[Result]]
     folders: Mapping[str, str]
     selection: selection.Comparison
+    failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def winner(self) -> Result:
@@ -70,6 +72,7 @@ class Compared:
             "subject": self.selection.subject,
             "tied": list(self.selection.tied),
             "candidates": self.lines,
+            **({"failures": dict(self.failures)} if self.failures else {}),
         }
         if self.winner.importances is not None:
             found["importance"] = {

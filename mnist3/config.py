@@ -14,8 +14,9 @@ values for one run. A config has the sections that its kind reads and no others:
 """
 
 import dataclasses
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -186,7 +187,48 @@ def with_network(config: ConfigDict) -> ConfigDict:
     config.evaluation.shift = 0  # px; the final reading is the mean over images moved so far
     # Replicates, trained in one program: how many, seeded from config.seed on; or their seeds.
     config.seeds = config_dict.FieldReference(1, field_type=object)
+    # Candidates, trained in one program: every combination of the values; () = that of the config.
+    every: dict[str, dict[str, tuple]] = {}
+    for field in variable():
+        section, name = field.split(".")
+        every.setdefault(section, {})[name] = ()
+    config.population = ConfigDict(every)
     return config
+
+
+_VARIABLE = (
+    "optimizer.learning_rate",
+    "optimizer.warmup",
+    "optimizer.momentum",
+    "optimizer.weight_decay",
+    "optimizer.gradient_clip",
+    "training.label_smoothing",
+    "training.ema_decay",
+    "model.dropout",
+)
+
+
+def variable() -> tuple[str, ...]:
+    """Returns the fields of which candidates that one program trains may have values of their own.
+
+    They are numbers that change no shapes.
+    """
+    from mnist3.data import augmentation
+
+    return (*_VARIABLE, *(f"augmentation.{name}" for name in augmentation.defaults()))
+
+
+def fixed_text(field: str) -> str:
+    """Returns the sentence that a field is none of `variable`.
+
+    Args:
+        field: of the config, dotted.
+    """
+    return (
+        f"config.population takes no {field}, by which programs differ: candidates that one "
+        f"program trains can differ in {', '.join(variable())}; compare runs of their own with "
+        "--mode=compare."
+    )
 
 
 def small_network(config: ConfigDict, model: str) -> ConfigDict:
@@ -294,6 +336,64 @@ def with_seeds(config: ConfigDict, seeds: int | tuple[int, ...]) -> ConfigDict:
     with own.ignore_type():  # a number or a tuple
         own.seeds = seeds
     return own
+
+
+def population_of(config: ConfigDict) -> dict[str, tuple[Any, ...]]:
+    """Returns the values that the candidates of a run have, by field; {} of one without any."""
+    section = config.get("population", ConfigDict())
+    return {name: values for name, values in fields(section) if values != ()}
+
+
+def candidates_of(config: ConfigDict) -> dict[str, ConfigDict]:
+    """Returns the configs of the runs that the candidates of a population make alone, by name.
+
+    They are every combination of the values, of which those of the last field change first.
+
+    Args:
+        config: of a run.
+
+    Raises:
+        UserError: if a field does not take a value.
+    """
+    population = population_of(config)
+    alone = config.copy_and_resolve_references()
+    for name in population:
+        section, field = name.split(".")
+        alone.population[section][field] = ()
+    found = {}
+    for values in itertools.product(*population.values()):
+        chosen = dict(zip(population, values, strict=True))
+        name = " ".join(f"{field}={value}" for field, value in chosen.items())
+        found[name] = with_values(alone, chosen, "the population")
+    return found
+
+
+def with_values(config: ConfigDict, values: Mapping[str, Any], of: str) -> ConfigDict:
+    """Returns a copy of a config with other values of some fields, which may be new ones.
+
+    Args:
+        config: a whole config.
+        values: by dotted field.
+        of: what has these values, in words.
+
+    Raises:
+        UserError: if a field does not take its value.
+    """
+    changed = config.copy_and_resolve_references()
+    with changed.unlocked():
+        for name, value in values.items():
+            *sections, field = name.split(".")
+            section = changed
+            for each in sections:
+                section = section[each]
+            try:
+                section[field] = value
+            except TypeError as error:
+                raise UserError(
+                    f"config.{name} of {of} is {value!r}, of type {type(value).__name__}; it "
+                    f"takes a {type(section[field]).__name__} such as {section[field]!r}."
+                ) from error
+    return changed
 
 
 def of_replicate(config: ConfigDict, seed: int) -> ConfigDict:

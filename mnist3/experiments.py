@@ -203,6 +203,8 @@ def mistake(known: dict[str, Any], words: Sequence[str]) -> str | None:
         name, value = match.groups()
         if any(field.startswith(f"{name}.") for field in known):
             return f"config.{name} is a section; set one of its fields, config.{name}.FIELD=VALUE."
+        if name not in known and name.startswith("population."):
+            return configs.fixed_text(name.removeprefix("population."))
         if name not in known:
             return (
                 f"unknown config key config.{name}; did you mean "

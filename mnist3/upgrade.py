@@ -59,7 +59,7 @@ class Upgraded(NamedTuple):
 
     Attributes:
         config: with the fields of its kind, not validated.
-        lacked: fields that got their defaults.
+        lacked: fields that got their defaults, but for those of a population, which ask nothing.
         ignored: fields and whole sections, as `search.*`, that were left out.
     """
 
@@ -132,8 +132,8 @@ def upgrade(held: ConfigDict) -> Upgraded:
         else:
             ignored.add(_as_a_whole(name, sections))
     config = configs.from_json(configs.to_json(ConfigDict(result)))  # None may become any value
-    lacked = tuple(sorted(known.keys() - values.keys()))
-    return Upgraded(config, lacked, tuple(sorted(ignored)))
+    lacked = {name for name in known.keys() - values.keys() if not name.startswith("population.")}
+    return Upgraded(config, tuple(sorted(lacked)), tuple(sorted(ignored)))
 
 
 def _renamed(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from mnist3.limits import (
     require_range,
     require_type,
 )
+from mnist3.training.population import likeness
 
+_CHECKED_ELSEWHERE = ("model.", "seeds", "population.")
 _WORDS = {  # fields whose values are not entries of a registry
     "data.numbers": ("shared", "disjoint"),
     "data.digit_images": ("shared", "disjoint"),
@@ -73,6 +75,8 @@ def validate(config: ConfigDict) -> None:
     reference = configs.reference(config)
     values, defaults = dict(fields(config)), dict(fields(reference))
     for name in values.keys() - defaults.keys():
+        if name.startswith("population."):
+            raise UserError(configs.fixed_text(name.removeprefix("population.")))
         if not _takes_any(name, reference):
             raise UserError(
                 f"unknown config key config.{name}; did you mean "
@@ -84,14 +88,15 @@ def validate(config: ConfigDict) -> None:
                 f"config.{name} is missing, which a run of kind {config.kind} reads; begin with "
                 f"mnist3.config.{config.kind}()."
             )
-        if not name.startswith("model.") and name != "seeds":
+        if not name.startswith(_CHECKED_ELSEWHERE):
             require_type(name, values[name], default)
     require_choices(config)
     for name, value in values.items():
-        if not name.startswith("model.") and name != "seeds":
+        if not name.startswith(_CHECKED_ELSEWHERE):
             require_range(name, value)
     if "seeds" in config:
         _require_seeds(config)
+        _require_population(config)
     for section, check in _CHECKS.items():
         if section in config:
             check(config)
@@ -129,6 +134,36 @@ def _require_seeds(config: ConfigDict) -> None:
             f"config.search.method={method} searches the settings of one run; search with "
             "config.seeds=1, then train the replicates with what it found."
         )
+
+
+def _require_population(config: ConfigDict) -> None:
+    population = configs.population_of(config)
+    for name, values in population.items():
+        if not isinstance(values, tuple) or len(set(values)) < len(values):
+            raise UserError(
+                f"config.population.{name} is {values!r}; give one value a candidate, none twice, "
+                f'as in --config.population.optimizer.learning_rate="(0.001, 0.002)".'
+            )
+    if not population:
+        return
+    method = search_method(config)
+    if method != "none":
+        raise UserError(
+            f"config.search.method={method} searches the settings of one run, and "
+            "config.population trains several; leave one of them out."
+        )
+    every = configs.candidates_of(config)
+    for candidate in every.values():
+        validate(candidate)
+    kinds = {name: likeness(each) for name, each in every.items()}
+    (first, like), *others = kinds.items()
+    for name, other in others:
+        if other != like:
+            raise UserError(
+                f"the candidates {first} and {name} of config.population cannot train in one "
+                "program, as a value of 0 leaves out what the others need; leave the 0 out, or "
+                "compare the two with --mode=compare."
+            )
 
 
 def _require_learners(config: ConfigDict) -> None:

@@ -19,6 +19,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "runtime",
     "parents",
     "hosts",
+    "varied",
     "ops",
     "data",
     "models",

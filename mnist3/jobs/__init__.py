@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from mnist3.config import population_of
 from mnist3.errors import UserError
 
 # The module of each mode, by kind of run. To evaluate a comparison is to compare again: fits and
@@ -35,6 +36,10 @@ _JOBS = {
         "serve": "serve",
     },
 }
+# Of a config with a population: its candidates train together and are compared.
+_OF_POPULATIONS = {
+    name: "population" if job == "run" else job for name, job in _OF_IMAGES.items()
+} | {"compare": "population"}
 MODES = tuple(dict.fromkeys(mode for jobs in _JOBS.values() for mode in jobs))
 
 
@@ -49,7 +54,8 @@ def job_of(mode: str, config: ConfigDict, elsewhere: bool = False) -> str:
     Raises:
         UserError: if the mode is not for runs of this kind.
     """
-    jobs = _JOBS[config.kind]
+    population = population_of(config)
+    jobs = _OF_POPULATIONS if population else _JOBS[config.kind]
     if elsewhere:
         if config.kind == "table":
             raise UserError(
@@ -57,6 +63,11 @@ def job_of(mode: str, config: ConfigDict, elsewhere: bool = False) -> str:
                 "other rows with --mode=predict --table=FILE."
             )
         return "measure"
+    if mode == "sweep" and population:
+        raise UserError(
+            f"config.population has values of {', '.join(population)}, and a sweep searches "
+            "others; give these to the sweep too, or leave --mode=sweep out."
+        )
     if mode not in jobs:
         modes = " or ".join(f"--mode={each}" for each in jobs)
         raise UserError(

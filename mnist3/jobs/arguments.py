@@ -34,6 +34,7 @@ class Arguments:
         sweep: sweep: what to search; None where nothing says it.
         trials: sweep: how many there are to be; None for what the sweep says.
         storage: sweep: the database that its workers share; None for a file of one worker.
+        together: sweep: most trials that a worker trains in one program.
         given: the flags that give the config.
         on: evaluate: the experiment on whose data to measure, as its text.
         mode: name of the job.
@@ -60,6 +61,7 @@ class Arguments:
     sweep: Sweep | None = None
     trials: int | None = None
     storage: str | None = None
+    together: int = 8
     given: tuple[str, ...] = ()
     on: str | None = None
     mode: str = "train"

@@ -98,6 +98,11 @@ def _resolve_one(text: str, by: str) -> ConfigDict:
             f"{this}, which reads neither numbers nor single digits; name experiments such as "
             "experiments/quickstart.py or experiments/classify.py."
         )
+    if configs.population_of(config):
+        raise UserError(
+            f"{this}, whose population is a comparison already; run it alone, or name an "
+            "experiment for each of its candidates."
+        )
     if config.learner.name != NETWORK:
         estimators.create(config.learner, parts.task_of(config), config.seed)
     elif by == "cross_validation" and config.kind == "numbers":
@@ -194,7 +199,7 @@ def prepare(
             examples.setdefault(sections, made.examples)
             each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             every.append(made)
-        own = os.path.join("candidates", f"{place}-{_file_name(name)}")
+        own = folder_of(place, name)
         first = replicates[0]
         make: Make
         if config.compare.by == "cross_validation":
@@ -217,9 +222,13 @@ def prepare(
     return makes, folders, next(iter(datasets.values()))
 
 
-def _file_name(name: str) -> str:
-    """Returns the beginning of a candidate's name without what file systems and shells mind."""
-    return re.sub(r"[^\w.=-]+", "-", name)[:80].strip("-")
+def folder_of(place: int, name: str) -> str:
+    """Returns the folder of a candidate below the workdir, by its place from 1 on and its name.
+
+    It has the beginning of the name, without what file systems and shells mind.
+    """
+    kept = re.sub(r"[^\w.=+-]+", "-", name)[:80].strip("-")
+    return os.path.join("candidates", f"{place}-{kept}")
 
 
 def _fit(every: Sequence[Parts], fits: Sequence[Any]) -> list[Result]:
@@ -350,6 +359,8 @@ def chosen_on(config: ConfigDict) -> tuple[str, int]:
     """Returns which examples choose, `val` or `cross_validation`, and how many folds train has."""
     if config.kind == "table":
         return "cross_validation", config.search.folds
+    if config.kind != "comparison":
+        return "val", 0
     return config.compare.by, config.compare.folds
 
 

@@ -36,7 +36,7 @@ Flags:
 
 FIGURES = ("none", "few", "all")
 DRAWING = ("train", "evaluate", "compare")  # modes that draw
-KEEPING = ("run", "predict", "serve")  # jobs of one config, whose programs are kept
+KEEPING = ("run", "population", "predict", "serve")  # jobs of one config, whose programs are kept
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -136,6 +136,14 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         "For sweep: postgresql://USER:PASSWORD@HOST/DATABASE, which any number of the same command "
         "on any number of machines share; a file in the workdir, for one, if not given.",
+    )
+    flags.DEFINE_integer(
+        "together",
+        None,
+        "For sweep: how many trials of a grid, or drawn at random, that differ in numbers alone "
+        f"a worker trains in one program at most; {Arguments.together} if not given.",
+        lower_bound=1,
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "lines",
@@ -246,7 +254,7 @@ def _without_password(command: str) -> str:
 
 
 def _require_mode_of_sweeps(values: flags.FlagValues) -> None:
-    for name in ("sweep", "trials", "storage"):
+    for name in ("sweep", "trials", "storage", "together"):
         if values[name].value is not None and values.mode != "sweep":
             raise UserError(
                 f"--{name} is for sweeps, and --mode={values.mode} makes none; give --mode=sweep."
@@ -401,6 +409,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         sweep=_sweep_of(values.mode, experiment, content),
         trials=values.trials,
         storage=values.storage,
+        together=values.together or Arguments.together,
         given=(f"--config={experiment}", *changes) if given is not None else (),
         allow_pickle=values.allow_pickle,
         figures=figures,

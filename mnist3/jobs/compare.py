@@ -8,6 +8,7 @@ network goes on where the same workdir was left. A table is a comparison by cros
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from absl import logging
@@ -71,6 +72,7 @@ def compare(
     config: ConfigDict,
     results: Mapping[str, Sequence[Result]],
     folders: Mapping[str, str],
+    failures: Mapping[str, str] = MappingProxyType({}),
 ) -> Compared:
     """Chooses the best of several candidates, then reads test with each.
 
@@ -78,6 +80,7 @@ def compare(
         config: of the comparison.
         results: the replicates of each candidate.
         folders: of candidates below the workdir.
+        failures: why other candidates have no results.
     """
     by, folds = candidates.chosen_on(config)
     first = next(iter(results.values()))[0]
@@ -97,11 +100,13 @@ def compare(
         name: [result.with_splits("test") for result in replicates]
         for name, replicates in results.items()
     }
-    return Compared(config, by, tested, folders, chosen)
+    return Compared(config, by, tested, folders, chosen, failures)
 
 
 @contextlib.contextmanager
-def writing(compared: Compared, folder: str, arguments: Arguments) -> Iterator[None]:
+def writing(
+    compared: Compared, folder: str, arguments: Arguments, kept: bool = False
+) -> Iterator[None]:
     """Writes every file that rests on a comparison into its workdir.
 
     Pictures and page are there when the block has ended, the others when it begins.
@@ -110,13 +115,15 @@ def writing(compared: Compared, folder: str, arguments: Arguments) -> Iterator[N
         compared: the candidates.
         folder: workdir of the run.
         arguments: with the command that made the run, and the pictures that it is to have.
+        kept: whether the candidates have left all that they are in their folders.
     """
     name, winner = compared.selection.winner, compared.winner
     own = compared.folders.get(name, ".")
-    os.makedirs(os.path.join(folder, own), exist_ok=True)
-    if name in compared.folders:
-        workdir.write_start(os.path.join(folder, own), winner.config, winner.dataset)
-    winner.learned.save(os.path.join(folder, own))
+    if not kept:
+        os.makedirs(os.path.join(folder, own), exist_ok=True)
+        if name in compared.folders:
+            workdir.write_start(os.path.join(folder, own), winner.config, winner.dataset)
+        winner.learned.save(os.path.join(folder, own))
     write_predictions(winner, folder)
     metrics = compared.metrics
     chosen = {

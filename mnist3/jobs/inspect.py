@@ -209,7 +209,10 @@ def _describe(made: Parts) -> dict[str, Any]:
 
 
 def _run_of(made: Parts) -> Run:
-    return network.create(made.config, made.task, made.dataset, made.examples.get("train"))
+    config, train = made.config, made.examples.get("train")
+    population = configs.population_of(config)
+    candidates = [*configs.candidates_of(config).values()] if population else ()
+    return network.create(config, made.task, made.dataset, train, candidates)
 
 
 def _replicates_a_device(run: Run) -> int:
@@ -343,8 +346,9 @@ def _seeds_text(training: Mapping[str, Any]) -> str:
     seeds = training["seeds"]
     if len(seeds) == 1:
         return f"one replicate, of seed {seeds[0]}"
+    different = ", ".join(map(str, dict.fromkeys(seeds)))  # of several candidates each has them
     return (
-        f"{len(seeds)} replicates, of seeds {', '.join(map(str, seeds))}, train in one program, "
+        f"{len(seeds)} replicates, of seeds {different}, train in one program, "
         f"{training['replicates_a_device']} a device; an epoch is of all of them"
     )
 

@@ -21,7 +21,7 @@ from mnist3.files import REPLICATES_FILE, read_replicates, replicate_folder, wri
 from mnist3.jobs import workdir
 from mnist3.results import Replicated, Result, read
 from mnist3.tasks import Examples, Task
-from mnist3.tracking import Tracker
+from mnist3.tracking import Stopped, Tracker
 
 
 class Parts(NamedTuple):
@@ -43,9 +43,14 @@ class Parts(NamedTuple):
         """Returns what learns; errors are those of `learners.prepare`."""
         return learners.prepare(self.config, self.dataset, self.task, self.examples)
 
-    def prepare_replicates(self) -> learners.LearnReplicates:
-        """Returns what trains replicates; errors are those of `learners.prepare_replicates`."""
-        return learners.prepare_replicates(self.config, self.dataset, self.task, self.examples)
+    def prepare_replicates(self, *candidates: ConfigDict) -> learners.LearnReplicates:
+        """Returns what trains replicates, of one candidate or of several.
+
+        Errors are those of `learners.prepare_replicates`.
+        """
+        return learners.prepare_replicates(
+            self.config, self.dataset, self.task, self.examples, candidates
+        )
 
     def result(self, learned: learners.Learned, splits: tuple[str, ...]) -> Result:
         """Returns the result with the predictions of splits, of those that there are."""
@@ -163,27 +168,87 @@ def learn_replicates(
     Raises:
         UserError: if a folder of a replicate cannot be written, or holds another run, or every
             training failed.
+        Stopped: if who watches the run has stopped it.
     """
-    each = replicates_of(parts.config, folder)
+    [result] = learn_candidates([parts], learning, [folder], [tracker])
+    assert isinstance(result, Replicated)  # the failure of the only one is raised
+    return result
+
+
+def learn_candidates(
+    candidates: Sequence[Parts],
+    learning: learners.LearnReplicates,
+    folders: Sequence[str],
+    trackers: Sequence[Tracker],
+) -> list[Result | UserError | Stopped]:
+    """Returns what candidates have learned together, which have read val; of others why not.
+
+    Args:
+        candidates: the parts of each, whose config may have several seeds.
+        learning: what trains all of their replicates.
+        folders: of the candidates, which this process holds.
+        trackers: of the candidates.
+
+    Raises:
+        UserError: if a folder of a replicate cannot be written, or holds another run, or the only
+            candidate failed.
+        Stopped: if who watches the only candidate has stopped it.
+    """
+    own_folders: list[str] = []
+    own_trackers: list[Tracker] = []
+    means: list[tuple[Tracker, range]] = []
     with contextlib.ExitStack() as held:
-        trackers = []
-        for own_folder, config in each.items():
-            held.enter_context(workdir.claimed(own_folder, config))
-            workdir.require_same_data(own_folder, parts.dataset)
-            workdir.write_start(own_folder, config, parts.dataset)
-            trackers.append(Tracker(own_folder, config))
-        found = learning([*each], trackers, tracker)
-        results, failures = [], {}
-        for own_folder, config, learned in zip(each, each.values(), found, strict=True):
-            if isinstance(learned, UserError):
-                failures[config.seed] = str(learned)
+        for parts, folder, tracker in zip(candidates, folders, trackers, strict=True):
+            if len(seeds_of(parts.config)) == 1:
+                own_folders.append(folder)
+                own_trackers.append(tracker)
                 continue
-            learned.save(own_folder)
-            results.append(parts._replace(config=config).result(learned, ("val",)))
-        ensemble = _ensemble(parts, results, folder)
-        together = Replicated.of(parts.config, results, failures, ensemble)
-        write_json(os.path.join(folder, REPLICATES_FILE), together.described)
-        return together
+            first = len(own_folders)
+            for own_folder, config in replicates_of(parts.config, folder).items():
+                held.enter_context(workdir.claimed(own_folder, config))
+                workdir.require_same_data(own_folder, parts.dataset)
+                workdir.write_start(own_folder, config, parts.dataset)
+                own_folders.append(own_folder)
+                own_trackers.append(Tracker(own_folder, config))
+            means.append((tracker, range(first, len(own_folders))))
+        found = iter(learning(own_folders, own_trackers, means))
+        return [
+            _result(parts, folder, [next(found) for _ in seeds_of(parts.config)])
+            for parts, folder in zip(candidates, folders, strict=True)
+        ]
+
+
+def _result(
+    parts: Parts, folder: str, found: Sequence[learners.Learned | UserError | Stopped]
+) -> Result | UserError | Stopped:
+    """Returns the result of a candidate, which has read val, or why it has none.
+
+    Args:
+        parts: of the candidate.
+        folder: of the candidate.
+        found: what each of its replicates has learned, or why it has not.
+    """
+    if len(found) == 1:
+        [only] = found
+        if isinstance(only, UserError | Stopped):
+            return only
+        only.save(folder)
+        return parts.result(only, ("val",))
+    results: list[Result] = []
+    failures: dict[int, UserError | Stopped] = {}
+    each = replicates_of(parts.config, folder).items()
+    for (own_folder, config), learned in zip(each, found, strict=True):
+        if isinstance(learned, UserError | Stopped):
+            failures[config.seed] = learned
+            continue
+        learned.save(own_folder)
+        results.append(parts._replace(config=config).result(learned, ("val",)))
+    if not results:
+        return [*failures.values()][-1]
+    reasons = {seed: str(failure) for seed, failure in failures.items()}
+    together = Replicated.of(parts.config, results, reasons, _ensemble(parts, results, folder))
+    write_json(os.path.join(folder, REPLICATES_FILE), together.described)
+    return together
 
 
 def _ensemble(parts: Parts, results: Sequence[Result], folder: str | None) -> Result | None:

@@ -9,18 +9,21 @@ import functools
 import math
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 from ml_collections import ConfigDict
 
+from mnist3 import config as configs
 from mnist3 import tracking, validation
 from mnist3.errors import UserError, nearest
 from mnist3.files import write_json
 from mnist3.jobs import output, parts, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.parts import Parts
+from mnist3.jobs.population import Outcome, Watch
+from mnist3.jobs.population import learn as learn_together
 from mnist3.locking import InUse, locked
 from mnist3.reporting import sweep as reporting
 from mnist3.results import Result
@@ -29,11 +32,9 @@ from mnist3.sweeps.study import Claim, Study
 from mnist3.sweeps.swept import Swept
 from mnist3.tasks import Task
 from mnist3.tracking import Stopped, flatten
+from mnist3.training import population
 
 WAIT = 600.0  # s for another worker to write the page
-
-Watch = Callable[[Mapping[str, Any]], None]
-Outcome = Result | Stopped | UserError
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
@@ -132,6 +133,8 @@ class _Job:
         self._made, self._sweep, self._arguments, self._folder = made, sweep, arguments, folder
         self._metric, self._goal = _chosen_by(sweep, made.task)
         self._budget = sweep.budget(arguments.trials)
+        together = checks.trains_together(sweep, made.config)
+        self._together = arguments.together if together else 1
         self._name = os.path.basename(os.path.abspath(folder))
         self._study = Study(
             self._name if arguments.storage is not None else "sweep",  # a file may be moved
@@ -151,7 +154,7 @@ class _Job:
     def work(self) -> None:
         """Runs trials until none is left, and no other worker can leave one."""
         while True:
-            claims = self._study.claim(self._budget)
+            claims = self._study.claim(self._budget, self._together)
             if claims:
                 self._run(claims)
             elif self._study.has_open():
@@ -187,7 +190,7 @@ class _Job:
         logging.info(
             "trial %d of %d: %s", trial.number, self._budget, reporting.words(trial.values)
         )
-        config = checks.with_values(self._made.config, trial.values)
+        config = configs.with_values(self._made.config, trial.values, "the sweep")
         config.wandb = tracking.part_of(config.wandb, self._name)
         return config
 
@@ -280,6 +283,8 @@ def learn(
 ) -> list[Outcome]:
     """Runs a batch of trials, each from where an earlier attempt left it, on val alone.
 
+    Those that differ in numbers alone train in one program.
+
     Args:
         trials: the config of each.
         folders: the workdir of each.
@@ -293,23 +298,50 @@ def learn(
     Raises:
         UserError: if files cannot be written, which is no fault of a trial.
     """
-    outcomes: list[Outcome] = []
-    for config, folder, watch in zip(trials, folders, watches, strict=True):
+    outcomes: dict[int, Outcome] = {}
+    alike: dict[str, dict[int, Parts]] = {}
+    for place, (config, folder) in enumerate(zip(trials, folders, strict=True)):
         try:
-            outcomes.append(_learn_one(config, folder, watch, made, data_dir))
-        except Stopped as stopped:
-            outcomes.append(stopped)
+            own = _load(config, folder, made, data_dir)
         except UserError as error:
-            if isinstance(error.__cause__, OSError):
-                raise
-            outcomes.append(error)
-    return outcomes
+            outcomes[place] = error
+            continue
+        together = len(trials) > 1 and config.learner.name == configs.NETWORK
+        kind = population.likeness(config) if together else str(place)
+        alike.setdefault(kind, {})[place] = own
+    for each in alike.values():
+        found = _learn(
+            [*each.values()],
+            [folders[place] for place in each],
+            [watches[place] for place in each],
+        )
+        outcomes |= zip(each, found, strict=True)
+    return [outcomes[place] for place in range(len(trials))]
 
 
-def _learn_one(
-    config: ConfigDict, folder: str, watch: Watch, made: Parts, data_dir: str | None
-) -> Result:
-    """Returns the result of a trial, which has read val."""
+def _learn(
+    every: Sequence[Parts], folders: Sequence[str], watches: Sequence[Watch]
+) -> Sequence[Outcome]:
+    """Returns what became of trials that are alike."""
+    try:
+        if len(every) > 1:
+            logging.info("%d trials train in one program", len(every))
+            return learn_together(every, folders, watches, _claimed)
+        return [_learn_one(every[0], folders[0], watches[0])]
+    except (Stopped, UserError) as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        if len(every) == 1:
+            return [error]
+        logging.warning("the trials cannot train together, so they take turns: %s", error)
+    return [
+        _learn([own], [folder], [watch])[0]
+        for own, folder, watch in zip(every, folders, watches, strict=True)
+    ]
+
+
+def _load(config: ConfigDict, folder: str, made: Parts, data_dir: str | None) -> Parts:
+    """Returns the parts of a trial, once it is known that they can learn in its folder."""
     validation.validate(config)
     same_data = _same(config, made.config, "train_limit")
     same_examples = same_data and _same(config, made.config, "shifted_copies")
@@ -319,29 +351,36 @@ def _learn_one(
         made.dataset if same_data else None,
         made.examples if same_examples else None,
     )
+    workdir.require_same_data(folder, own.dataset)
+    parts.require_initial(own, folder)
+    return own
+
+
+def _learn_one(own: Parts, folder: str, watch: Watch) -> Result:
+    """Returns the result of a trial, which has read val."""
     learn = parts.prepared(own)
-    with contextlib.ExitStack() as stack:
-        _claim(folder, config, stack)
+    with _claimed(folder, own.config):
         logging.info("workdir of the trial: %s", folder)
-        workdir.require_same_data(folder, own.dataset)
-        parts.require_initial(own, folder)
-        workdir.write_start(folder, config, own.dataset)
-        with output.tracked(folder, config, watch) as tracker:
+        workdir.write_start(folder, own.config, own.dataset)
+        with output.tracked(folder, own.config, watch) as tracker:
             result = learn(folder, tracker)
             output.write_numbers(result, folder)
             tracker.summary(result.metrics)
     return result
 
 
-def _claim(folder: str, config: ConfigDict, stack: contextlib.ExitStack) -> None:
+@contextlib.contextmanager
+def _claimed(folder: str, config: ConfigDict) -> Iterator[None]:
     """Claims the workdir of a trial, if need be once a worker that was taken for dead has ended."""
-    while True:
-        try:
-            stack.enter_context(workdir.claimed(folder, config))
-            return
-        except InUse as error:
-            logging.info("%s", error)
-            study.pause()
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(workdir.claimed(folder, config))
+                break
+            except InUse as error:
+                logging.info("%s", error)
+                study.pause()
+        yield
 
 
 def _same(one: ConfigDict, other: ConfigDict, field: str) -> bool:

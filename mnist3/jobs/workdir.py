@@ -71,9 +71,10 @@ def chosen(
     """
     if config is None:
         config = read_config(workdir)
-    if config.kind != "comparison":
+    population = bool(configs.population_of(config))
+    if config.kind != "comparison" and not population:
         return _chosen_replicate(workdir, config, replicate)
-    if replicate != "best":
+    if replicate != "best" and not population:
         raise UserError(
             f"the run in {workdir} is a comparison, which chose one network; give --replicate "
             "with the folder of a candidate."
@@ -87,6 +88,8 @@ def chosen(
             f"the comparison in {workdir} has chosen nothing yet; run its command to the end."
         ) from error
     folder = os.path.join(workdir, folder)
+    if population:  # whose candidates may have replicates
+        return chosen(folder, replicate=replicate)
     return folder, read_config(folder)
 
 

@@ -14,7 +14,7 @@ from mnist3.files import MODEL_FILE, read_replicates, replicate_folder
 from mnist3.learners import calibrated, network, tuned
 from mnist3.learners.learned import Learned, NetworkView
 from mnist3.tasks import Examples, Task
-from mnist3.tracking import Tracker
+from mnist3.tracking import Stopped, Tracker
 
 __all__ = [
     "Learned",
@@ -30,7 +30,8 @@ __all__ = [
 
 Learn = Callable[[str, Tracker], Learned]
 LearnReplicates = Callable[
-    [Sequence[str], Sequence[Tracker], Tracker | None], list[Learned | UserError]
+    [Sequence[str], Sequence[Tracker], Sequence[tuple[Tracker, Sequence[int]]]],
+    list[Learned | UserError | Stopped],
 ]
 
 
@@ -119,31 +120,38 @@ def prepare(
 
 
 def prepare_replicates(
-    config: ConfigDict, dataset: Dataset, task: Task, examples: dict[str, Examples]
+    config: ConfigDict,
+    dataset: Dataset,
+    task: Task,
+    examples: dict[str, Examples],
+    candidates: Sequence[ConfigDict] = (),
 ) -> LearnReplicates:
     """Returns what trains the replicates of a network in folders of their own, in one program.
 
-    It takes these folders, their trackers and the tracker of the whole run. Of a replicate whose
-    training failed it returns why.
+    It takes these folders, their trackers, and trackers that get the mean of some, with the places
+    of these. Of a replicate whose training failed or was stopped it returns why.
 
     Args:
-        config: of kind numbers or digits, with several seeds.
+        config: of kind numbers or digits, with several seeds; of several candidates that of one.
         dataset: to learn from.
         task: to learn.
         examples: of the task, by split.
+        candidates: the config of each, alike as `mnist3.training.population` says; () for the one.
 
     Raises:
         UserError: if the data lack what training needs.
     """
     train = examples.get("train")
-    run = network.create(config, task, dataset, train)
+    run = network.create(config, task, dataset, train, candidates)
 
     def learn(
-        folders: Sequence[str], trackers: Sequence[Tracker], tracker: Tracker | None
-    ) -> list[Learned | UserError]:
+        folders: Sequence[str],
+        trackers: Sequence[Tracker],
+        means: Sequence[tuple[Tracker, Sequence[int]]],
+    ) -> list[Learned | UserError | Stopped]:
         network.log_layers(run)
         val = examples["val"]
-        found = network.learn_replicates(run, dataset, train, val, folders, trackers, tracker)
+        found = network.learn_replicates(run, dataset, train, val, folders, trackers, means)
         for learned in found:
             if isinstance(learned, Learned):
                 calibrate(config, dataset, examples, learned)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mnist3 import hosts, models
-from mnist3.config import seeds_of
+from mnist3.config import of_replicate, seeds_of
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
@@ -27,11 +27,11 @@ from mnist3.files import read_replicates, replicate_folder
 from mnist3.learners import calibrated, tuned
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
-from mnist3.tracking import Silent, Tracker, read_history
+from mnist3.tracking import Silent, Stopped, Tracker, read_history
 from mnist3.training import kept, loop, program
 from mnist3.training.checkpoints import Checkpoints, SharedCheckpoints
 from mnist3.training.initial import describe, take_parameters
-from mnist3.training.run import Run, assemble
+from mnist3.training.run import Run, assemble, assemble_population
 from mnist3.training.state import TrainState
 
 # Networks of one model and task, as replicates are, share their programs.
@@ -154,14 +154,22 @@ class Network:
         return NetworkView(*models.first_member(self.run.model, self.params), ink, part)
 
 
-def create(config: ConfigDict, task: Task, dataset: Dataset, train: Examples | None) -> Run:
+def create(
+    config: ConfigDict,
+    task: Task,
+    dataset: Dataset,
+    train: Examples | None,
+    candidates: Sequence[ConfigDict] = (),
+) -> Run:
     """Returns the parts of a training.
 
     Args:
-        config: the whole config.
+        config: the whole config; of several candidates that of one.
         task: that is learned.
         dataset: to learn from.
         train: fixed training examples, of which an epoch is; None where images are composed.
+        candidates: the config of each, where several are to train in one program, alike as
+            `mnist3.training.population` says; () for the one.
 
     Raises:
         UserError: if the data lack what training needs, or the devices cannot share a batch.
@@ -179,6 +187,9 @@ def create(config: ConfigDict, task: Task, dataset: Dataset, train: Examples | N
             f"{examples} images; give a batch size of at most that."
         )
     run = assemble(config, task, examples, seeds_of(config), jax.devices())
+    if candidates:
+        every = [of_replicate(each, seed) for each in candidates for seed in seeds_of(each)]
+        run = assemble_population(every, task, examples)
     program.require_even_shares(config, run.mesh)
     return run
 
@@ -211,11 +222,11 @@ def learn_replicates(
     val: Examples,
     folders: Sequence[str],
     trackers: Sequence[Tracker],
-    tracker: Tracker | None = None,
-) -> list["Network | UserError"]:
+    means: Sequence[tuple[Tracker, Sequence[int]]] = (),
+) -> list["Network | UserError | Stopped"]:
     """Trains replicates for the epochs that they have left; returns their best checkpoints.
 
-    Of one whose training failed, as its loss was not finite, it returns why.
+    Of one whose training failed, as its loss was not finite, or was stopped, it returns why.
 
     Args:
         run: the parts of the training.
@@ -224,14 +235,15 @@ def learn_replicates(
         val: to choose the checkpoints by.
         folders: workdirs of the replicates, each with its config.
         trackers: of the replicates.
-        tracker: of all of them, which gets their means; None for none.
+        means: trackers that get the mean of some replicates, and the places of these.
 
     Raises:
-        UserError: if the loss of every replicate is not finite.
+        UserError: if there is one candidate, and the loss of each of its replicates is not finite.
+        Stopped: if who watches that candidate has stopped it.
     """
     with contextlib.ExitStack() as stack:
-        replicates = _train(run, dataset, train, val, folders, trackers, tracker, stack)
-        found: list[Network | UserError] = []
+        replicates = _train(run, dataset, train, val, folders, trackers, means, stack)
+        found: list[Network | UserError | Stopped] = []
         for place, (folder, each) in enumerate(zip(folders, replicates, strict=True)):
             each.checkpoints.wait()
             alone = run.replicate(place)
@@ -256,7 +268,7 @@ def follow(run: Run, dataset: Dataset, train: Examples | None, val: Examples) ->
     """
     with contextlib.ExitStack() as stack:
         nowhere, silent = [None] * len(run.seeds), [Silent()] * len(run.seeds)
-        _train(run, dataset, train, val, nowhere, silent, None, stack)
+        _train(run, dataset, train, val, nowhere, silent, (), stack)
 
 
 def _train(
@@ -266,12 +278,13 @@ def _train(
     val: Examples,
     folders: Sequence[str | None],
     trackers: Sequence[Tracker],
-    tracker: Tracker | None,
+    means: Sequence[tuple[Tracker, Sequence[int]]],
     stack: contextlib.ExitStack,
 ) -> list[loop.Replicate]:
     """Trains replicates for the epochs that they have left, and returns what they have left behind.
 
-    Their checkpoints are closed with the stack; see `learn_replicates` and `follow`.
+    Their checkpoints are closed with the stack; see `learn_replicates` and `follow`, whose errors
+    these are.
     """
     replicates = []
     for folder, own in zip(folders, trackers, strict=True):
@@ -284,11 +297,14 @@ def _train(
             _tell_devices(run, checkpoints.devices(epoch))
         own.resume(epoch)
         replicates.append(loop.Replicate(history, checkpoints, own))
-    left = [len(each.history) for each in replicates if not loop.finished(run, each.history)]
-    told = min(left, default=max(len(each.history) for each in replicates))
-    if tracker is not None:
-        tracker.resume(told)
-    if left:
+    told = []
+    for tracker, places in means:
+        histories = [replicates[place].history for place in places]
+        left = [len(each) for each in histories if not loop.finished(run, each)]
+        epochs = min(left, default=max(map(len, histories)))
+        tracker.resume(epochs)
+        told.append(loop.Mean(places, tracker.log_epoch, epochs))
+    if any(not loop.finished(run, each.history) for each in replicates):
         shapes = run.state_shapes()
         states = [
             each.checkpoints.restore(len(each.history), shapes)
@@ -307,9 +323,11 @@ def _train(
             dataset.digit_indices_of("val"),
             states,
             replicates,
-            (lambda line: None) if tracker is None else tracker.log_epoch,
             told,
         )
+    failures = [each.failure for each in replicates if each.failure is not None]
+    if not run.configs and len(failures) == len(replicates):
+        raise failures[-1]
     return replicates
 
 

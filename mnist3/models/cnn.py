@@ -13,6 +13,7 @@ from mnist3 import ops
 from mnist3.errors import UserError
 from mnist3.models.fields import field
 from mnist3.models.trunk import Trunk
+from mnist3.varied import Scalar
 
 MOST_NUMBERS = 10_000  # outputs; more would need most of the parameters, and images of each
 
@@ -33,7 +34,7 @@ class CNN(nn.Module):
     classes: int
     trunk: Trunk
     hidden: Sequence[int] = field((), at_least=1)
-    dropout: float = field(0.0, at_least=0, below=1)
+    dropout: Scalar = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
 
     def check(self, height: int, width: int) -> None:

@@ -7,6 +7,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from mnist3.models.fields import field
+from mnist3.varied import Scalar
 
 
 class MLP(nn.Module):
@@ -23,7 +24,7 @@ class MLP(nn.Module):
     digits: int
     classes: int
     hidden: Sequence[int] = field((), at_least=1)
-    dropout: float = field(0.0, at_least=0, below=1)
+    dropout: Scalar = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact

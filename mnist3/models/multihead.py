@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from mnist3.models.fields import field
 from mnist3.models.trunk import Trunk
+from mnist3.varied import Scalar
 
 
 def cut_digits(
@@ -110,7 +111,7 @@ class MultiHead(nn.Module):
     trunk: Trunk
     attention: int = field(4, at_least=1)
     crop_height: int = field(0, at_least=0)
-    dropout: float = field(0.0, at_least=0, below=1)
+    dropout: Scalar = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
 
     def check(self, height: int, width: int) -> None:

@@ -11,6 +11,7 @@ from mnist3.data.strips import COLUMN
 from mnist3.errors import UserError
 from mnist3.models.fields import field
 from mnist3.models.layers import convolve
+from mnist3.varied import Scalar
 
 _ROWS = 8  # px of a strip that a row stands for before the rows are joined
 
@@ -35,7 +36,7 @@ class Sequence(nn.Module):
     classes: int
     line_channels: Items[int] = field((24, 48, 80, 96), at_least=1)
     line_context: int = field(2, at_least=0)
-    dropout: float = field(0.0, at_least=0, below=1)
+    dropout: Scalar = field(0.0, at_least=0, below=1)
     dtype: jnp.dtype = jnp.float32
 
     output = "columns"

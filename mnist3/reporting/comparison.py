@@ -84,6 +84,7 @@ def page(compared: Compared) -> report.Page:
             *winner.task.facts(),
             *pages.data_facts(metrics["dataset"]),
             *([("mind", FLATTERED)] if _tuned(compared) else []),
+            *[("without a result", each) for each in _failures(compared)],
             *pages.environment_facts(metrics["environment"]),
         ],
         table_title="Candidates, best first (in brackets 95 % intervals)",
@@ -130,6 +131,11 @@ def _tuned(compared: Compared) -> bool:
         for results in compared.results.values()
         for result in results
     )
+
+
+def _failures(compared: Compared) -> list[str]:
+    """Returns a sentence on each candidate that has no result."""
+    return [f"{name} has no result: {why}" for name, why in compared.failures.items()]
 
 
 def p_text(p_value: float) -> str:
@@ -180,6 +186,7 @@ def text(compared: Compared, folder: str) -> str:
             aligned(rows),
             f"* the winner. {ties_text(metrics)}",
             *flattered,
+            *_failures(compared),
             f"files in {folder}",
         ]
     )

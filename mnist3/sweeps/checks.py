@@ -1,7 +1,6 @@
 """Whether a sweep can be made over a config, and the configs of its trials."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,33 +15,6 @@ from mnist3.training.run import AUTOMATIC_EPOCHS
 # Of the data only what leaves val as it is, and nothing of the task: values must be comparable.
 VARIABLE_DATA = ("data.train_limit", "data.shifted_copies", "data.train_examples")
 FIXED = ("data.", "task.", "wandb.", "kind")
-
-
-def with_values(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
-    """Returns a copy of a config with other values of some fields.
-
-    Args:
-        config: of the experiment.
-        values: by dotted field.
-
-    Raises:
-        UserError: if a field does not take its value.
-    """
-    changed = config.copy_and_resolve_references()
-    with changed.unlocked():
-        for name, value in values.items():
-            *sections, field = name.split(".")
-            section = changed
-            for each in sections:
-                section = section[each]
-            try:
-                section[field] = value
-            except TypeError as error:
-                raise UserError(
-                    f"config.{name} of the sweep is {value!r}, of type {type(value).__name__}; it "
-                    f"takes a {type(section[field]).__name__} such as {section[field]!r}."
-                ) from error
-    return changed
 
 
 def check(sweep: Sweep, config: ConfigDict) -> None:
@@ -88,6 +60,11 @@ def _values(parameter: Choices | Range) -> tuple[Any, ...]:
 
 
 def _check_field(name: str, config: ConfigDict) -> None:
+    if name.startswith("population."):
+        raise UserError(
+            f"the sweep has {name!r}, but its trials are runs of one candidate each; search "
+            f"{name.removeprefix('population.')!r}."
+        )
     if name.startswith(FIXED) and name not in VARIABLE_DATA:
         raise UserError(
             f"the sweep has {name!r}, but its trials must share their val images and their task; "
@@ -148,7 +125,7 @@ def _check_value(name: str, value: Any, config: ConfigDict) -> None:
     known = dict(configs.fields(config))
     if name not in known:  # of a learner, which checks it
         return
-    changed = dict(configs.fields(with_values(config, {name: value})))[name]
+    changed = dict(configs.fields(configs.with_values(config, {name: value}, "the sweep")))[name]
     names = validation.choices(config.kind)
     if name in names:
         limits.require_known(name, changed, names[name])
@@ -169,6 +146,26 @@ def _check_hyperband(hyperband: Hyperband, config: ConfigDict) -> None:
             f"Hyperband has min_epochs={hyperband.min_epochs} and eta={hyperband.eta}; give whole "
             "numbers from 1 and from 2 on."
         )
+
+
+def trains_together(sweep: Sweep, config: ConfigDict) -> bool:
+    """Tells whether some trials of a sweep can train side by side in one program.
+
+    They are those of a network that differ in numbers alone. None is drawn by what others reached,
+    and none is stopped early, which would leave its place in the program to nobody.
+
+    Args:
+        sweep: what is searched.
+        config: of the experiment.
+    """
+    if "population" not in config or configs.search_method(config) != "none":
+        return False
+    free = ("seed", *configs.variable())
+    return (
+        sweep.method in ("grid", "random")
+        and sweep.hyperband is None
+        and any(name in free for name in sweep.parameters)
+    )
 
 
 def epochs_of(config: ConfigDict) -> int:

@@ -242,6 +242,9 @@ class Study:
     def claim(self, budget: int, most: int = 1) -> list[Claim]:
         """Returns trials to run: those that were given up first, then new ones; none if all run.
 
+        Of a sweep with several workers nobody takes more than a quarter of what is left, so that
+        all end at about the same time.
+
         Args:
             budget: how many trials the sweep is to have.
             most: how many to take at once.
@@ -252,13 +255,13 @@ class Study:
                 if row.state is TrialState.RUNNING and row.user_attrs.get(_CLAIMED) != row.number:
                     self._retry_row(row)
             claims: list[Claim] = []
-            while len(claims) < most:
-                known = self.trials()
-                waits = any(trial.state == "waiting" for trial in known)
-                if not waits and len(known) >= budget:
-                    break
+            known = self.trials()
+            left = sum(trial.state == "waiting" for trial in known) + max(budget - len(known), 0)
+            if self._shared:
+                most = min(most, -(-left // 4))
+            while len(claims) < min(most, left):
                 claims.append(self._claim())
-            return claims
+            return sorted(claims, key=lambda claim: claim.known.number)
 
     def _claim(self) -> Claim:
         trial = self._study.ask()

@@ -20,6 +20,7 @@ from mnist3.evaluation.classification import binary_metrics, confusion, multicla
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import estimated
 from mnist3.tasks.task import Entry, Examples, Predictions, Task
+from mnist3.varied import Scalar
 
 Logits = Float[Array, "batch classes"] | Float[Array, "batch 1 classes"]
 NO_PART = -1  # target of an image that does not take part
@@ -80,7 +81,7 @@ class Classes(Task):
         return (1, 1) if self.table else None
 
     def loss(
-        self, logits: Logits, targets: Int32[Array, "batch"], label_smoothing: float = 0.0
+        self, logits: Logits, targets: Int32[Array, "batch"], label_smoothing: Scalar = 0.0
     ) -> Float[Array, "batch"]:
         """Returns the cross-entropy of each example's class, in nats."""
         logits = logits.reshape(len(targets), -1)

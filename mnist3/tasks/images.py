@@ -18,6 +18,7 @@ from mnist3.errors import UserError
 from mnist3.evaluation.denoising import denoise_metrics, squared_errors
 from mnist3.tasks.classes import DATA_PICTURES
 from mnist3.tasks.task import Entry, Examples, Predictions, Task
+from mnist3.varied import Scalar
 
 CLEAN = 0.1  # largest root-mean-square error of an image that counts as cleaned, ink from 0 to 1
 
@@ -66,7 +67,7 @@ class Denoise(Task):
         self,
         logits: Float[Array, "batch height width"],
         targets: Float[Array, "batch height width"],
-        label_smoothing: float = 0.0,
+        label_smoothing: Scalar = 0.0,
     ) -> Float[Array, "batch"]:
         """Returns the mean squared error of each image, ink from 0 to 1; nothing is smoothed."""
         del label_smoothing

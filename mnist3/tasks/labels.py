@@ -18,6 +18,7 @@ from mnist3.evaluation.classification import multilabel_metrics
 from mnist3.tasks import estimated
 from mnist3.tasks.classes import AVERAGES, DATA_PICTURES, require_class
 from mnist3.tasks.task import Entry, Examples, Predictions, Task
+from mnist3.varied import Scalar
 
 Logits = Float[Array, "batch labels"] | Float[Array, "batch 1 labels"]
 
@@ -64,7 +65,7 @@ class Labels(Task):
         return cls(config.name, ("large", "odd"), table)
 
     def loss(
-        self, logits: Logits, targets: Int32[Array, "batch labels"], label_smoothing: float = 0.0
+        self, logits: Logits, targets: Int32[Array, "batch labels"], label_smoothing: Scalar = 0.0
     ) -> Float[Array, "batch"]:
         """Returns the binary cross-entropy of each image in nats, the mean over its labels."""
         smooth = (1 - label_smoothing) * targets + label_smoothing / 2

@@ -21,6 +21,7 @@ from mnist3.evaluation.calibration import CONFIDENCE_METRICS
 from mnist3.evaluation.metrics import number_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks.task import Examples, Predictions, Task, confidence_cells
+from mnist3.varied import Scalar
 
 Logits = Float[Array, "batch K classes"] | Float[Array, "batch numbers"]
 
@@ -112,7 +113,7 @@ class Number(Task):
         ]
 
     def loss(
-        self, logits: Logits, targets: Int32[Array, "batch K"], label_smoothing: float = 0.0
+        self, logits: Logits, targets: Int32[Array, "batch K"], label_smoothing: Scalar = 0.0
     ) -> Float[Array, "batch"]:
         """Returns the cross-entropy of each image, in nats, the mean over its softmaxes."""
         whole = logits.ndim == 2

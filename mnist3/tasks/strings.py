@@ -24,6 +24,7 @@ from mnist3.evaluation.strings import lengths, string_metrics
 from mnist3.evaluation.words import confidence_text
 from mnist3.tasks import ctc
 from mnist3.tasks.task import Examples, Predictions, Task, confidence_cells
+from mnist3.varied import Scalar
 
 Labels = Int32[Array, "batch longest"]
 
@@ -85,7 +86,7 @@ class String(Task):
         return len(self.classes) + 1
 
     def loss(
-        self, logits: ctc.Logits, targets: Labels, label_smoothing: float = 0.0
+        self, logits: ctc.Logits, targets: Labels, label_smoothing: Scalar = 0.0
     ) -> Float[Array, "batch"]:
         """Returns the negative log probability of each string, nats, see `ctc.ctc_loss`.
 

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from mnist3.data.splits import Split
 from mnist3.data.table_dataset import AnyDataset
 from mnist3.evaluation.words import confidence_text, metric_text
+from mnist3.varied import Scalar
 
 Targets = Num[np.ndarray, "n *outputs"]
 Entry = Any  # of the registry of estimators, see mnist3.estimators.registry.Entry
@@ -162,7 +163,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def loss(
-        self, logits: Array, targets: Array, label_smoothing: float = 0.0
+        self, logits: Array, targets: Array, label_smoothing: Scalar = 0.0
     ) -> Float[Array, "batch"]:
         """Returns the loss of each example."""
 

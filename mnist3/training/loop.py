@@ -22,7 +22,7 @@ from mnist3.evaluation.clusters import sharing
 from mnist3.evaluation.pooling import pooled
 from mnist3.evaluation.words import metric_text
 from mnist3.tasks import Examples, Predictions
-from mnist3.tracking import Tracker
+from mnist3.tracking import Stopped, Tracker
 from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints, Within
 from mnist3.training.optimizer import create_schedule, schedule_ends_at_zero
@@ -57,9 +57,25 @@ class Replicate:
     history: list[dict[str, Any]]
     checkpoints: Checkpoints
     tracker: Tracker
-    failure: UserError | None = None
+    failure: UserError | Stopped | None = None
 
     _outcomes: dict[int, Outcomes] = dataclasses.field(default_factory=dict, repr=False)
+
+
+@dataclasses.dataclass
+class Mean:
+    """Who is told the mean of several replicates, those of one candidate.
+
+    Attributes:
+        places: of the replicates among those that train together.
+        tell: gets the mean of their lines, as soon as none of them that trains lacks the epoch;
+            may raise `Stopped`.
+        told: epochs of which it has it; grows.
+    """
+
+    places: Sequence[int]
+    tell: Callable[[dict[str, Any]], None]
+    told: int = 0
 
 
 def train(
@@ -70,8 +86,7 @@ def train(
     digit_indices: Int[np.ndarray, "n K"] | None,
     states: list[TrainState],
     replicates: Sequence[Replicate],
-    tell: Callable[[dict[str, Any]], None] = lambda line: None,
-    told: int = 0,
+    means: Sequence[Mean] = (),
 ) -> None:
     """Trains replicates side by side to the last epoch, or until val has stopped getting better.
 
@@ -80,8 +95,9 @@ def train(
     together each has an equal share. Every `config.training.log_steps` steps each tracker gets a
     line too.
 
-    A replicate whose loss is not finite stops alone. One that is ahead of the others, as after a
-    run that was killed while it saved, waits for them. Signals stop all of them some steps later.
+    A replicate whose loss is not finite, or that is stopped by who watches it, stops alone; its
+    failure says why. One that is ahead of the others, as after a run that was killed while it
+    saved, waits for them. Signals stop all of them some steps later.
 
     Args:
         run: what is trained.
@@ -92,11 +108,9 @@ def train(
             source; None of others.
         states: of each replicate to go on from, on the devices; consumed, the list too.
         replicates: what they have left so far, in the order of the run's seeds.
-        tell: gets the mean of the replicates' lines, as soon as none that trains lacks the epoch.
-        told: epochs of which it has it.
+        means: of replicates, and who is told them.
 
     Raises:
-        UserError: if the loss of no replicate is finite any more.
         Interrupted: if a signal has come; what was trained is saved, within an epoch too.
     """
     task, headline = run.task, run.task.metrics[0]
@@ -163,7 +177,7 @@ def train(
                 own_steps, own_predictions = program.replicate_of((steps, predictions), place)
                 try:
                     _after_epoch(
-                        run,
+                        run.of_candidate(place),
                         replicates[place],
                         val.targets,
                         digit_indices,
@@ -172,9 +186,12 @@ def train(
                         program.replicate_of(state, place),
                         times,
                     )
-                except NotFinite as error:
-                    _stop(run, replicates, place, error)
-            told = _tell(run, replicates, tell, told)
+                except (NotFinite, Stopped) as error:
+                    replicates[place].failure = error
+                    if _behind(run, replicates):
+                        logging.error("%s stops: %s", run.name(place), error)
+            for mean in means:
+                _tell(run, replicates, mean)
             line = mean_line(run, replicates, done + 1)
             if line is None:
                 continue
@@ -243,11 +260,15 @@ class Segments:
     ):
         self._run, self.data = run, data
         about = f"{layout}, of {run.about}"
-        begin: Any = program.create_begin_epoch(run.config, run.steps, layout, run.mesh)
-        self._begin = program.compiled(begin, run.mesh, f"begin of an epoch, {about}", data, keys)
-        self.first: program.Epoch = self._begin(data, keys)
+        self._numbers = (run.numbers,) if run.numbers else ()
+        own_config, own = (run.own_config, run.own) if run.numbers else (None, None)
+        begin: Any = program.create_begin_epoch(run.config, run.steps, layout, run.mesh, own_config)
+        self._begin = program.compiled(
+            begin, run.mesh, f"begin of an epoch, {about}", data, keys, *self._numbers
+        )
+        self.first: program.Epoch = self.begin(keys)
         take: Any = program.create_train_segment(
-            run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh
+            run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh, own
         )
         self._take = program.compiled(
             take,
@@ -259,13 +280,14 @@ class Segments:
             self.first,
             self._place(0),
             self._place(0),
+            *self._numbers,
         )
         self._at_once = program.steps_at_once(run.steps, run.mesh)
         self._length = self._at_once  # of the first, by which others are measured
 
     def begin(self, keys: jax.Array) -> program.Epoch:
         """Draws what the steps of an epoch need."""
-        return self._begin(self.data, keys)
+        return self._begin(self.data, keys, *self._numbers)
 
     def take(
         self,
@@ -283,8 +305,9 @@ class Segments:
         while first < self._run.steps and not stops():
             last = min(first + self._length, self._run.steps)
             started = time.perf_counter()
+            places = self._place(first), self._place(last)
             state, measured = jax.block_until_ready(
-                self._take(state, measured, self.data, epoch, self._place(first), self._place(last))
+                self._take(state, measured, self.data, epoch, *places, *self._numbers)
             )
             self._adapt((time.perf_counter() - started) / (last - first))
             first = last
@@ -347,18 +370,21 @@ def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:
     return [place for place, epochs in going.items() if epochs == min(going.values())]
 
 
-def _tell(
-    run: Run, replicates: Sequence[Replicate], tell: Callable[[dict[str, Any]], None], told: int
-) -> int:
-    """Tells the epochs that no replicate which trains lacks, from `told` on; returns how many."""
-    behind = _behind(run, replicates)
-    lengths = [len(each.history) for each in replicates]
+def _tell(run: Run, replicates: Sequence[Replicate], mean: Mean) -> None:
+    """Tells the epochs that none of some replicates lacks which trains, and that are not told."""
+    own = [replicates[place] for place in mean.places]
+    behind = _behind(run, own)
+    lengths = [len(each.history) for each in own]
     known = lengths[behind[0]] if behind else max(lengths)
-    for epoch in range(told + 1, known + 1):
-        line = mean_line(run, replicates, epoch)
-        if line is not None:
-            tell(line)
-    return max(known, told)
+    for epoch in range(mean.told + 1, known + 1):
+        line = mean_line(run, own, epoch)
+        mean.told = epoch
+        try:
+            if line is not None:
+                mean.tell(line)
+        except Stopped as stopped:
+            for each in own:
+                each.failure = each.failure or stopped
 
 
 def _read_highest(
@@ -425,14 +451,6 @@ def _after_epoch(
     best = best_epoch(run, epoch, highest, outcomes, digit_indices)
     replicate.checkpoints.save(epoch, state, line["val"], best, keep={highest})
     replicate._outcomes = {highest: outcomes[highest]}
-
-
-def _stop(run: Run, replicates: Sequence[Replicate], place: int, error: "NotFinite") -> None:
-    """Stops one replicate; the last one that trains, or the only one, stops the training."""
-    replicates[place].failure = error
-    if all(each.failure for each in replicates):
-        raise error
-    logging.error("the replicate of seed %d stops: %s", run.seeds[place], error)
 
 
 def mean_line(run: Run, replicates: Sequence[Replicate], epoch: int) -> dict[str, Any] | None:

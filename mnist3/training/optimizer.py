@@ -7,13 +7,14 @@ schedule.
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float64
+from jaxtyping import Array, Float32, Float64
 from ml_collections import ConfigDict
 
 MUON_LONGEST_SIDE = 512  # orthogonalising a larger matrix costs more than the step it improves
@@ -61,6 +62,21 @@ def create_schedule(config: ConfigDict, steps: int) -> optax.Schedule:
         steps: of the whole training.
     """
     return SCHEDULES[config.schedule](config, steps)
+
+
+def learning_rates(configs: Sequence[ConfigDict], steps: int) -> Float32[Array, "candidates steps"]:
+    """Returns the learning rate of every step of a training, of candidates side by side.
+
+    Args:
+        configs: the section `optimizer` of each candidate's config.
+        steps: of the whole training.
+    """
+
+    def of_all(at):
+        rates = [create_schedule(config, steps)(at) for config in configs]
+        return jnp.stack([jnp.broadcast_to(rate, at.shape) for rate in rates])
+
+    return jax.jit(of_all)(jnp.arange(steps)).astype(jnp.float32)
 
 
 def _rates(config: ConfigDict, steps: int, at: Iterable[int]) -> Float64[np.ndarray, "count"]:
@@ -168,7 +184,19 @@ OPTIMIZERS: dict[str, Callable[[ConfigDict, optax.Schedule], optax.GradientTrans
 }
 
 
-def create_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransformation:
+def state_structure(config: ConfigDict) -> str:
+    """Returns how the state of an optimizer is built, which some of its numbers decide by being 0.
+
+    Args:
+        config: the section `optimizer` of a config.
+    """
+    params = {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}  # of any model
+    return str(jax.tree.structure(jax.eval_shape(create_optimizer(config, 1).init, params)))
+
+
+def create_optimizer(
+    config: ConfigDict, steps: int, rates: Float32[Array, "steps"] | None = None
+) -> optax.GradientTransformation:
     """Returns the optimizer that a config's section `optimizer` describes.
 
     Weight decay acts on kernels alone: as an L2 penalty for sgd and adam, decoupled for adamw and
@@ -177,8 +205,10 @@ def create_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransforma
     Args:
         config: the section `optimizer` of a config.
         steps: of the whole training, for the schedule.
+        rates: of each step, instead of the schedule's; None for those.
     """
-    optimizer = OPTIMIZERS[config.name](config, create_schedule(config, steps))
+    schedule = create_schedule(config, steps) if rates is None else rates.__getitem__
+    optimizer = OPTIMIZERS[config.name](config, schedule)
     if config.gradient_clip:
         return optax.chain(optax.clip_by_global_norm(config.gradient_clip), optimizer)
     return optimizer

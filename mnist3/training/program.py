@@ -22,12 +22,27 @@ from mnist3.data.splits import Stream
 from mnist3.errors import UserError
 from mnist3.tasks import Examples, Predictions, Task
 from mnist3.training import kept
+from mnist3.training.population import Numbers
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics, as_ink, create_train_step
 
 PREDICTION_BATCH = 512
 AUGMENTATION_CHUNK = 1024
 _MESHES = 16  # whose programs are kept at a time
+
+
+class Own(NamedTuple):
+    """What a candidate has of its own.
+
+    Attributes:
+        model: from images as float32 ink, or feature vectors, to logits.
+        optimizer: of its parameters.
+        config: with the sections `training` and `augmentation`.
+    """
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    config: ConfigDict
 
 
 def create_mesh(replicates: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -177,8 +192,9 @@ def create_train_epoch(
     See `create_begin_epoch` and `create_train_segment`, whose work it does at once; state and key
     are those of one replicate, without the axis.
     """
-    begin = _create_begin(config, steps, layout, mesh)
-    take_steps = _create_take_steps(model, task, optimizer, config, layout, mesh)
+    own = Own(model, optimizer, config)
+    begin = _create_begin(_always(config), config, steps, layout, mesh)
+    take_steps = _create_take_steps(_always(own), task, config, layout, mesh)
 
     def train(state, data, key):
         return take_steps(state, data, begin(data, key))
@@ -188,34 +204,40 @@ def create_train_epoch(
 
 
 def create_begin_epoch(
-    config: ConfigDict, steps: int, layout: Layout | None, mesh: Mesh
-) -> Callable[[Examples | Stream, jax.Array], Epoch]:
+    config: ConfigDict,
+    steps: int,
+    layout: Layout | None,
+    mesh: Mesh,
+    own: Callable[[Numbers], ConfigDict] | None = None,
+) -> Callable[..., Epoch]:
     """Returns the program that shuffles examples, or augments the digit images to compose from.
 
     All digit images are augmented once an epoch, before they are composed: that is less work than
     to augment the larger number images, and gives each digit a distortion of its own. Fixed
     examples may be fewer than the steps of an epoch need; each is then taken as often as any other,
-    or once more. Its arguments are the training images, and the key of the epoch of each replicate.
+    or once more. Its arguments are the training images, and the key of the epoch of each replicate;
+    of several candidates also the numbers of each replicate.
 
     Args:
         config: with the sections `training`, `augmentation` and `model`.
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
         mesh: of `create_mesh`.
+        own: gives the config of a candidate, by its numbers; None of one candidate.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    begin = _create_begin(config, steps, layout, mesh)
+    begin = _create_begin(own or _always(config), config, steps, layout, mesh)
 
-    def begin_replicates(data, keys):
-        return _each(lambda key: begin(data, key), mesh)(keys)
+    def begin_replicates(data, *each):
+        return _each(lambda *inputs: begin(data, *inputs), mesh)(*each)
 
     return jax.jit(
         jax.shard_map(
             begin_replicates,
             mesh=mesh,
-            in_specs=(P(), P("replicate")),
+            in_specs=(P(), *[P("replicate")] * (1 if own is None else 2)),
             out_specs=_EPOCH,
             check_vma=False,
         )
@@ -230,10 +252,8 @@ def create_train_segment(
     steps: int,
     layout: Layout | None,
     mesh: Mesh,
-) -> Callable[
-    [TrainState, StepMetrics, Examples | Stream, Epoch, jax.Array, jax.Array],
-    tuple[TrainState, StepMetrics],
-]:
+    own: Callable[[Numbers], Own] | None = None,
+) -> Callable[..., tuple[TrainState, StepMetrics]]:
     """Returns the program that takes some of the steps of an epoch, of replicates side by side.
 
     The program takes fixed images or composes new ones, augments, and learns; each batch is split
@@ -244,7 +264,8 @@ def create_train_segment(
 
     Its arguments are the state and what the steps of the epoch so far measured, which it consumes,
     both with a leading axis of replicates; the training images; what `create_begin_epoch` drew; and
-    the first step to take and the one after the last, int32 [], multiples of `steps_at_once`.
+    the first step to take and the one after the last, int32 [], multiples of `steps_at_once`; of
+    several candidates also the numbers of each replicate.
 
     Args:
         model: from images as float32 ink, or feature vectors, to logits.
@@ -254,38 +275,40 @@ def create_train_segment(
         steps: in an epoch.
         layout: of composed images, where the training images are a stream.
         mesh: of `create_mesh`.
+        own: gives what a candidate has of its own, by its numbers; None of one candidate.
 
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    take_steps = _create_take_steps(model, task, optimizer, config, layout, mesh)
+    same = Own(model, optimizer, config)
+    take_steps = _create_take_steps(own or _always(same), task, config, layout, mesh)
     at_once = steps_at_once(steps, mesh)
 
-    def train(state, measured, data, epoch, first, last):
+    def train(data, first, last, state, measured, epoch, *numbers):
         def take(block, carry):
             state, measured = carry
             place = block * at_once
-            own = epoch._replace(
+            part = epoch._replace(
                 order=jax.lax.dynamic_slice_in_dim(epoch.order, place, at_once),
                 keys=jax.lax.dynamic_slice_in_dim(epoch.keys, place, at_once),
             )
-            state, taken = take_steps(state, data, own)
+            state, taken = take_steps(state, data, part, *numbers)
             put = jax.lax.dynamic_update_slice_in_dim
             return state, jax.tree.map(lambda all, new: put(all, new, place, 0), measured, taken)
 
         return jax.lax.fori_loop(first // at_once, last // at_once, take, (state, measured))
 
-    def train_replicates(state, measured, data, epoch, first, last):
-        return _each(
-            lambda state, measured, epoch: train(state, measured, data, epoch, first, last), mesh
-        )(state, measured, epoch)
+    def train_replicates(state, measured, data, epoch, first, last, *numbers):
+        return _each(lambda *each: train(data, first, last, *each), mesh)(
+            state, measured, epoch, *numbers
+        )
 
     apart = P("replicate")
     return jax.jit(
         jax.shard_map(
             train_replicates,
             mesh=mesh,
-            in_specs=(apart, apart, P(), _EPOCH, P(), P()),
+            in_specs=(apart, apart, P(), _EPOCH, P(), P(), *[apart] * (own is not None)),
             out_specs=apart,
             check_vma=False,
         ),
@@ -306,14 +329,32 @@ def steps_at_once(steps: int, mesh: Mesh) -> int:
     return max(each for each in range(1, most + 1) if steps % each == 0)
 
 
+def _always(value: Any) -> Callable[..., Any]:
+    """Returns a function that gives a value, whatever it is asked with."""
+    return lambda *_: value
+
+
 def _create_begin(
-    config: ConfigDict, steps: int, layout: Layout | None, mesh: Mesh
-) -> Callable[[Examples | Stream, jax.Array], Epoch]:
-    """Returns the function that draws what a device needs for an epoch of one replicate."""
+    own: Callable[..., ConfigDict],
+    config: ConfigDict,
+    steps: int,
+    layout: Layout | None,
+    mesh: Mesh,
+) -> Callable[..., Epoch]:
+    """Returns the function that draws what a device needs for an epoch of one replicate.
+
+    Args:
+        own: gives the config of a candidate, by its numbers or by nothing.
+        config: of any candidate.
+        steps: in an epoch.
+        layout: of composed images, where the training images are a stream.
+        mesh: of `create_mesh`.
+    """
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
-    def begin(data, key):
+    def begin(data, key, *numbers):
+        augmentation = own(*numbers).augmentation
         order_key, augment_key, step_key = jax.random.split(key, 3)
         shape = (steps, micro_batches, micro_batch)
         images = None
@@ -321,8 +362,8 @@ def _create_begin(
             order = draw_order(order_key, data, math.prod(shape)).reshape(shape)
         else:
             order = jnp.zeros((*shape[:2], 0), jnp.int32)
-            if is_on(config.augmentation):
-                images = augment_all(augment_key, data.pool.images, config.augmentation)
+            if is_on(augmentation):
+                images = augment_all(augment_key, data.pool.images, augmentation)
         keys = jax.random.split(step_key, shape[:2])
         return Epoch(_share(order, 1), _share(keys, 1), images)
 
@@ -330,20 +371,24 @@ def _create_begin(
 
 
 def _create_take_steps(
-    model: nn.Module,
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    config: ConfigDict,
-    layout: Layout | None,
-    mesh: Mesh,
-) -> Callable[[TrainState, Examples | Stream, Epoch], tuple[TrainState, StepMetrics]]:
-    """Returns the function that takes steps with a device's share of each batch."""
-    micro_batch = _micro_batch(config, mesh)
-    draw = create_draw(task, config, layout, micro_batch)
-    micro_batches = config.training.batch_size // micro_batch
-    train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
+    own: Callable[..., Own], task: Task, config: ConfigDict, layout: Layout | None, mesh: Mesh
+) -> Callable[..., tuple[TrainState, StepMetrics]]:
+    """Returns the function that takes steps with a device's share of each batch.
 
-    def take_steps(state, data, epoch):
+    Args:
+        own: gives what a candidate has of its own, by its numbers or by nothing.
+        task: that is learned.
+        config: of any candidate.
+        layout: of composed images, where the training images are a stream.
+        mesh: of `create_mesh`.
+    """
+    micro_batch = _micro_batch(config, mesh)
+    micro_batches = config.training.batch_size // micro_batch
+
+    def take_steps(state, data, epoch, *numbers):
+        model, optimizer, config = own(*numbers)
+        draw = create_draw(task, config, layout, micro_batch)
+        train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
         if epoch.images is not None:
             data = data._replace(pool=data.pool._replace(images=epoch.images))
         return jax.lax.scan(

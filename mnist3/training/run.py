@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from mnist3 import models
 from mnist3.config import of_replicate
 from mnist3.tasks import Task
-from mnist3.training import kept, program
+from mnist3.training import kept, population, program
 from mnist3.training.optimizer import create_optimizer
 from mnist3.training.state import TrainState, create_state
 
@@ -40,6 +40,8 @@ class Run:
         mesh: the devices on the axes `replicate` and `data`.
         sharing: devices that share a batch which is read, of which the mesh has a part where other
             processes have the others; 0 where it has all.
+        configs: the config of each replicate alone, where several candidates train together; ()
+            where replicates differ in their seed.
     """
 
     config: ConfigDict
@@ -52,6 +54,7 @@ class Run:
     seeds: tuple[int, ...]
     mesh: Mesh
     sharing: int = 0
+    configs: tuple[ConfigDict, ...] = ()
 
     def keys(self, replicate: int = 0) -> tuple[jax.Array, jax.Array]:
         """Returns the keys of the initial parameters and of the epochs of a replicate."""
@@ -70,10 +73,9 @@ class Run:
     def about(self) -> str:
         """Says all that programs of the run are made from, see `mnist3.training.kept`.
 
-        Seeds are arguments of programs.
+        Seeds are arguments of programs, as are numbers of candidates.
         """
-        config = self.config.to_dict()
-        read = {name: config[name] for name in config if name not in ("seed", "seeds", "wandb")}
+        read = population.about(self.config, self.numbers)
         parts = (self.task, self.model, self.epochs, self.steps, self.size, dict(self.mesh.shape))
         return repr((read, *parts))
 
@@ -93,8 +95,37 @@ class Run:
             return self
         if len(self.seeds) > 1:
             seed = self.seeds[place]
-            changes |= {"config": of_replicate(self.config, seed), "seeds": (seed,)}
+            config = self.configs[place] if self.configs else of_replicate(self.config, seed)
+            changes |= {"config": config, "seeds": (seed,), "configs": ()}
         return dataclasses.replace(self, mesh=Mesh(row, self.mesh.axis_names), **changes)
+
+    def of_candidate(self, place: int) -> "Run":
+        """Returns the parts of the training with the config of the candidate of a replicate."""
+        return dataclasses.replace(self, config=self.configs[place]) if self.configs else self
+
+    def name(self, place: int) -> str:
+        """Returns what tells a replicate from the others."""
+        replicate = f"the replicate of seed {self.seeds[place]}"
+        if not self.configs:
+            return replicate
+        return f"{replicate} with {population.words(self.configs[place], self.numbers)}"
+
+    @functools.cached_property
+    def numbers(self) -> population.Numbers:
+        """In what replicates of several candidates differ, on their devices; {} of one."""
+        found = population.numbers_of(self.configs, self.steps * self.epochs)
+        return jax.device_put(found, NamedSharding(self.mesh, PartitionSpec("replicate")))
+
+    def own_config(self, numbers: population.Numbers) -> ConfigDict:
+        """Returns the config of a candidate, in a program that reads its numbers."""
+        return population.with_numbers(self.config, numbers)
+
+    def own(self, numbers: population.Numbers) -> program.Own:
+        """Returns what a candidate has of its own, in a program that reads its numbers."""
+        config = self.own_config(numbers)
+        model, steps = _model(config, self.task), self.steps * self.epochs
+        optimizer = create_optimizer(config.optimizer, steps, numbers.get(population.RATES))
+        return program.Own(model, optimizer, config)
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
@@ -139,7 +170,7 @@ def assemble(
     return Run(
         config=config,
         task=task,
-        model=models.create(config.model, task.positions, task.outputs, config.training.dtype),
+        model=_model(config, task),
         optimizer=create_optimizer(config.optimizer, steps * epochs),
         epochs=epochs,
         steps=steps,
@@ -147,3 +178,21 @@ def assemble(
         seeds=seeds,
         mesh=program.create_mesh(len(seeds), devices),
     )
+
+
+def assemble_population(candidates: Sequence[ConfigDict], task: Task, train_examples: int) -> Run:
+    """Returns the parts of a training of candidates side by side.
+
+    Args:
+        candidates: the config of each, or of each replicate of each, with one seed; alike as
+            `population.likeness` says.
+        task: that is learned.
+        train_examples: images an epoch.
+    """
+    seeds = tuple(each.seed for each in candidates)
+    run = assemble(candidates[0], task, train_examples, seeds)
+    return dataclasses.replace(run, configs=tuple(candidates))
+
+
+def _model(config: ConfigDict, task: Task) -> nn.Module:
+    return models.create(config.model, task.positions, task.outputs, config.training.dtype)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from mnist3.varied import Scalar
+
 
 class TrainState(NamedTuple):
     """Everything that the next step needs.
@@ -50,7 +52,7 @@ def create_state(
 
 
 def update_average(
-    average: optax.Params | None, params: optax.Params, step: jax.Array, decay: float
+    average: optax.Params | None, params: optax.Params, step: jax.Array, decay: Scalar
 ) -> optax.Params | None:
     """Returns the moving average after a step; it follows closely in the first steps."""
     if average is None:

@@ -80,13 +80,13 @@ def test_hyperband_needs_epochs():
 
 def test_values_take_the_type_of_their_field_and_leave_the_experiment_alone():
     config = configs.numbers()
-    changed = checks.with_values(
-        config, {"augmentation.rotation": 7, "model.channels": (8, 8), "seed": 3}
+    changed = configs.with_values(
+        config, {"augmentation.rotation": 7, "model.channels": (8, 8), "seed": 3}, "the sweep"
     )
     assert changed.augmentation.rotation == 7.0 and changed.model.channels == (8, 8)
     assert changed.seed == 3 and config.seed == 0
-    opened = checks.with_values(
-        configs.digits("digits", "knn"), {"learner.parameters.n_neighbors": 3}
+    opened = configs.with_values(
+        configs.digits("digits", "knn"), {"learner.parameters.n_neighbors": 3}, "the sweep"
     )
     assert opened.learner.parameters.n_neighbors == 3
 
@@ -122,3 +122,19 @@ def test_the_longest_trial_is_that_with_most_epochs():
     assert checks.most_epochs(Sweep(epochs), config) == 9
     assert checks.most_epochs(Sweep({"training.epochs": Range(1, 4)}), config) == 4
     assert checks.most_epochs(Sweep(RATES), configs.digits("digits", "knn")) == 0
+
+
+@pytest.mark.parametrize(
+    ("searched", "changes", "together"),
+    [
+        ({"optimizer.learning_rate": Range(1e-3, 1e-2)}, {}, True),
+        ({"seed": Range(0, 3), "model.stem": Choices((4, 8))}, {"method": "grid"}, True),
+        ({"model.stem": Choices((4, 8))}, {}, False),
+        ({"optimizer.learning_rate": Range(1e-3, 1e-2)}, {"method": "tpe"}, False),
+        ({"optimizer.learning_rate": Range(1e-3, 1e-2)}, {"hyperband": Hyperband()}, False),
+    ],
+)
+def test_trials_that_differ_in_numbers_alone_train_together(searched, changes, together):
+    sweep = Sweep(searched, **{"method": "random", **changes})
+    assert checks.trains_together(sweep, configs.numbers()) == together
+    assert not checks.trains_together(sweep, configs.digits("digits", "knn"))

@@ -86,6 +86,23 @@ def test_who_died_in_a_trial_gives_it_up_under_its_number(opened):
     assert len(work(again, 3)) == 2
 
 
+def test_who_died_in_several_trials_gives_each_up_under_its_number(opened):
+    claims = opened().claim(4, most=3)
+    claims[1].report(1, 0.5, last=False)
+    claims[2].complete(0.9, {"val": {}})
+    again = opened()
+    assert [trial.state for trial in again.trials()] == ["waiting", "waiting", "complete"]
+    retried = again.claim(4, most=3)
+    assert [claim.known.number for claim in retried] == [1, 2, 4]
+    assert [claim.known.values for claim in retried[:2]] == [c.known.values for c in claims[:2]]
+    assert [claim.known.by_epoch for claim in retried] == [{}, {1: 0.5}, {}]
+    for claim in retried:
+        claim.complete(0.1 * claim.known.number, {"val": {}})
+    known = again.trials()
+    assert [trial.attempts for trial in known] == [2, 2, 1, 1]
+    assert [round(trial.value, 1) for trial in known] == [0.1, 0.2, 0.9, 0.4]
+
+
 def test_a_trial_that_another_worker_has_taken_over_is_told_of_once(opened):
     slow = opened()
     (claim,) = slow.claim(1)

@@ -70,7 +70,8 @@ def augment(
     Args:
         key: of all that is random.
         images: with ink from 0 to 1, which they keep.
-        config: the section `augmentation` of a config; its values are static.
+        config: the section `augmentation` of a config; of candidates that one program trains its
+            values may be `mnist3.varied.Varied`.
 
     Returns:
         The distorted images.

@@ -15,7 +15,7 @@ def distort(
     """Sets a square of each image, inside it, to 0."""
     side = config.cutout
     batch, height, width = images.shape
-    limits = jnp.asarray([max(height - side, 0) + 1, max(width - side, 0) + 1])
+    limits = jnp.maximum(jnp.asarray([height, width]) - side, 0) + 1
     top, left = jax.random.randint(key, (batch, 2), 0, limits).T[:, :, None, None]
     row, column = jnp.arange(height)[:, None], jnp.arange(width)
     hidden = (row >= top) & (row < top + side) & (column >= left) & (column < left + side)

@@ -7,9 +7,11 @@ from jaxtyping import Array, Float, Float32, Key
 from ml_collections import ConfigDict
 
 from mnist3.data.augmentation.fields import Augmentation, Field, Size
+from mnist3.varied import Scalar, Varied, largest, side_by_side
 
 _SMOOTHNESS = 4.0  # px, of the elastic displacement: the standard deviation of its Gaussians
 _KNOTS = 6.0  # px, between them
+_WARPING = ("rotation", "scale", "shear", "elastic")  # fields; without them whole pixels move
 _LEVELS = 65535  # of ink while images are warped; a multiple of 255, so uint8 images stay exact
 
 
@@ -20,10 +22,10 @@ def distort(
 
     What leaves an image is lost, and what enters it is 0.
     """
-    if config.rotation or config.scale or config.shear or config.elastic:
+    if any(config[name] for name in _WARPING):
         batch, height, width = images.shape
         return warp(images, *_draw_coordinates(key, (batch, height, width), config))
-    return _move(images, _draw_shift(key, len(images), config.shift), config.shift)
+    return _move(images, _draw_shift(key, len(images), config.shift), int(largest(config.shift)))
 
 
 def _shift_leaves(shift: int, size: Size) -> str:
@@ -111,6 +113,10 @@ def _draw_coordinates(
     """
     batch, height, width = shape
     affine_key, shift_key, elastic_key = jax.random.split(key, 3)
+    if not any(config[name] for name in _WARPING if not isinstance(config[name], Varied)):
+        # Candidates alone warp: one of them that does not moves as it would without the others.
+        values = [config[name].value for name in _WARPING if isinstance(config[name], Varied)]
+        shift_key = jnp.where(jnp.stack(values).any(), shift_key, key)
     inverse = _draw_inverse(affine_key, batch, config)
     shift = _draw_shift(shift_key, batch, config.shift)
     middle = np.array([height - 1, width - 1], np.float32) / 2
@@ -141,7 +147,7 @@ def _draw_inverse(
     key: Key[Array, ""], batch: int, config: ConfigDict
 ) -> Float32[Array, "2 2 batch"]:
     """Draws maps from (row, column) to source: scaled, slanted, rotated, the other way round."""
-    limits = np.array([[config.rotation], [config.shear], [config.scale]], np.float32)
+    limits = side_by_side([config.rotation, config.shear, config.scale]).reshape(-1, 1)
     rotation, shear, scale = limits * jax.random.uniform(key, (3, batch), minval=-1)
     slant = jnp.tan(jnp.deg2rad(shear))
     sine, cosine = jnp.sin(jnp.deg2rad(rotation)), jnp.cos(jnp.deg2rad(rotation))
@@ -158,7 +164,7 @@ def _gaussians(size: int) -> Float32[np.ndarray, "knots size"]:
     return (values / np.sqrt((values**2).sum(axis=0))).astype(np.float32)
 
 
-def _draw_shift(key: Key[Array, ""], batch: int, shift: int) -> Array:
+def _draw_shift(key: Key[Array, ""], batch: int, shift: Scalar) -> Array:
     """Draws whole pixels down and to the right, int32 [batch, 2]."""
     return jax.random.randint(key, (batch, 2), -shift, shift + 1)
 

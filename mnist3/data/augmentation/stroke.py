@@ -1,11 +1,14 @@
 """Thicker and thinner strokes."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from ml_collections import ConfigDict
 
 from mnist3.data.augmentation.fields import Augmentation, Field, Size
+from mnist3.varied import largest
 
 _LARGEST = 4.0
 
@@ -16,8 +19,7 @@ def distort(
     """Makes the strokes of each image thicker or thinner, to their neighbours' brightest or off."""
     change = config.stroke * jax.random.uniform(key, (len(images), 1, 1), images.dtype, minval=-1)
     thick = images
-    steps = int(-(-config.stroke // 1))
-    for step in range(steps):
+    for step in range(math.ceil(largest(config.stroke))):
         share = jnp.clip(change - step, 0, 1)
         thick = thick + share * (_brightest(thick) - thick)
     # What is left of a pixel once the mean of its surroundings is taken off is the middle of a
