@@ -1,6 +1,7 @@
 """Writing files so that they are whole or not there, and never over what was read."""
 
 import contextlib
+import errno
 import io
 import itertools
 import json
@@ -65,16 +66,50 @@ class OutputClosed(Exception):
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, mode: str = "w", **options: Any) -> Iterator[IO]:
-    """Opens a file for writing that takes the place of `path` once the block has ended well."""
+    """Opens a file for writing that takes the place of `path` once the block has ended well.
+
+    The file is on the disk before it takes that place, and has it on the disk when the block has
+    ended: a power cut leaves the old file or the new one.
+
+    Raises:
+        OSError: names `path` if it cannot be written; the old file is as it was.
+    """
     target = os.path.realpath(path)
     partial = f"{target}.{os.getpid()}.partial"
     try:
         with open(partial, mode, **options) as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
+        sync(os.path.dirname(target))
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, partial):
+            error.filename, error.filename2 = target, None
+        with contextlib.suppress(OSError):
             os.remove(partial)
+        raise
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Has the content of a file, or the names in a folder, outlast a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(folder: str | os.PathLike) -> None:
+    """Has a folder with all that is in it outlast a power cut."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            sync(os.path.join(place, name))
+        sync(place)
+    sync(os.path.dirname(os.path.abspath(folder)))
 
 
 def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:

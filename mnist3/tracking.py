@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import replacing, sync
 
 INIT_SECONDS = 10.0  # how long a run waits for W&B at its start
 FINISH_SECONDS = 120.0  # how long it waits for uploads at its end; what is left stays on disk
@@ -97,6 +97,7 @@ class Tracker:
             Stopped: if who watches the run wants it to end here.
         """
         self._append(entry)
+        self._sync()
         if self._run:
             scalars, step = flatten(entry), int(entry["step"])
             self._attempt(functools.partial(self._run.log, scalars, step=step, commit=True))
@@ -186,6 +187,13 @@ class Tracker:
         line = (json.dumps(_plain(entry), allow_nan=False) + "\n").encode()
         try:
             _append(self._history, line)
+        except OSError as error:
+            raise _unwritable(self._history, error) from error
+
+    def _sync(self) -> None:
+        """Has the history outlast a power cut, as the checkpoint does that is saved after it."""
+        try:
+            sync(self._history)
         except OSError as error:
             raise _unwritable(self._history, error) from error
 

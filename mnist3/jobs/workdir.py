@@ -200,8 +200,8 @@ def held(workdir: str, require: Callable[[], None]) -> Iterator[None]:
     Raises:
         UserError: if the folder cannot be written, another process has it, or `require` does.
     """
-    make(workdir)
     try:
+        make(workdir)
         with locked(workdir):
             if os.path.exists(os.path.join(workdir, "config.json")):
                 require()

@@ -14,6 +14,7 @@ import optax
 from orbax import checkpoint as ocp
 
 from mnist3.errors import UserError
+from mnist3.files import sync_all
 from mnist3.training.state import TrainState
 
 PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
@@ -86,6 +87,7 @@ class Checkpoints:
             ),
         )
         self._folder = pathlib.Path(folder)
+        self._synced: int | None = None  # the latest epoch that is known to be on the disk
 
     def save(
         self,
@@ -198,6 +200,8 @@ class Checkpoints:
     def wait(self) -> None:
         """Waits for the save under way, then removes the checkpoints that it has superseded.
 
+        They are removed only once the later one is on the disk, so that a power cut leaves one.
+
         Raises:
             UserError: if the disk was full.
         """
@@ -289,6 +293,9 @@ class Checkpoints:
         if not metrics:
             return
         latest = max(metrics)
+        if latest != self._synced:
+            sync_all(self._folder / str(latest))
+            self._synced = latest
         kept = {latest, _best(metrics), *metrics[latest].get(KEEP, ())}
         for epoch in sorted(set(self._manager.all_steps()) - kept):
             self._manager.delete(epoch)
