@@ -20,6 +20,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from mnist3 import files
 from mnist3.errors import UserError, nearest
 
 KINDS = ("numbers", "digits", "table", "comparison")
@@ -277,6 +278,7 @@ def _training() -> ConfigDict:
     training.patience = 0  # epochs without a better val headline; 0 = all epochs
     training.init_from = ""  # folder of a run whose parameters to begin with, where they fit
     training.init_skip = ()  # of these, paths or patterns that are left, as in "heads*"
+    training.segment_seconds = 10.0  # of an epoch until a run looks whether to stop; 0 = all of it
     training.log_steps = 50  # from one line of a step in history.jsonl to the next; 0 = none
     return training
 
@@ -383,10 +385,7 @@ def from_json(text: str) -> ConfigDict:
             return config_dict.placeholder(object)
         return tuple(map(as_config, value)) if isinstance(value, list) else value
 
-    held = json.loads(text)
-    if not isinstance(held, dict):
-        raise ValueError("it holds no fields")
-    config = as_config(held)
+    config = as_config(files.from_json(text))
     if "seeds" in config:
         seeds = config.seeds
         del config["seeds"]

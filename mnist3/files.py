@@ -54,9 +54,11 @@ def read_replicates(folder: str) -> dict[str, Any] | None:
     `failures`.
     """
     try:
-        with open(os.path.join(folder, REPLICATES_FILE)) as file:
-            return json.load(file)
-    except (OSError, ValueError):
+        found = read_json(os.path.join(folder, REPLICATES_FILE))
+        seeds, failures = found["seeds"], found.get("failures", {})
+        whole = isinstance(seeds, list) and isinstance(failures, dict)
+        return found if whole and found["best_on_val"] in seeds else None
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -105,7 +107,7 @@ def sync(path: str | os.PathLike) -> None:
 
 def sync_all(folder: str | os.PathLike) -> None:
     """Has a folder with all that is in it outlast a power cut."""
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(os.fspath(folder)):
         for name in names:
             sync(os.path.join(place, name))
         sync(place)
@@ -116,6 +118,32 @@ def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
     """Writes a value as indented JSON; options are those of `json.dumps`."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=2, **options) + "\n")
+
+
+def from_json(text: str | bytes) -> dict[str, Any]:
+    """Returns the fields that a JSON text holds.
+
+    Raises:
+        ValueError: if it is none, or holds something else.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("it holds no fields")
+    return found
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """Returns the fields that a JSON file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no JSON, or holds something else.
+    """
+    with open(path, "rb") as file:
+        return from_json(file.read())
 
 
 def free_name(path: str | os.PathLike, taken: set[str]) -> str:

@@ -1,24 +1,29 @@
 """Orbax checkpoints: the latest to go on from, and the best to read images with."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
+from jaxtyping import Float64
 from orbax import checkpoint as ocp
 
 from mnist3.errors import UserError
 from mnist3.files import sync_all
 from mnist3.training.state import TrainState
+from mnist3.training.step import StepMetrics
 
 PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
+WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
 BEST, KEEP = "best", "keep"  # what is saved beside the metrics
 
@@ -60,6 +65,20 @@ def _require_space(folder: pathlib.Path, state: TrainState) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
 
 
+class Within(NamedTuple):
+    """A training that was stopped within an epoch.
+
+    Attributes:
+        state: after the steps that were taken.
+        measured: by those steps, float32 [steps of the epoch].
+        seconds: of all training so far with reading val, and of training alone, float64 [2].
+    """
+
+    state: TrainState
+    measured: StepMetrics
+    seconds: Float64[np.ndarray, "2"]
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a workdir, one checkpoint an epoch.
 
@@ -71,22 +90,24 @@ class Checkpoints:
     behind, and the best and the latest among them.
 
     What counts is what lies on the disk: a save under way, or one that failed, is not named.
+
+    A training that is asked to stop within an epoch leaves that part of it in the folder `within`,
+    until the epoch is saved.
     """
 
     def __init__(self, workdir: str, read_only: bool = False):
         folder = os.path.join(os.path.abspath(workdir), "checkpoints")
         self._read_only = read_only
-        self._manager = ocp.CheckpointManager(
-            folder,
-            options=ocp.CheckpointManagerOptions(
-                best_fn=lambda metrics: 0.0,  # without one Orbax does not keep the metrics
-                todelete_subdir=None if read_only else REMOVED,
-                cleanup_tmp_directories=not read_only,
-                read_only=read_only,
-                create=not read_only,
-            ),
-        )
         self._folder = pathlib.Path(folder)
+        options = ocp.CheckpointManagerOptions(
+            best_fn=lambda metrics: 0.0,  # without one Orbax does not keep the metrics
+            todelete_subdir=None if read_only else REMOVED,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+            create=not read_only,
+        )
+        with self._metrics_read():
+            self._manager = ocp.CheckpointManager(folder, options=options)
         self._synced: int | None = None  # the latest epoch that is known to be on the disk
 
     def save(
@@ -130,6 +151,56 @@ class Checkpoints:
         if not saved:
             raise ValueError(f"epoch {epoch} is not later than those that were saved before")
 
+    def save_within(self, epoch: int, steps: int, within: Within) -> None:
+        """Saves a part of an epoch, in place of a shorter one.
+
+        Args:
+            epoch: that was begun, counted from 1.
+            steps: that were taken of it.
+            within: what they made.
+
+        Raises:
+            UserError: if the disk is full.
+        """
+        folder = self._folder / WITHIN
+        if self.steps_within(epoch) == steps:
+            return
+        params, training = _divide(within.state)
+        parts = {**within._asdict(), "state": [params, training]}
+        with _told_when_full(self._folder):
+            folder.mkdir(exist_ok=True)
+            _require_space(self._folder, within.state)
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+                checkpointer.save(
+                    folder / f"{epoch}-{steps}",
+                    args=ocp.args.StandardSave(jax.tree.map(_on_one_device, parts)),
+                )
+        sync_all(folder)
+        for path in set(folder.iterdir()) - {folder / f"{epoch}-{steps}"}:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def steps_within(self, epoch: int) -> int:
+        """Returns how many steps of an epoch were saved, 0 for none."""
+        names = self._parts()
+        return max((steps for begun, steps in names if begun == epoch), default=0)
+
+    def restore_within(self, epoch: int, steps: int, like: Within) -> Within:
+        """Returns the part of an epoch, placed as `like`, whose shapes alone count.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        params, training = _divide(like.state)
+        parts = {**like._asdict(), "state": [params, training]}
+        folder = self._folder / WITHIN / f"{epoch}-{steps}"
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, parts)
+        try:
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+                found = checkpointer.restore(folder, args=ocp.args.StandardRestore(shapes))
+        except Exception as error:  # what a damaged file makes of Orbax has no common base
+            raise _damaged(folder, error) from error
+        return Within(**{**found, "state": _unite(*found["state"])})
+
     def latest(self) -> int | None:
         """Returns the epoch of the latest checkpoint, None before the first."""
         return max(self._metrics(), default=None)
@@ -148,7 +219,11 @@ class Checkpoints:
         return {name: value for name, value in metrics.items() if name not in (BEST, KEEP)}
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
-        """Returns the state of an epoch, placed as the state `like`, whose shapes alone count."""
+        """Returns the state of an epoch, placed as the state `like`, whose shapes alone count.
+
+        Raises:
+            UserError: if it is damaged.
+        """
         if self._has(epoch, WHOLE_STATE):
             return self._restore_item(epoch, WHOLE_STATE, like)
         params, training = (
@@ -189,7 +264,7 @@ class Checkpoints:
         whole = self._has(epoch, WHOLE_STATE)
         with self._opened(epoch, ocp.PyTreeCheckpointHandler()) as (checkpointer, folder):
             metadata = checkpointer.metadata(folder / (WHOLE_STATE if whole else PARAMS))
-        tree = metadata.item_metadata.tree
+            tree = metadata.item_metadata.tree
         place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         like = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -236,7 +311,7 @@ class Checkpoints:
         with contextlib.suppress(Exception):
             self._manager.close()
         if not self._read_only:
-            for path in self._folder.iterdir():
+            for path in [*self._folder.iterdir(), *self._folder.glob(f"{WITHIN}/*")]:
                 if path.is_dir() and ocp.utils.is_tmp_checkpoint(path):
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -246,13 +321,16 @@ class Checkpoints:
         A folder without metrics is what earlier versions left when they were killed while they
         deleted a checkpoint that was neither the best nor the latest.
         """
-        self._manager.reload()
-        while True:  # until nothing has come or gone meanwhile: another process may be training
-            epochs = list(self._manager.all_steps())
-            found = {epoch: self._manager.metrics(epoch) for epoch in epochs}
+        with self._metrics_read():
             self._manager.reload()
-            if epochs == list(self._manager.all_steps()):
-                break
+            while True:  # until nothing has come or gone meanwhile: another process may be training
+                epochs = list(self._manager.all_steps())
+                found = {epoch: self._manager.metrics(epoch) for epoch in epochs}
+                self._manager.reload()
+                if epochs == list(self._manager.all_steps()):
+                    break
+            for metrics in found.values():
+                _require_metrics(metrics)
         whole = {epoch: metrics for epoch, metrics in found.items() if metrics is not None}
         if found and not whole:
             raise UserError(
@@ -260,6 +338,30 @@ class Checkpoints:
                 "of another program or damaged; choose another --workdir."
             )
         return whole
+
+    @contextlib.contextmanager
+    def _metrics_read(self) -> Iterator[None]:
+        """Says of metrics that cannot be read which epoch they are of."""
+        try:
+            yield
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # what a damaged file makes of Orbax has no common base
+            for path in self._folder.glob("[0-9]*/metrics/metrics"):
+                try:
+                    _require_metrics(json.loads(path.read_text()))
+                except Exception as damaged:
+                    raise _damaged(path.parent.parent, damaged) from error
+            raise
+
+    def _parts(self) -> list[tuple[int, int]]:
+        """Returns which epochs were saved in part, and how many steps of each."""
+        names = [path.name for path in self._folder.glob(f"{WITHIN}/*")]
+        return [
+            (int(found[1]), int(found[2]))
+            for found in (re.fullmatch(r"(\d+)-(\d+)", name) for name in names)
+            if found
+        ]
 
     def _has(self, epoch: int, item: str) -> bool:
         return (self._folder / str(epoch) / item).is_dir()
@@ -278,9 +380,11 @@ class Checkpoints:
         try:
             with ocp.Checkpointer(handler) as checkpointer:
                 yield checkpointer, folder
-        except Exception as error:
+        except UserError:
+            raise
+        except Exception as error:  # what a damaged file makes of Orbax has no common base
             if folder.is_dir():
-                raise
+                raise _damaged(folder, error) from error
             raise UserError(
                 f"the checkpoint of epoch {epoch} in {self._folder} is there no more: its run goes "
                 "on and has saved a later one; run the same command again."
@@ -296,10 +400,36 @@ class Checkpoints:
         if latest != self._synced:
             sync_all(self._folder / str(latest))
             self._synced = latest
+        if any(epoch <= latest for epoch, _ in self._parts()):
+            shutil.rmtree(self._folder / WITHIN, ignore_errors=True)
         kept = {latest, _best(metrics), *metrics[latest].get(KEEP, ())}
         for epoch in sorted(set(self._manager.all_steps()) - kept):
             self._manager.delete(epoch)
         shutil.rmtree(self._folder / REMOVED, ignore_errors=True)
+
+
+def _damaged(folder: pathlib.Path, error: Exception) -> UserError:
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return UserError(
+        f"{folder} cannot be read, since it is damaged or of other versions of the libraries "
+        f"({reason}); remove that folder, and the same command goes on from what was saved before."
+    )
+
+
+def _require_metrics(metrics: Any) -> None:
+    """Checks what was saved beside a checkpoint, where something was.
+
+    Raises:
+        ValueError: if that says neither which epochs to keep nor how good this one is.
+    """
+    if metrics is None:
+        return
+    named = [*metrics[KEEP], metrics[BEST]] if BEST in metrics else []
+    scores = [] if BEST in metrics else [metrics["exact_match"], metrics["nll"]]
+    if not all(type(epoch) is int for epoch in named) or not all(
+        isinstance(score, int | float) for score in scores
+    ):
+        raise ValueError("its metrics are none")
 
 
 def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
@@ -312,12 +442,12 @@ def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
     return best if best in metrics else None
 
 
-def _on_one_device(leaf: jax.Array) -> jax.Array:
+def _on_one_device(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Returns a copy of what every device of this host has alike.
 
     Of copies Orbax has each device save a part, with a compiled program for each part.
     """
-    if not (leaf.is_fully_addressable and leaf.is_fully_replicated):
+    if isinstance(leaf, np.ndarray) or not (leaf.is_fully_addressable and leaf.is_fully_replicated):
         return leaf
     copy = leaf.addressable_data(0)
     return jax.device_put(copy, copy.sharding, may_alias=False)

@@ -1,7 +1,7 @@
 """Puts a tiny run through what may befall it, and prints what it survived as a table.
 
-    python -m tests.faults                 # all, as often as docs/faults.md says: an hour on two cores
-    python -m tests.faults calls kills     # some
+python -m tests.faults                 # all, as often as docs/faults.md says: an hour on two cores
+python -m tests.faults calls kills     # some
 """
 
 import argparse
@@ -40,7 +40,9 @@ PARTS: dict[str, Part] = {
 def main() -> int:
     """Prints a row a kind of trials as soon as it is known; 1 if a promise was not kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="part", help="|".join(PARTS))
+    parser.add_argument(
+        "parts", nargs="*", default=list(PARTS), metavar="part", help="|".join(PARTS)
+    )
     chosen = parser.parse_args().parts
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"{unknown.pop()} is none of {', '.join(PARTS)}")

@@ -18,9 +18,7 @@ import filelock
 
 import mnist3
 
-_OWN = tuple(
-    os.path.dirname(str(module.__file__)) + os.sep for module in (mnist3, filelock)
-)
+_OWN = tuple(os.path.dirname(str(module.__file__)) + os.sep for module in (mnist3, filelock))
 _LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _SITE = os.sep + "site-packages" + os.sep
 _PATCHED = {

@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -387,9 +386,7 @@ def on_a_full_disk(folder: pathlib.Path, undisturbed: Reference, sizes: Sequence
     return Row("a full disk", len(sizes), failures, note)
 
 
-def _with_small_files(
-    folder: pathlib.Path, undisturbed: Reference, sizes: Sequence[int]
-) -> Row:
+def _with_small_files(folder: pathlib.Path, undisturbed: Reference, sizes: Sequence[int]) -> Row:
     """Lets no file of a run be larger than so many KiB, where nothing may be mounted."""
     failures = []
     for size in sizes:

@@ -1,7 +1,7 @@
 """Reads 10,000 damaged files and prints, by format, what came of them.
 
-    python -m tests.fuzz                    # all; an hour on two cores
-    python -m tests.fuzz --share=0.01 CSV   # a hundredth of one
+python -m tests.fuzz                    # all; an hour on two cores
+python -m tests.fuzz --share=0.01 CSV   # a hundredth of one
 """
 
 import argparse
@@ -25,7 +25,9 @@ def main() -> int:
         inputs = max(1, round(chosen.share * TARGETS[name].inputs))
         found = fuzz(name, inputs, chosen.seed)
         counts = " | ".join(str(found.outcomes[each]) for each in ("read", "refused", "failed"))
-        print(f"| {name} | {inputs} | {counts} | {found.memory} | {found.slowest:.1f} |", flush=True)
+        print(
+            f"| {name} | {inputs} | {counts} | {found.memory} | {found.slowest:.1f} |", flush=True
+        )
         failures += len(found.failures)
         for failure in found.failures:
             print(f"{name}: {failure}", file=sys.stderr, flush=True)

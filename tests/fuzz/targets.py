@@ -125,9 +125,7 @@ def _save_large(folder: pathlib.Path) -> None:
 
 
 def _large(folder: pathlib.Path) -> list[pathlib.Path]:
-    return [
-        path for path in _files(folder) if path.suffix != ".gz" or "t10k-images" in path.name
-    ]
+    return [path for path in _files(folder) if path.suffix != ".gz" or "t10k-images" in path.name]
 
 
 def _read_large(folder: pathlib.Path, path: pathlib.Path) -> None:
@@ -463,9 +461,7 @@ TARGETS: Mapping[str, Target] = {
         _read_files_of_a_run,
         200,
     ),
-    "checkpoints": Target(
-        _save_checkpoints, _files, mutations.bytes_of, _read_checkpoints, 400
-    ),
+    "checkpoints": Target(_save_checkpoints, _files, mutations.bytes_of, _read_checkpoints, 400),
     "model.skops": Target(_save_model, _files, _mutate_zip_of_a_model, _read_model, 289),
     "model.joblib": Target(_save_pickle, _files, mutations.bytes_of, _read_pickle, 100),
     "small files of much": Target(_save_large, _large, _as_it_is, _read_large, 11),
