@@ -80,10 +80,8 @@ def chosen(
         )
     try:
         choice = read_json(os.path.join(workdir, "comparison.json"))
-        chosen_folder = (
-            choice["workdir"] if "workdir" in choice else _chosen_before(workdir, choice)
-        )
-        folder = os.path.join(workdir, chosen_folder)
+        own = choice["workdir"] if "workdir" in choice else _chosen_before(workdir, choice)
+        folder = os.path.join(workdir, own)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"the comparison in {workdir} has chosen nothing yet; run its command to the end."

@@ -172,9 +172,8 @@ class Process:
         self._said = said
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.faults.preloaded"])
-        self._process = context.Process(
-            target=_answer, args=(argv, said, dict(os.environ), prepare)
-        )
+        variables = dict(os.environ)
+        self._process = context.Process(target=_answer, args=(argv, said, variables, prepare))
         self._process.start()
         self.started = time.monotonic()
 

@@ -223,7 +223,10 @@ def _table() -> dict[str, list[Any]]:
 
 def _save_csv(folder: pathlib.Path) -> None:
     columns = _table()
-    rows = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values()))]
+    rows = [
+        ",".join(columns),
+        *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+    ]
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
 
 
