@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterable
 
 _PACKAGE = pathlib.Path(__file__).parent
-_LONGEST = 2000  # letters of a sentence
+_LONGEST = 1500  # letters of a sentence
 
 
 class UserError(Exception):

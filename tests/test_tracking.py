@@ -58,7 +58,7 @@ def epoch_entry(epoch):
     return {
         "step": 10 * epoch,
         "epoch": epoch,
-        "seconds": 0.5,
+        **{"seconds": 0.5, "train_seconds": 0.4, "compile_seconds": 0.1},
         "train": {"loss": np.float32(1 / epoch)},
         "val": {"exact_match": epoch / 4, "position_accuracy": np.array([0.5, 0.25])},
     }

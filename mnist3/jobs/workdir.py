@@ -44,14 +44,14 @@ def read_config(workdir: str) -> ConfigDict:
     try:
         with open(path) as file:
             config = upgrade.from_json(file.read(), path)
+        validation.validate(config)
     except OSError as error:
         raise UserError(
             f"{workdir} holds no run: {path}: {error.strerror}; give --workdir the folder that a "
             "training wrote."
         ) from error
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:  # values of any type stand in a file
         raise UserError(f"{path} is no config in JSON ({error}); train the run anew.") from error
-    validation.validate(config)
     return config
 
 

@@ -25,6 +25,7 @@ PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
 WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
+_REASON = 200  # letters of what TensorStore says, which may be pages
 BEST, KEEP = "best", "keep"  # what is saved beside the metrics
 
 
@@ -409,7 +410,7 @@ class Checkpoints:
 
 
 def _damaged(folder: pathlib.Path, error: Exception) -> UserError:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    reason = str(error).strip().partition("\n")[0][:_REASON] or type(error).__name__
     return UserError(
         f"{folder} cannot be read, since it is damaged or of other versions of the libraries "
         f"({reason}); remove that folder, and the same command goes on from what was saved before."

@@ -22,6 +22,7 @@ from tests.fuzz.targets import TARGETS
 HANG = 10  # s of the processor for one input
 STUCK = 120.0  # s of the clock, where a process waits for something
 SMALL = 1 << 16  # bytes of a file that is read before the first input, with all imports
+LONGEST = 1600  # letters of a sentence
 MEMORY = 1 << 20  # KiB that a process may take more than before its first input
 
 
@@ -143,7 +144,7 @@ def _read_all(
                 target.read(work, damaged)
             except (UserError, UnreadableImage) as error:
                 outcome, said = "refused", str(error)
-                if not said or "\n" in said or len(said) > 2000:
+                if not said.isprintable() or not 0 < len(said) < LONGEST:
                     outcome = "failed"
             except BaseException:
                 outcome, said = "failed", traceback.format_exc()[-1500:]
