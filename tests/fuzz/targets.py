@@ -104,13 +104,11 @@ def _read_lines(folder: pathlib.Path, path: pathlib.Path) -> None:
 
 def _save_large(folder: pathlib.Path) -> None:
     """Saves small files that stand for much: pictures, an IDX file, a picture in a zip."""
-    for mode, side in (("L", 13_000), ("RGB", 9_000), ("RGBA", 9_000), ("I;16", 9_000)):
-        image = _drawn(mode, (side, side))
-        image.save(folder / f"{mode}.png".replace(";", ""), compress_level=1)
-        if mode in ("L", "RGB"):
-            image.save(folder / f"{mode}.tif", compression="tiff_deflate")
     _drawn("L").save(folder / "small.png")
-    _drawn("RGB", (9_000, 9_000)).save(folder / "RGB.jpg", progressive=True)
+    for mode in ("L", "RGB", "RGBA", "I;16"):  # as many pixels as are read, and more
+        for side in (5_400, 9_000):
+            name = f"{mode}{side}.png".replace(";", "")
+            _drawn(mode, (side, side)).save(folder / name, compress_level=1)
     _save_idx(folder)
     zeros = bytes(1 << 24)
     with gzip.open(folder / "fashion_mnist" / "t10k-images-idx3-ubyte.gz", "ab") as file:
