@@ -23,7 +23,7 @@ PARTS: dict[str, Part] = {
     "kills": lambda folder, wanted, cache: [trials.killed(folder, wanted, 50)],
     "signals": lambda folder, wanted, cache: [
         trials.asked_to_stop(folder, wanted, 20),
-        trials.stopped_in_a_long_epoch(folder, 20, within=20.0, examples=1_000_000),
+        trials.stopped_in_a_long_epoch(folder, 20, within=20.0, examples=100_000),
     ],
     "together": lambda folder, wanted, cache: [
         *(trials.at_once(folder, wanted, processes, 10) for processes in (2, 4)),

@@ -228,7 +228,10 @@ def _stopped(done: Done | None) -> str:
 def stopped_in_a_long_epoch(
     folder: pathlib.Path, trials: int, within: float, examples: int, seed: int = 0
 ) -> Row:
-    """Sends SIGTERM again and again to one run, whose one epoch takes long, and lets it end then.
+    """Sends SIGTERM again and again to a run that trains, of one epoch which takes long.
+
+    A run that has come to its end meanwhile is compared with one that nothing disturbed, and
+    another begins.
 
     Args:
         folder: for the runs.
@@ -238,31 +241,43 @@ def stopped_in_a_long_epoch(
         seed: of the moments.
     """
     long = (f"--config.data.train_examples={examples}", "--config.training.epochs=1")
-    alone = folder / "alone"
-    process = Process(tiny.command(alone, *long), folder / "alone.log")
-    done = process.wait(3600)
-    seconds = time.monotonic() - process.started
-    if done is None or done.status != 0:
-        raise RuntimeError(f"the undisturbed run failed: {done}")
-    workdir, moments, failures, taken = folder / "long", random.Random(seed), [], []
-    for trial in range(trials):
-        moment = moments.uniform(0, seconds / 4)
-        process = Process(tiny.command(workdir, *long), folder / f"long{trial}.log")
-        done = process.wait(moment)
-        if done is not None:
-            failures.append(f"signal {trial}: had ended, status {done.status}, {_last(done.said)}")
-            break
-        process.signal(signal.SIGTERM)
-        asked = time.monotonic()
-        done = process.wait(3600)
-        taken.append(time.monotonic() - asked)
-        if (problem := _stopped(done)) or taken[-1] > within:
-            failures.append(f"signal {trial} after {moment:.1f} s: {problem or taken[-1]}")
-    done = Process(tiny.command(workdir, *long), folder / "long.log").wait(3600)
-    if done is None or done.status != 0 or tiny.left(workdir) != tiny.left(alone):
-        failures.append(f"other bytes at its end, {done and done.status}")
-    note = f"an epoch of {seconds:.0f} s; ended {max(taken):.1f} s after the signal at most"
+    alone, workdir, log = folder / "alone", folder / "long", folder / "long.log"
+    if tiny.run(alone, *long).status != 0:
+        raise RuntimeError("the undisturbed run failed")
+    wanted, moments, failures, taken, runs = tiny.left(alone), random.Random(seed), [], [], 0
+
+    def compare() -> None:
+        if tiny.left(workdir) != wanted:
+            failures.append(f"other bytes at the end, after {len(taken)} signals")
+        shutil.rmtree(workdir)
+
+    while len(taken) < trials:
+        log.unlink(missing_ok=True)
+        process = Process(tiny.command(workdir, *long), log)
+        while process.wait(0.1) is None and not _trains(log):
+            pass
+        done = process.wait(moments.uniform(0, within))
+        if done is None:
+            process.signal(signal.SIGTERM)
+            asked = time.monotonic()
+            done = process.wait()
+            taken.append(time.monotonic() - asked)
+            if (problem := _stopped(done)) or taken[-1] > within:
+                failures.append(f"signal {len(taken)}: {problem or f'{taken[-1]:.1f} s'}")
+        if done is not None and done.status == 0:
+            runs += 1
+            compare()
+    if tiny.run(workdir, *long).status == 0:
+        runs += 1
+        compare()
+    else:
+        failures.append("does not go on")
+    note = f"ended {max(taken):.1f} s after the signal at most; {runs} runs in all"
     return Row("SIGTERM within an epoch", len(taken), failures, note)
+
+
+def _trains(log: pathlib.Path) -> bool:
+    return log.exists() and "compiled in" in log.read_text(errors="replace")
 
 
 def at_once(folder: pathlib.Path, undisturbed: Reference, processes: int, trials: int) -> Row:
