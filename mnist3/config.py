@@ -21,6 +21,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from mnist3 import files
 from mnist3.errors import UserError, nearest
 
 KINDS = ("numbers", "digits", "table", "comparison")
@@ -474,7 +475,7 @@ def from_json(text: str) -> ConfigDict:
     """Returns the config that `to_json` wrote; lists become tuples again.
 
     Raises:
-        ValueError: if it is not JSON, or holds no fields.
+        ValueError: if it is not JSON, or holds no fields, or some in a list.
     """
 
     def as_config(value: Any) -> Any:
@@ -482,12 +483,14 @@ def from_json(text: str) -> ConfigDict:
             return ConfigDict({name: as_config(inner) for name, inner in value.items()})
         if value is None:  # which may be set to anything
             return config_dict.placeholder(object)
-        return tuple(map(as_config, value)) if isinstance(value, list) else value
+        return as_tuple(value) if isinstance(value, list) else value
 
-    held = json.loads(text)
-    if not isinstance(held, dict):
-        raise ValueError("it holds no fields")
-    config = as_config(held)
+    def as_tuple(values: list[Any]) -> tuple[Any, ...]:
+        if any(isinstance(each, dict) for each in values):
+            raise ValueError("it holds fields in a list")
+        return tuple(as_tuple(each) if isinstance(each, list) else each for each in values)
+
+    config = as_config(files.from_json(text))
     if "seeds" in config:
         seeds = config.seeds
         del config["seeds"]

@@ -11,14 +11,22 @@ import traceback
 from collections.abc import Iterable
 
 _PACKAGE = pathlib.Path(__file__).parent
+_LONGEST = 1500  # letters of a sentence
 
 
 class UserError(Exception):
     """A mistake that the user can mend.
 
     The message is one sentence: what was wrong, where, and what to do. `mnist3.exit_status`
-    prints it without a traceback, and the command exits with status 1.
+    prints it without a traceback, and the command exits with status 1. What it quotes of a file may
+    be anything, and is shown as one line that can be printed.
     """
+
+    def __str__(self) -> str:
+        said = " ".join(super().__str__().split())
+        said = "".join(each if each.isprintable() else repr(each)[1:-1] for each in said)
+        half = _LONGEST // 2
+        return said if len(said) <= _LONGEST else f"{said[:half]} ... {said[-half:]}"
 
 
 class EstimatorError(UserError, ValueError):

@@ -21,6 +21,7 @@ CLOSED_PIPE = 141  # 128 + SIGPIPE, as a shell has it of other programs
 _PACKAGE = pathlib.Path(__file__).parent
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FAILED = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT)
 
 
 def run(command: Callable[[], int | None], logged: Sequence[pathlib.Path] = (_PACKAGE,)) -> int:
@@ -98,10 +99,16 @@ def _sentence(error: BaseException) -> str | None:
                 f"no space left to write {seen.filename or 'the files of the run'}: free some, "
                 "then run the same command again."
             )
-        if isinstance(seen, OSError) and seen.errno in _REFUSED and seen.filename:
+        if isinstance(seen, OSError) and seen.errno in _REFUSED:
             return (
-                f"{seen.filename} cannot be opened ({seen.strerror}); check its permissions or "
-                "choose another --workdir."
+                f"{seen.filename or 'a file of the run'} cannot be opened ({seen.strerror}); check "
+                "its permissions or choose another --workdir."
+            )
+        if isinstance(seen, OSError) and seen.errno in _FAILED:
+            return (
+                f"{seen.filename or 'a file of the run'} cannot be read or written "
+                f"({seen.strerror}); check the disk or the network that it is on, then run the "
+                "same command again."
             )
         said = said and seen.__cause__ is not None
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)

@@ -86,7 +86,7 @@ def _unreadable(what: str) -> UserError:
 def _of_run(file: str, text: str) -> ConfigDict:
     try:
         return upgrade.from_json(text, file)
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:  # values of any type stand in a file
         raise _unreadable(f"{file}, which is not valid JSON ({error})") from error
 
 

@@ -1,6 +1,7 @@
 """Writing files so that they are whole or not there, and never over what was read."""
 
 import contextlib
+import errno
 import io
 import itertools
 import json
@@ -53,9 +54,11 @@ def read_replicates(folder: str) -> dict[str, Any] | None:
     `failures`.
     """
     try:
-        with open(os.path.join(folder, REPLICATES_FILE)) as file:
-            return json.load(file)
-    except (OSError, ValueError):
+        found = read_json(os.path.join(folder, REPLICATES_FILE))
+        seeds, failures = found["seeds"], found.get("failures", {})
+        whole = isinstance(seeds, list) and isinstance(failures, dict)
+        return found if whole and found["best_on_val"] in seeds else None
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -65,22 +68,82 @@ class OutputClosed(Exception):
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, mode: str = "w", **options: Any) -> Iterator[IO]:
-    """Opens a file for writing that takes the place of `path` once the block has ended well."""
+    """Opens a file for writing that takes the place of `path` once the block has ended well.
+
+    The file is on the disk before it takes that place, and has it on the disk when the block has
+    ended: a power cut leaves the old file or the new one.
+
+    Raises:
+        OSError: names `path` if it cannot be written; the old file is as it was.
+    """
     target = os.path.realpath(path)
     partial = f"{target}.{os.getpid()}.partial"
     try:
         with open(partial, mode, **options) as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
+        sync(os.path.dirname(target))
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, partial):
+            error.filename, error.filename2 = target, None
+        with contextlib.suppress(OSError):
             os.remove(partial)
+        raise
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Has the content of a file, or the names in a folder, outlast a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(folder: str | os.PathLike) -> None:
+    """Has a folder with all that is in it outlast a power cut."""
+    for place, _, names in os.walk(os.fspath(folder)):
+        for name in names:
+            sync(os.path.join(place, name))
+        sync(place)
+    sync(os.path.dirname(os.path.abspath(folder)))
 
 
 def write_json(path: str | os.PathLike, value: Any, **options: Any) -> None:
     """Writes a value as indented JSON; options are those of `json.dumps`."""
     with replacing(path) as file:
         file.write(json.dumps(value, indent=2, **options) + "\n")
+
+
+def from_json(text: str | bytes) -> dict[str, Any]:
+    """Returns the fields that a JSON text holds.
+
+    Raises:
+        ValueError: if it is none, or holds something else.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("it holds no fields")
+    return found
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """Returns the fields that a JSON file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no JSON, or holds something else.
+    """
+    with open(path, "rb") as file:
+        return from_json(file.read())
 
 
 def free_name(path: str | os.PathLike, taken: set[str]) -> str:

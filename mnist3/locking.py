@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import filelock
 
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import read_json, replacing
 
 LOCK_FILE = ".lock"  # locked by the operating system, which lets go when the process ends
 HOLDER_FILE = ".lock.json"  # who has locked it, for the one who comes second
@@ -73,11 +73,10 @@ def locked(workdir: str, seconds: float | int = 0) -> Iterator[None]:
 def _holder(workdir: str) -> str:
     """Returns what is known of the process that has locked a workdir."""
     try:
-        with open(os.path.join(workdir, HOLDER_FILE)) as file:
-            holder = json.load(file)
+        holder = read_json(os.path.join(workdir, HOLDER_FILE))
         return (
             f" by process {holder['pid']} on {holder['host']} since {holder['since']} "
-            f"({' '.join(holder['command'].split())})"
+            f"({' '.join(str(holder['command']).split())})"
         )
     except (OSError, ValueError, KeyError):  # it has only just locked it
         return " by another process"

@@ -21,10 +21,11 @@ from jaxtyping import Bool, Float, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.errors import UserError
-from mnist3.files import replacing
+from mnist3.files import from_json, replacing, sync
 
 INIT_SECONDS = 10.0  # how long a run waits for W&B at its start
 FINISH_SECONDS = 120.0  # how long it waits for uploads at its end; what is left stays on disk
+TIMES = ("step", "seconds", "train_seconds", "compile_seconds")  # of a line of an epoch
 MISREAD_LIMIT = 100  # rows of the table of misread images
 MISREAD_COLUMNS = ("image", "label", "prediction", "confidence")
 
@@ -97,6 +98,7 @@ class Tracker:
             Stopped: if who watches the run wants it to end here.
         """
         self._append(entry)
+        self._sync()
         if self._run:
             scalars, step = flatten(entry), int(entry["step"])
             self._attempt(functools.partial(self._run.log, scalars, step=step, commit=True))
@@ -186,6 +188,13 @@ class Tracker:
         line = (json.dumps(_plain(entry), allow_nan=False) + "\n").encode()
         try:
             _append(self._history, line)
+        except OSError as error:
+            raise _unwritable(self._history, error) from error
+
+    def _sync(self) -> None:
+        """Has the history outlast a power cut, as the checkpoint does that is saved after it."""
+        try:
+            sync(self._history)
         except OSError as error:
             raise _unwritable(self._history, error) from error
 
@@ -283,10 +292,10 @@ def read_history(workdir: str | os.PathLike, epochs: int) -> list[dict[str, Any]
     """
     path = pathlib.Path(workdir) / "history.jsonl"
     try:
-        lines = [json.loads(line) for line in _whole_lines(path, epochs)]
-        lines = [line for line in lines if "epoch" in line]
-    except (OSError, ValueError):
+        lines = [from_json(line) for line in _whole_lines(path, epochs)]
+    except OSError:
         lines = []
+    lines = [line for line in lines if "epoch" in line]
     if [line["epoch"] for line in lines] != list(range(1, epochs + 1)):
         raise UserError(
             f"{path} lacks epochs that the checkpoints beside it have; put the file back, or train "
@@ -315,10 +324,26 @@ def _whole_lines(path: pathlib.Path, epochs: int) -> list[bytes]:
     """Returns all lines up to the end of an epoch; a killed run may have left half a line."""
     if not path.exists():
         return []
-    lines = path.read_bytes().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith(b"\n")]
-    ends = [row for row, line in enumerate(whole) if 0 < json.loads(line).get("epoch", 0) <= epochs]
-    return whole[: ends[-1] + 1] if ends else []
+    lines, last = path.read_bytes().splitlines(keepends=True), 0
+    for row, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n") or (epoch := _epoch_of(line)) is None:
+            break
+        if 0 < epoch <= epochs:
+            last = row
+    return lines[:last]
+
+
+def _epoch_of(line: bytes) -> int | None:
+    """Returns the epoch that a line of the history is of, 0 of a step's, None of a damaged one."""
+    try:
+        found = from_json(line)
+    except ValueError:
+        return None
+    if "epoch" not in found:
+        return 0
+    times = all(isinstance(found.get(name), int | float) for name in TIMES)
+    whole = times and isinstance(found.get("val"), dict) and type(found["epoch"]) is int
+    return found["epoch"] if whole else None
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -21,6 +21,8 @@ from mnist3 import experiments, jobs, validation
 from mnist3.jobs import audit, command_line
 from mnist3.jobs.arguments import Arguments
 from mnist3.sweeps import wandb_files
+from tests.faults.__main__ import PARTS
+from tests.fuzz.targets import TARGETS
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -58,6 +60,7 @@ KNOWN = (
     "wandb",
 )
 STUDY = ".venv/bin/python -m experiments.textbook"
+TRIALS = (".venv/bin/python -m tests.faults", ".venv/bin/python -m tests.fuzz")
 
 
 def test_there_are_commands():
@@ -67,7 +70,7 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize("line", list(commands()))
 def test_every_command_is_of_a_kind_that_is_tried(line):
-    assert line.startswith((*KNOWN, STUDY)), "begin with what is installed by make run"
+    assert line.startswith((*KNOWN, STUDY, *TRIALS)), "begin with what is installed by make run"
 
 
 def read(line, monkeypatch):
@@ -132,6 +135,13 @@ def test_the_study_takes_its_flags(line):
     values = flags.FlagValues()
     command.define_flags(values)
     assert command.parse(["textbook", *shlex.split(line)[3:]], values)
+
+
+@pytest.mark.parametrize("line", of(*TRIALS))
+def test_what_is_tried_has_the_parts_that_are_named(line):
+    _, _, module, *words = shlex.split(line)
+    known = PARTS if module == "tests.faults" else TARGETS
+    assert {word for word in words if not word.startswith("-")} <= known.keys()
 
 
 @pytest.mark.parametrize("line", of("make"))

@@ -42,17 +42,21 @@ def test_what_a_user_can_mend_is_one_sentence(capsys):
     wrapped = ValueError("inner")
     wrapped.__cause__ = UserError("no such column; choose another.")
     full = OSError(errno.ENOSPC, "No space left on device", "runs/a/metrics.json")
+    failed = OSError(errno.EIO, "Input/output error", "runs/a")
     closed = PermissionError(errno.EACCES, "Permission denied", "runs/a")
     for error, said in [
         (UserError("no data; give --data_dir."), "Error: no data; give --data_dir.\n"),
         (wrapped, "Error: no such column; choose another.\n"),
         (full, "Error: no space left to write runs/a/metrics.json: free some"),
         (closed, "Error: runs/a cannot be opened (Permission denied); check"),
+        (failed, "Error: runs/a cannot be read or written (Input/output error); check the disk"),
+        (UserError("holds 'a\nb\0\ud800'; mend it."), "Error: holds 'a b\\x00\\ud800'; mend it.\n"),
+        (UserError("9" * 10**6), "Error: 999"),
     ]:
         assert exit_status.run(raising(error)) == 1
         told = capsys.readouterr().err
         assert told.startswith(said)
-        assert told.count("\n") == 1
+        assert told.count("\n") == 1 and len(told) < 2000
 
 
 def test_what_a_user_cannot_mend_keeps_its_traceback():

@@ -58,7 +58,7 @@ def epoch_entry(epoch):
     return {
         "step": 10 * epoch,
         "epoch": epoch,
-        "seconds": 0.5,
+        **{"seconds": 0.5, "train_seconds": 0.4, "compile_seconds": 0.1},
         "train": {"loss": np.float32(1 / epoch)},
         "val": {"exact_match": epoch / 4, "position_accuracy": np.array([0.5, 0.25])},
     }
@@ -285,13 +285,23 @@ def test_without_network_a_logged_in_run_goes_on_offline(workdir, warnings, monk
     assert [row["epoch"] for row in rows] == [1]
 
 
-def test_history_is_cut_to_the_epochs_of_the_checkpoint(workdir):
+@pytest.mark.parametrize(
+    "end",
+    [
+        b'{"step": 40, "epo',  # killed while it wrote
+        b"\0\0\0\n",  # a power cut
+        b'{"epoch": "a"}\n',
+        b"1\n",
+        b"[" * 10_000 + b"\n",
+    ],
+)
+def test_history_is_cut_to_the_epochs_of_the_checkpoint(workdir, end):
     tracker = Tracker(workdir, config_of("disabled"))
     for epoch in (1, 2, 3):
         tracker.log_steps([step_line(10 * epoch - 5)])
         tracker.log_epoch(epoch_entry(epoch))
-    with (workdir / "history.jsonl").open("a") as file:
-        file.write('{"step": 40, "epo')  # killed while it wrote
+    with (workdir / "history.jsonl").open("ab") as file:
+        file.write(end)
     tracker = Tracker(workdir, config_of("disabled"))
     tracker.resume(2)
     assert [entry["step"] for entry in read_history(workdir)] == [5, 10, 15, 20]

@@ -7,6 +7,8 @@ dimension as a big-endian int32, then the values.
 
 import gzip
 import hashlib
+import io
+import math
 import zlib
 
 import numpy as np
@@ -49,17 +51,22 @@ def decode(data: bytes, sha256: str | None = None) -> UInt8[np.ndarray, "..."]:
     found = hashlib.sha256(data).hexdigest()
     damaged = "has the wrong checksum" + (f" (sha256 {found}, expected {sha256})" if sha256 else "")
     try:
-        content = gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            magic = file.read(4)
+            is_idx = len(magic) == 4 and magic[:3] == bytes([0, 0, _UINT8_CODE])
+            sizes = file.read(4 * magic[3]) if is_idx else b""
+            shape = tuple(np.frombuffer(sizes[: len(sizes) // 4 * 4], ">i4").tolist())
+            n = math.prod(shape)
+            # No more than stated, of what a few bytes may unpack to; to the end, for the checksum.
+            content = file.read(n + 1) if n >= 0 else b""
     except EOFError as error:
         raise ValueError("is truncated") from error
     except (zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(damaged) from error
     if sha256 not in (None, found):
         raise ValueError(damaged)
-    if len(content) < 4 or content[:3] != bytes([0, 0, _UINT8_CODE]):
+    if not is_idx:
         raise ValueError("is not an IDX file of unsigned bytes")
-    start = 4 + 4 * content[3]
-    shape = tuple(np.frombuffer(content[4:start].ljust(start - 4, b"\0"), ">i4").tolist())
-    if len(content) != start + np.prod(shape, dtype=np.int64):
+    if len(shape) != magic[3] or min(shape, default=0) < 0 or len(content) != n:
         raise ValueError(f"does not hold the {shape} bytes that its IDX header states")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)

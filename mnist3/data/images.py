@@ -50,6 +50,8 @@ SHOWN = 3  # paths in a line of the log
 SPECKS = 10  # pixels; so many may be brighter than the ink is said to be
 LOWEST_CONTRAST = 8  # grey levels between ink and paper; below there is only paper
 DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
+# Pixels, so that none takes over 1 GiB: of 8 bits; and deeper or transparent, which take more each.
+MOST_PIXELS, MOST_DEEP_PIXELS = 100_000_000, 30_000_000
 BLANK = "blank: no ink that differs from the paper"
 
 
@@ -225,11 +227,12 @@ def _as_grey(image: Image.Image) -> Image.Image:
     if image.mode == "L" and not image.has_transparency_data:
         return image
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.array(image, dtype=np.float64)
         if not np.isfinite(values).all():
             raise UnreadableImage("holds pixels that are not finite numbers")
-        values = values - values.min()
-        return Image.fromarray(np.rint(values * (255 / (values.max() or 1))).astype(np.uint8))
+        values -= values.min()
+        values *= 255 / (values.max() or 1)
+        return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
     if image.has_transparency_data:
         return _without_transparency(image)
     return image.convert("RGB").convert("L")
@@ -265,21 +268,28 @@ def _decode(
     """
     with _opened(source) as file:
         with Image.open(file, formats=FORMATS) as image:
-            if most_pixels is not None and image.width * image.height > most_pixels:
-                raise UnreadableImage(
-                    f"has {image.width * image.height / 1e6:.0f} megapixels, and at most "
-                    f"{most_pixels / 1e6:.0f} are read; scale it down"
-                )
+            if most_pixels is not None:
+                _require_at_most(most_pixels, image)
             image.verify()  # PNG alone: its checksums, which decoding skips; needs a second start
         with Image.open(file, formats=FORMATS) as image:
             size = image.size
             image.draft(mode, least(*size))
             decoded = image.size
+            deep = image.mode.startswith(("I", "F")) or image.has_transparency_data
+            _require_at_most(MOST_DEEP_PIXELS if deep else MOST_PIXELS, image)
             ImageOps.exif_transpose(image, in_place=True)
             image.load()
             if (image.width > image.height) != (decoded[0] > decoded[1]):
                 size = size[::-1]
             return image, size
+
+
+def _require_at_most(pixels: int, image: Image.Image) -> None:
+    if image.width * image.height > pixels:
+        raise UnreadableImage(
+            f"has {image.width * image.height / 1e6:.0f} megapixels, and at most "
+            f"{pixels / 1e6:.0f} are read; scale it down"
+        )
 
 
 def _fitting(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -79,7 +79,6 @@ def _read_csv(path: str | os.PathLike) -> pd.DataFrame:
 
 def _read_parquet(path: str | os.PathLike) -> pd.DataFrame:
     try:
-        import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise UserError(
@@ -88,12 +87,14 @@ def _read_parquet(path: str | os.PathLike) -> pd.DataFrame:
         ) from error
     try:
         table = parquet.read_table(path)
-    except pyarrow.ArrowException as error:
+        columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+    except OSError:
+        raise
+    except Exception as error:  # what damaged files make of pyarrow has no common base
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path} is not a table (damaged Parquet: {str(error).splitlines()[0]}); give a CSV "
-            "or Parquet file."
+            f"{path} is not a table (damaged Parquet: {reason}); give a CSV or Parquet file."
         ) from error
-    columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
     frame = pd.DataFrame(dict(enumerate(columns)), dtype=str)
     return frame.set_axis(table.column_names, axis="columns")
 

@@ -46,6 +46,7 @@ _LAYOUT = re.compile(
 )
 _LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # besides hidden files
 _NATIVE = (84, 84)  # px, height and width of the published images
+_LARGEST_FILE = 1 << 24  # bytes of an image; few may unpack to any number
 _CACHE_FORMAT = 1  # to be raised when decoding or the kept files change
 _BROKEN_IMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError),
@@ -249,6 +250,11 @@ def _check(path: str, files: dict[str, tuple[int, int]], digits: int) -> list[_E
                 f"{path} holds {name}, a number of {len(match['number'])} digits, but "
                 f"config.data.digits is {digits}: set that to {len(match['number'])} or choose "
                 "another dataset"
+            )
+        if stamp[0] > _LARGEST_FILE:
+            raise UserError(
+                f"{path} holds {name}, which would be {stamp[0] / 1e6:,.0f} MB large and hence no "
+                "image of a number: replace it with a sound copy"
             )
         tops.add(match["top"])
         entries.append(_Entry(match["split"], match["number"], int(match["index"]), name, stamp))

@@ -1,7 +1,6 @@
 """The folder of a run and the other files of a job: checked first, written without half files."""
 
 import contextlib
-import json
 import os
 import tempfile
 import time
@@ -18,6 +17,7 @@ from mnist3.data.table_dataset import TableDataset
 from mnist3.errors import UserError
 from mnist3.files import (
     DATASET_FILE,
+    read_json,
     read_replicates,
     remove_partial,
     replicate_folder,
@@ -44,14 +44,14 @@ def read_config(workdir: str) -> ConfigDict:
     try:
         with open(path) as file:
             config = upgrade.from_json(file.read(), path)
+        validation.validate(config)
     except OSError as error:
         raise UserError(
             f"{workdir} holds no run: {path}: {error.strerror}; give --workdir the folder that a "
             "training wrote."
         ) from error
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:  # values of any type stand in a file
         raise UserError(f"{path} is no config in JSON ({error}); train the run anew.") from error
-    validation.validate(config)
     return config
 
 
@@ -80,14 +80,13 @@ def chosen(
             "with the folder of a candidate."
         )
     try:
-        with open(os.path.join(workdir, "comparison.json")) as file:
-            choice = json.load(file)
-        folder = choice["workdir"] if "workdir" in choice else _chosen_before(workdir, choice)
-    except (OSError, ValueError, KeyError) as error:
+        choice = read_json(os.path.join(workdir, "comparison.json"))
+        own = choice["workdir"] if "workdir" in choice else _chosen_before(workdir, choice)
+        folder = os.path.join(workdir, own)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"the comparison in {workdir} has chosen nothing yet; run its command to the end."
         ) from error
-    folder = os.path.join(workdir, folder)
     if population:  # whose candidates may have replicates
         return chosen(folder, replicate=replicate)
     return folder, read_config(folder)
@@ -116,8 +115,7 @@ def _chosen_replicate(workdir: str, config: ConfigDict, replicate: str) -> tuple
 
 def _chosen_before(workdir: str, choice: dict[str, Any]) -> str:
     """Returns the folder of the winner of a comparison of the versions that did not say it."""
-    with open(os.path.join(workdir, "metrics.json")) as file:
-        winner = json.load(file)["estimators"][choice["winner"]]
+    winner = read_json(os.path.join(workdir, "metrics.json"))["estimators"][choice["winner"]]
     if "workdir" not in winner:
         raise UserError(
             f"the comparison in {workdir} is of a version of mnist3 that did not keep the model it "
@@ -203,8 +201,8 @@ def held(workdir: str, require: Callable[[], None]) -> Iterator[None]:
     Raises:
         UserError: if the folder cannot be written, another process has it, or `require` does.
     """
-    make(workdir)
     try:
+        make(workdir)
         with locked(workdir):
             if os.path.exists(os.path.join(workdir, "config.json")):
                 require()
@@ -262,11 +260,10 @@ def require_same_data(workdir: str, dataset: Dataset | TableDataset) -> None:
     )
     for name in (DATASET_FILE, "metrics.json"):
         try:
-            with open(os.path.join(workdir, name)) as file:
-                held = json.load(file)
-        except (OSError, ValueError):
+            held = read_json(os.path.join(workdir, name))
+            began = str(held.get("dataset", held)["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError):
             continue
-        began = held.get("dataset", held).get("fingerprint", "")
         if began != dataset.fingerprint:
             raise UserError(
                 f"the run in {workdir} began with other data (fingerprint {began[:12]}, now "
@@ -284,7 +281,7 @@ def require_same_data(workdir: str, dataset: Dataset | TableDataset) -> None:
 def environment_of(workdir: str) -> dict[str, Any] | None:
     """Returns where and with what a run learned, as its metrics.json says; None if it does not."""
     try:
-        with open(os.path.join(workdir, "metrics.json")) as file:
-            return json.load(file).get("environment")
+        found = read_json(os.path.join(workdir, "metrics.json")).get("environment")
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None

@@ -1,6 +1,5 @@
 """The last step of every training: val calibrates the confidence of what was learned."""
 
-import json
 import os
 from typing import Any
 
@@ -9,7 +8,7 @@ from absl import logging
 from mnist3.errors import UserError
 from mnist3.evaluation import calibration
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
-from mnist3.files import CALIBRATION_FILE, write_json
+from mnist3.files import CALIBRATION_FILE, read_json, write_json
 from mnist3.learners.learned import Learned
 from mnist3.tasks import Examples, Predictions, Task
 
@@ -73,8 +72,11 @@ def read(folder: str, epoch: int | None = None) -> Calibrator:
     if not os.path.exists(path):
         return UNCALIBRATED
     try:
-        with open(path) as file:
-            found = Calibrator(**json.load(file))
+        found = Calibrator(**read_json(path))
+        for name, value in found._asdict().items():
+            numeric = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (isinstance(value, str) if name == "fingerprint" else numeric or value is None):
+                raise ValueError(f"its {name} is {value!r}")
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); delete it, and --mode=evaluate calibrates anew."

@@ -7,7 +7,6 @@ itself is fitted again where it has to be saved.
 
 import contextlib
 import dataclasses
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from mnist3.errors import EstimatorError, UserError, comes_from
 from mnist3.estimators import registry
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.evaluation.words import settings_text
-from mnist3.files import FITTING_FILE, MODEL_FILE, write_json
+from mnist3.files import FITTING_FILE, MODEL_FILE, read_json, write_json
 from mnist3.learners import calibrated, progress
 from mnist3.learners.cached import (
     CachedEstimator,
@@ -257,8 +256,7 @@ def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
     fitted = content.pop("estimator")
     said = {name: content.pop(name) for name in ("name", "parameters", "loss_curve")}
     try:
-        with open(os.path.join(folder, FITTING_FILE)) as file:
-            times = json.load(file)
+        times = read_json(os.path.join(folder, FITTING_FILE))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder} has no {FITTING_FILE} that can be read ({error}); put the file back, or "

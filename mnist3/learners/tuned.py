@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import upgrade
 from mnist3.errors import UserError
-from mnist3.files import TUNED_FILE, write_json
+from mnist3.files import TUNED_FILE, read_json, write_json
 
 
 class Found(NamedTuple):
@@ -46,11 +46,10 @@ def read(folder: str) -> Found | None:
     if not os.path.exists(path):
         return None
     try:
-        with open(path) as file:
-            content = json.load(file)
+        content = read_json(path)
         config = upgrade.from_json(json.dumps(content["config"]), TUNED_FILE)
-        return Found(config, content["search_results"], content["search_seconds"])
-    except (OSError, ValueError, KeyError) as error:
+        return Found(config, {**content["search_results"]}, float(content["search_seconds"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); put the file back, or train anew in another "
             "--workdir."

@@ -14,14 +14,14 @@ from jaxtyping import Array, Float
 from mnist3.errors import UserError
 
 
-def check(members: int) -> None:
+def check(members: Any) -> None:
     """Checks how many networks a config asks for.
 
     Raises:
         UserError: if it is none.
     """
-    if members < 1:
-        raise UserError(f"config.model.members is {members}; give a value of 1 or above.")
+    if type(members) is not int or members < 1:
+        raise UserError(f"config.model.members is {members!r}; give a value of 1 or above.")
 
 
 def create(build: Callable[[], nn.Module], members: int) -> nn.Module:

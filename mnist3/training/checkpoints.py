@@ -1,6 +1,7 @@
 """Orbax checkpoints: the latest to go on from, and the best to read images with."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ from orbax import checkpoint as ocp
 
 from mnist3 import hosts
 from mnist3.errors import UserError
+from mnist3.files import sync_all
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics
 
@@ -24,6 +26,7 @@ PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
 WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
+_REASON = 200  # letters of what TensorStore says, which may be pages
 BEST, KEEP, DEVICES = "best", "keep", "devices"  # what is saved beside the metrics
 
 
@@ -112,18 +115,18 @@ class Checkpoints:
         if not (alone or read_only):
             os.makedirs(folder, exist_ok=True)  # Orbax makes it for all processes or for none
         self._read_only = read_only
-        self._manager = ocp.CheckpointManager(
-            folder,
-            options=ocp.CheckpointManagerOptions(
-                best_fn=lambda metrics: 0.0,  # without one Orbax does not keep the metrics
-                todelete_subdir=None if read_only else REMOVED,
-                cleanup_tmp_directories=not read_only,
-                read_only=read_only,
-                create=alone and not read_only,
-                multiprocessing_options=self._processes,
-            ),
-        )
         self._folder = pathlib.Path(folder)
+        options = ocp.CheckpointManagerOptions(
+            best_fn=lambda metrics: 0.0,  # without one Orbax does not keep the metrics
+            todelete_subdir=None if read_only else REMOVED,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+            create=alone and not read_only,
+            multiprocessing_options=self._processes,
+        )
+        with self._metrics_read():
+            self._manager = ocp.CheckpointManager(folder, options=options)
+        self._synced: int | None = None  # the latest epoch that is known to be on the disk
 
     def save(
         self,
@@ -190,6 +193,7 @@ class Checkpoints:
                     folder / f"{epoch}-{steps}",
                     args=ocp.args.StandardSave(jax.tree.map(_on_one_device, parts)),
                 )
+        sync_all(folder)
         for path in set(folder.iterdir()) - {folder / f"{epoch}-{steps}"}:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -199,14 +203,20 @@ class Checkpoints:
         return max((steps for begun, steps in names if begun == epoch), default=0)
 
     def restore_within(self, epoch: int, steps: int, like: Within) -> Within:
-        """Returns the part of an epoch, placed as `like`, whose shapes alone count."""
+        """Returns the part of an epoch, placed as `like`, whose shapes alone count.
+
+        Raises:
+            UserError: if it is damaged.
+        """
         params, training = _divide(like.state)
         parts = {**like._asdict(), "state": [params, training]}
-        with self._checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-            found = checkpointer.restore(
-                self._folder / WITHIN / f"{epoch}-{steps}",
-                args=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, parts)),
-            )
+        folder = self._folder / WITHIN / f"{epoch}-{steps}"
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, parts)
+        try:
+            with self._checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+                found = checkpointer.restore(folder, args=ocp.args.StandardRestore(shapes))
+        except Exception as error:  # what a damaged file makes of Orbax has no common base
+            raise _damaged(folder, error) from error
         return Within(**{**found, "state": _unite(*found["state"])})
 
     def latest(self) -> int | None:
@@ -237,7 +247,11 @@ class Checkpoints:
         return None if devices is None else tuple(devices)
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
-        """Returns the state of an epoch, placed as the state `like`, whose shapes alone count."""
+        """Returns the state of an epoch, placed as the state `like`, whose shapes alone count.
+
+        Raises:
+            UserError: if it is damaged.
+        """
         if self._has(epoch, WHOLE_STATE):
             return self._restore_item(epoch, WHOLE_STATE, like)
         params, training = (
@@ -278,12 +292,14 @@ class Checkpoints:
         whole = self._has(epoch, WHOLE_STATE)
         with self._opened(epoch, ocp.PyTreeCheckpointHandler()) as (checkpointer, folder):
             metadata = checkpointer.metadata(folder / (WHOLE_STATE if whole else PARAMS))
-        tree = metadata.item_metadata.tree
+            tree = metadata.item_metadata.tree
         like = _shapes_here(tree["params"] if whole else tree)
         return Checkpoints.restore_params(self, epoch, like)
 
     def wait(self) -> None:
         """Waits for the save under way, then removes the checkpoints that it has superseded.
+
+        They are removed only once the later one is on the disk, so that a power cut leaves one.
 
         Raises:
             UserError: if the disk was full.
@@ -329,13 +345,16 @@ class Checkpoints:
         A folder without metrics is what earlier versions left when they were killed while they
         deleted a checkpoint that was neither the best nor the latest.
         """
-        self._manager.reload()
-        while True:  # until nothing has come or gone meanwhile: another process may be training
-            epochs = list(self._manager.all_steps())
-            found = {epoch: self._manager.metrics(epoch) for epoch in epochs}
+        with self._metrics_read():
             self._manager.reload()
-            if epochs == list(self._manager.all_steps()):
-                break
+            while True:  # until nothing has come or gone meanwhile: another process may be training
+                epochs = list(self._manager.all_steps())
+                found = {epoch: self._manager.metrics(epoch) for epoch in epochs}
+                self._manager.reload()
+                if epochs == list(self._manager.all_steps()):
+                    break
+            for metrics in found.values():
+                _require_metrics(metrics)
         whole = {epoch: metrics for epoch, metrics in found.items() if metrics is not None}
         if found and not whole:
             raise UserError(
@@ -346,6 +365,21 @@ class Checkpoints:
 
     def _checkpointer(self, handler: ocp.CheckpointHandler) -> ocp.Checkpointer:
         return ocp.Checkpointer(handler, multiprocessing_options=self._processes)
+
+    @contextlib.contextmanager
+    def _metrics_read(self) -> Iterator[None]:
+        """Says of metrics that cannot be read which epoch they are of."""
+        try:
+            yield
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # what a damaged file makes of Orbax has no common base
+            for path in self._folder.glob("[0-9]*/metrics/metrics"):
+                try:
+                    _require_metrics(json.loads(path.read_text()))
+                except Exception as damaged:
+                    raise _damaged(path.parent.parent, damaged) from error
+            raise
 
     def _parts(self) -> list[tuple[int, int]]:
         """Returns which epochs were saved in part, and how many steps of each."""
@@ -373,9 +407,11 @@ class Checkpoints:
         try:
             with self._checkpointer(handler) as checkpointer:
                 yield checkpointer, folder
-        except Exception as error:
+        except UserError:
+            raise
+        except Exception as error:  # what a damaged file makes of Orbax has no common base
             if folder.is_dir():
-                raise
+                raise _damaged(folder, error) from error
             raise UserError(
                 f"the checkpoint of epoch {epoch} in {self._folder} is there no more: its run goes "
                 "on and has saved a later one; run the same command again."
@@ -388,6 +424,9 @@ class Checkpoints:
         if not metrics:
             return
         latest = max(metrics)
+        if latest != self._synced:
+            sync_all(self._folder / str(latest))
+            self._synced = latest
         if any(epoch <= latest for epoch, _ in self._parts()):
             shutil.rmtree(self._folder / WITHIN, ignore_errors=True)
         kept = {latest, _best(metrics), *metrics[latest].get(KEEP, ())}
@@ -478,6 +517,30 @@ def _shapes_here(like: Any) -> Any:
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), like
     )
+
+
+def _damaged(folder: pathlib.Path, error: Exception) -> UserError:
+    reason = str(error).strip().partition("\n")[0][:_REASON] or type(error).__name__
+    return UserError(
+        f"{folder} cannot be read, since it is damaged or of other versions of the libraries "
+        f"({reason}); remove that folder, and the same command goes on from what was saved before."
+    )
+
+
+def _require_metrics(metrics: Any) -> None:
+    """Checks what was saved beside a checkpoint, where something was.
+
+    Raises:
+        ValueError: if that says neither which epochs to keep nor how good this one is.
+    """
+    if metrics is None:
+        return
+    named = [*metrics[KEEP], metrics[BEST]] if BEST in metrics else []
+    scores = [] if BEST in metrics else [metrics["exact_match"], metrics["nll"]]
+    if not all(type(epoch) is int for epoch in named) or not all(
+        isinstance(score, int | float) for score in scores
+    ):
+        raise ValueError("its metrics are none")
 
 
 def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:

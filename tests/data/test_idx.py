@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import math
 import struct
 
 import hypothesis
@@ -43,6 +44,24 @@ def test_a_truncated_file_is_called_so(length):
     original = encode(np.arange(200, dtype=np.uint8))
     with pytest.raises(ValueError, match="is truncated"):
         idx.decode(original[:length], checksum(original))
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2**31 - 1,) * 2, (-1, -2), (1,) * 200])
+def test_no_more_is_unpacked_than_the_header_states(shape, monkeypatch):
+    asked = []
+
+    class Counted(gzip.GzipFile):
+        def read(self, size=-1):
+            asked.append(size)
+            return super().read(size)
+
+    header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}i", *shape)
+    content = gzip.compress(header + bytes(100_000))
+    monkeypatch.setattr(gzip, "GzipFile", Counted)
+    with pytest.raises(ValueError, match="does not hold"):
+        idx.decode(content)
+    assert min(asked) >= 0
+    assert asked[-1] == math.prod(shape) + 1
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,14 @@ def test_what_is_no_table_is_refused_in_a_sentence(tmp_path, content, said):
     assert "\n" not in str(raised.value)
 
 
+def test_text_in_parquet_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"a": ["word"] * 3}).to_parquet(path, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"word", b"wor\xff"))
+    with pytest.raises(UserError, match="damaged Parquet"):
+        read_table(path)
+
+
 def test_a_file_that_is_not_there_and_a_folder_are_named(tmp_path):
     with pytest.raises(UserError, match=r"absent\.csv: No such file"):
         read_table(tmp_path / "absent.csv")

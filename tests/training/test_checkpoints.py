@@ -234,6 +234,42 @@ def test_checkpoints_that_cannot_be_read_are_refused_and_left_alone(tmp_path):
     assert (tmp_path / "checkpoints" / "1" / "default").is_dir()
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[1]", b'{"best": [2], "keep": []}', b"{}"])
+@pytest.mark.parametrize("damaged", ["2/metrics/metrics", "2/params/manifest.ocdbt"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(tmp_path, damaged, content):
+    """As a power cut leaves files that were not yet on the disk."""
+    with opened(tmp_path) as checkpoints:
+        for epoch in (1, 2):
+            checkpoints.save(epoch, small_state(epoch), VAL, best=1, keep={1})
+        checkpoints.wait()
+    (tmp_path / "checkpoints" / damaged).write_bytes(content)
+    for read_only in (True, False):
+        with (
+            pytest.raises(UserError, match=r"checkpoints/2 cannot be read.*remove that folder"),
+            opened(tmp_path, read_only=read_only) as checkpoints,
+        ):
+            checkpoints.restore(checkpoints.latest(), small_state(0))
+    shutil.rmtree(tmp_path / "checkpoints" / "2")
+    with opened(tmp_path) as checkpoints:
+        assert checkpoints.latest() == checkpoints.best() == 1
+        assert_same(small_state(1), checkpoints.restore(1, small_state(0)))
+
+
+def test_a_checkpoint_is_on_the_disk_before_those_before_it_go(tmp_path, monkeypatch):
+    there = {}
+
+    def sync_all(folder):
+        there[folder.name] = epochs_on_disk(tmp_path)
+
+    monkeypatch.setattr(module, "sync_all", sync_all)
+    with opened(tmp_path) as checkpoints:
+        for epoch in (1, 2, 3):
+            checkpoints.save(epoch, small_state(epoch), VAL, best=epoch)
+        checkpoints.wait()
+    assert there == {"1": [1], "2": [1, 2], "3": [2, 3]}
+    assert epochs_on_disk(tmp_path) == [3]
+
+
 @contextlib.contextmanager
 def files_of_at_most(size):
     """Lets no file of this process grow beyond so many bytes, as on a disk that is full."""
