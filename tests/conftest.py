@@ -59,6 +59,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/jobs/test_export.py",
     "tests/jobs/test_measure.py",
     "tests/jobs/test_predict_lines.py",
+    "tests/jobs/test_profile.py",
     "tests/jobs/test_run_digits.py",
     "tests/jobs/test_serve.py",
     "tests/jobs/test_table.py",

@@ -156,6 +156,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "the run shows: pdf, svg.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "For train with a network: says where the time went, and leaves a trace of the second "
+        "epoch, or the only one, in the folder of the run.",
+        flag_values=values,
+    )
     flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)
 
 
@@ -223,6 +230,20 @@ def _require_mode_of_sweeps(values: flags.FlagValues) -> None:
             raise UserError(
                 f"--{name} is for sweeps, and --mode={values.mode} makes none; give --mode=sweep."
             )
+
+
+def _require_steps(arguments: Arguments, config: ConfigDict) -> None:
+    """Checks that a run which is to be profiled trains one network.
+
+    Raises:
+        UserError: if not.
+    """
+    network = config.kind in ("numbers", "digits") and config.learner.name == "network"
+    if arguments.profile and not (network and arguments.mode == "train"):
+        raise UserError(
+            "--profile follows the steps of a network while it trains; give --mode=train and the "
+            f"experiment of a network, for instance --config={experiments.EXAMPLE}."
+        )
 
 
 def _sweep_of(mode: str, experiment: str | None, content: Mapping[str, Any] | None) -> Sweep | None:
@@ -340,6 +361,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         storage=values.storage,
         given=(f"--config={experiment}", *changes) if given is not None else (),
         allow_pickle=values.allow_pickle,
+        profile=values.profile,
         figures=figures,
         figure_formats=formats,
         formats=tuple(values.formats),
@@ -348,6 +370,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(experiment)])
     config = _checked_config(arguments, given)
+    _require_steps(arguments, config)
     name = jobs.job_of(arguments.mode, config, elsewhere)
     if alone and name in KEEPING:
         from mnist3.training import kept

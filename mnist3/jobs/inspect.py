@@ -1,21 +1,19 @@
 """What a training would be, told before it: config, layers, cost, data, and a batch of images."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import models, runtime
+from mnist3 import models, profiling, runtime
 from mnist3.config import NETWORK
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import DigitPool, make_pool
@@ -38,7 +36,6 @@ from mnist3.training.run import Run
 FILES = ("inspect.json", "batch.png")
 SHOWN = 48  # images of a batch, most that are drawn
 DRAWN_FROM = 24  # digit images of a class, most that the drawn batch is composed from
-MEASURED_SECONDS = 0.5  # of multiplying matrices
 # Share of the rate of a matrix product at which a training step runs: what that of
 # experiments/triple_mnist.py reached on two cores, and on one H200 (see benchmarks/).
 CPU_SHARE, ACCELERATOR_SHARE = 0.7, 0.04
@@ -98,33 +95,6 @@ def changed_fields(config: ConfigDict) -> dict[str, dict[str, Any]]:
     }
 
 
-def matrix_product_rate(mesh: Mesh, dtype: str) -> float:
-    """Returns how fast all devices together multiply matrices, operations a second.
-
-    It is the best of what fits into half a second, each device with square matrices of its own.
-
-    Args:
-        mesh: the devices.
-        dtype: of the matrices.
-    """
-    side = 1024 if mesh.devices.flat[0].platform == "cpu" else 4096
-    apart = P(mesh.axis_names)
-    shape = (mesh.size, side, side)
-    matrices = jax.device_put(np.ones(shape, jnp.dtype(dtype)), NamedSharding(mesh, apart))
-    product: Any = jax.jit(
-        jax.shard_map(
-            lambda own: (own[0] @ own[0])[None], mesh=mesh, in_specs=apart, out_specs=apart
-        )
-    )
-    jax.block_until_ready(product(matrices))
-    seconds: list[float] = []
-    while not seconds or sum(seconds) < MEASURED_SECONDS:
-        started = time.perf_counter()
-        jax.block_until_ready(product(matrices))
-        seconds.append(time.perf_counter() - started)
-    return 2 * side**3 * mesh.size / min(seconds)
-
-
 def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
     """Returns what is to be said of a network and its training, as values and as text."""
     config, run = made.config, _run_of(made)
@@ -136,7 +106,7 @@ def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
     val = made.examples["val"]
     reading = sum(each.operations for each in layers) // share.shape[0] * members * len(val.inputs)
     epoch = len(run.seeds) * (step * run.steps + reading)
-    rate = matrix_product_rate(run.mesh, config.training.dtype)
+    rate = profiling.matrix_product_rate(run.mesh, config.training.dtype)
     on_cpu = run.mesh.devices.flat[0].platform == "cpu"
     assumed = CPU_SHARE if on_cpu else ACCELERATOR_SHARE
     seconds = epoch / (rate * assumed)

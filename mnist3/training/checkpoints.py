@@ -13,6 +13,7 @@ import jax
 import optax
 from orbax import checkpoint as ocp
 
+from mnist3 import profiling
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState
 
@@ -87,6 +88,7 @@ class Checkpoints:
         )
         self._folder = pathlib.Path(folder)
 
+    @profiling.phase(profiling.SAVING)
     def save(
         self,
         epoch: int,
@@ -195,6 +197,7 @@ class Checkpoints:
         )
         return self.restore_params(epoch, like)
 
+    @profiling.phase(profiling.SAVING)
     def wait(self) -> None:
         """Waits for the save under way, then removes the checkpoints that it has superseded.
 

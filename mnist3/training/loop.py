@@ -12,7 +12,7 @@ from absl import logging
 from jaxtyping import Int
 from tqdm import tqdm
 
-from mnist3 import stopping
+from mnist3 import profiling, stopping
 from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
@@ -129,6 +129,12 @@ def train(
     )
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
+    train_epoch = profiling.stepping(
+        train_epoch,
+        lambda outcome: outcome[1].loss.size,
+        only=run.epochs - min(len(each.history) for each in replicates) == 1,
+    )
+    read_split = profiling.timed(profiling.READING, read_split)
 
     seconds, train_seconds = (
         sum(each.history[-1][name] if each.history else 0.0 for each in replicates)
