@@ -81,6 +81,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/training/test_program.py",
     "tests/data/test_dataset.py::test_more_digits_than_can_be_listed",
     "tests/data/test_dataset.py::test_the_fingerprint_follows",
+    "tests/data/test_dataset.py::test_what_is_shown_is_known",
     "tests/data/test_locate.py::test_any_picture_gives_well_formed_lines",
     "tests/data/test_locate.py::test_digits_at_the_ends_of_a_line",
     "tests/data/test_mnist_builder.py::test_the_real_files",

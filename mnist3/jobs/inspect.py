@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
-from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
@@ -18,20 +17,22 @@ from mnist3.config import NETWORK
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import DigitPool, make_pool
 from mnist3.data.splits import Stream
-from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
 from mnist3.files import require_unread, require_writable, write_json
-from mnist3.jobs import candidates, parts
+from mnist3.jobs import parts
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.parts import Parts
 from mnist3.jobs.predict import make_folder
 from mnist3.learners import network
 from mnist3.models import operations
-from mnist3.reporting import drawing, pages
+from mnist3.reporting import pages
 from mnist3.reporting.console import aligned
 from mnist3.tasks import Examples
 from mnist3.training import program
 from mnist3.training.run import Run
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 FILES = ("inspect.json", "batch.png")
 SHOWN = 48  # images of a batch, most that are drawn
@@ -57,7 +58,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     if config.kind == "table":
         found, text = _inspect_table(config)
     else:
-        made = parts.load(config, arguments.data_dir)
+        dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir(), images=False)
+        parts.log_dataset(dataset)
+        made = parts.load(config, arguments.data_dir, dataset)
         learns = config.learner.name == NETWORK
         found, text = (_inspect_network if learns else _inspect_estimator)(made)
     print(f"config (* differs from the default of its kind)\n{_config_text(config)}\n\n{text}")
@@ -65,6 +68,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         about_config = {"config": config.to_dict(), "changed": changed_fields(config)}
         write_json(os.path.join(folder, FILES[0]), about_config | found)
         if config.kind != "table":
+            from mnist3.reporting import drawing
+
             drawing.save(_draw(made), os.path.join(folder, FILES[1]))
         print(f"\nfiles in {folder}")
     return 0
@@ -141,6 +146,8 @@ def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
 
 def _inspect_estimator(made: Parts) -> tuple[dict[str, Any], str]:
     """Returns what is to be said of an estimator, as values and as text."""
+    from mnist3.estimators import registry  # scikit-learn takes seconds to import
+
     made.prepare()  # which refuses what does not fit
     config, train = made.config, made.examples["train"]
     found = {
@@ -160,6 +167,8 @@ def _inspect_estimator(made: Parts) -> tuple[dict[str, Any], str]:
 
 def _inspect_table(config: ConfigDict) -> tuple[dict[str, Any], str]:
     """Returns what is to be said of a table, as values and as a sentence."""
+    from mnist3.jobs import candidates  # which knows scikit-learn
+
     dataset = candidates.load_table(config)
     sizes = {name: len(rows) for name, rows in dataset.rows.items()}
     text = (
@@ -210,8 +219,10 @@ def _bytes_a_device(run: Run, data: Stream | Examples, val: Examples) -> dict[st
     }
 
 
-def _draw(made: Parts) -> Figure:
+def _draw(made: Parts) -> "matplotlib.figure.Figure":
     """Draws training images as the learner sees them, and what it is to predict of them."""
+    from mnist3.reporting import drawing
+
     if made.config.learner.name == NETWORK:
         images, targets = _draw_batch(made)
     else:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mnist3 import experiments, profiling
 from mnist3.jobs import command_line, inspect
+from mnist3.reporting import drawing
 from mnist3.training import loop, program
 from tests import small
 
@@ -93,8 +94,8 @@ def test_the_batch_is_of_training_images_as_the_network_sees_them(ask, task, tmp
         drawn.update(images=images, captions=captions)
         return grid(images, captions, title)
 
-    grid = inspect.drawing.image_grid
-    monkeypatch.setattr(inspect.drawing, "image_grid", draw)
+    grid = drawing.image_grid
+    monkeypatch.setattr(drawing, "image_grid", draw)
     status, _, err = ask(f"{DIGITS},task={task}", f"--workdir={tmp_path}")
     assert status == 0, err
     assert (tmp_path / "batch.png").exists()
