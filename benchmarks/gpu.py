@@ -35,7 +35,7 @@ from mnist3 import tasks
 from mnist3.data import dataset as datasets
 from mnist3.data.sources import load_source
 from mnist3.data.splits import Split
-from mnist3.training import program
+from mnist3.training import loop, program
 from mnist3.training.run import Run, assemble, keys_of
 
 SEEDS = 30
@@ -64,27 +64,26 @@ class Trainer:
     def __init__(self, run: Run, data: Any, layout: Any = None):
         self._run, self._data = run, data
         self._create_state = jax.jit(run.create_state)
-        states, data, keys = self._arguments(run.seeds)
+        states, keys = self._arguments(run.seeds)
+        placed = program.put_everywhere(data, run.mesh)
         started = time.perf_counter()
-        create = program.create_train_replicates
-        epoch: Any = create(
-            run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh
-        )
-        self._epoch = program.compiled(epoch, run.mesh, run.about, states, data, keys[0])
+        self._segments = loop.Segments(run, layout, placed, states, keys[0])
         self._compile_seconds = time.perf_counter() - started
 
     def fit(self, seeds: Sequence[int]) -> Trained:
         """Trains one replicate a seed; as many as the program was compiled for."""
         started = time.perf_counter()
-        states, data, keys = self._arguments(seeds)
+        states, keys = self._arguments(seeds)
+        self._segments.data = program.put_everywhere(self._data, self._run.mesh)
         for key in keys:
-            states, _ = self._epoch(states, data, key)
+            nothing, begun = loop.Part.nothing(self._run), self._segments.begin(key)
+            states, _ = self._segments.take(states, nothing, begun)
         jax.block_until_ready(states)
         seconds = time.perf_counter() - started
         return Trained(states.inference_params, self._compile_seconds, seconds)
 
-    def _arguments(self, seeds: Sequence[int]) -> tuple[Any, Any, list[jax.Array]]:
-        """Returns states, training images, and the replicates' keys of each epoch."""
+    def _arguments(self, seeds: Sequence[int]) -> tuple[Any, list[jax.Array]]:
+        """Returns states, and the replicates' keys of each epoch."""
         epochs, mesh = self._run.epochs, self._run.mesh
         pairs = [keys_of(seed) for seed in seeds]
         states = program.stack([self._create_state(key) for key, _ in pairs], mesh)
@@ -92,7 +91,7 @@ class Trainer:
             program.stack([jax.random.fold_in(key, epoch) for _, key in pairs], mesh)
             for epoch in range(epochs)
         ]
-        return states, program.put_everywhere(self._data, mesh), keys
+        return states, keys
 
 
 def outcomes(run: Run, params: Any, held_out: Split) -> np.ndarray:

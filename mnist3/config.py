@@ -277,6 +277,7 @@ def _training() -> ConfigDict:
     training.patience = 0  # epochs without a better val headline; 0 = all epochs
     training.init_from = ""  # folder of a run whose parameters to begin with, where they fit
     training.init_skip = ()  # of these, paths or patterns that are left, as in "heads*"
+    training.segment_seconds = 10.0  # of an epoch until a run looks whether to stop; 0 = all of it
     training.log_steps = 50  # from one line of a step in history.jsonl to the next; 0 = none
     return training
 

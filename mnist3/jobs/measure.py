@@ -1,7 +1,7 @@
 """Measures what a run has learned on other data: those of an experiment, or a folder of pictures.
 
 The files of the run stay as they are. Beside them, or in the folder that --output names, stand
-`metrics_on_NAME.json` and what was predicted.
+`metrics_on_NAME.json` and what was predicted; a replicate that was asked for is part of the name.
 """
 
 import csv
@@ -68,7 +68,7 @@ def _on_experiment(folder: str, config: ConfigDict, arguments: Arguments) -> int
     other = experiments.load(text)
     validation.validate(other)
     _require_fit(config, other, text, folder)
-    name = _name(text)
+    name = _name(text) + _of_replicate(arguments)
     output = _output(arguments, f"metrics_on_{name}.json")
     dataset = datasets.load(other.data, arguments.data_dir, runtime.cache_dir())
     parts.log_dataset(dataset)
@@ -194,6 +194,7 @@ def _on_pictures(folder: str, config: ConfigDict, arguments: Arguments) -> int:
             *(len(lengths) - fitting.sum(), len(lengths), fewest, most),
         )
     name = f"pictures_{_as_file_name(pathlib.Path(images).resolve().name)}"
+    name += _of_replicate(arguments)
     output = _output(arguments, f"metrics_on_{name}.json")
     learned = learners.load(config, task, folder, arguments.checkpoint)
     batches = reader_of(config, task, learned.predict)
@@ -260,6 +261,10 @@ def _name(text: str) -> str:
     words = [experiments.name_of(first), *variants]
     words += [change.lstrip("-").removeprefix("config.") for change in changes]
     return _as_file_name("-".join(words))
+
+
+def _of_replicate(arguments: Arguments) -> str:
+    return f"_{arguments.replicate}" if arguments.replicate != "best" else ""
 
 
 def _as_file_name(text: str) -> str:

@@ -14,7 +14,7 @@ from mnist3.learners.estimator import choose, features_of, flat
 from mnist3.learners.tuned import Found
 from mnist3.tasks import Examples, Task
 
-WITHOUT_EFFECT = ("name", "cpu_micro_batch", "log_steps")  # on what is learned
+WITHOUT_EFFECT = ("name", "cpu_micro_batch", "segment_seconds", "log_steps")  # on what is learned
 
 
 def tune(

@@ -7,18 +7,22 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
+from jaxtyping import Float64
 from orbax import checkpoint as ocp
 
 from mnist3 import profiling
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState
+from mnist3.training.step import StepMetrics
 
 PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
+WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
 BEST, KEEP = "best", "keep"  # what is saved beside the metrics
 
@@ -60,6 +64,20 @@ def _require_space(folder: pathlib.Path, state: TrainState) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
 
 
+class Within(NamedTuple):
+    """A training that was stopped within an epoch.
+
+    Attributes:
+        state: after the steps that were taken.
+        measured: by those steps, float32 [steps of the epoch].
+        seconds: of all training so far with reading val, and of training alone, float64 [2].
+    """
+
+    state: TrainState
+    measured: StepMetrics
+    seconds: Float64[np.ndarray, "2"]
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a workdir, one checkpoint an epoch.
 
@@ -71,6 +89,9 @@ class Checkpoints:
     behind, and the best and the latest among them.
 
     What counts is what lies on the disk: a save under way, or one that failed, is not named.
+
+    A training that is asked to stop within an epoch leaves that part of it in the folder `within`,
+    until the epoch is saved.
     """
 
     def __init__(self, workdir: str, read_only: bool = False):
@@ -129,6 +150,49 @@ class Checkpoints:
             )
         if not saved:
             raise ValueError(f"epoch {epoch} is not later than those that were saved before")
+
+    def save_within(self, epoch: int, steps: int, within: Within) -> None:
+        """Saves a part of an epoch, in place of a shorter one.
+
+        Args:
+            epoch: that was begun, counted from 1.
+            steps: that were taken of it.
+            within: what they made.
+
+        Raises:
+            UserError: if the disk is full.
+        """
+        folder = self._folder / WITHIN
+        if self.steps_within(epoch) == steps:
+            return
+        params, training = _divide(within.state)
+        parts = {**within._asdict(), "state": [params, training]}
+        with _told_when_full(self._folder):
+            folder.mkdir(exist_ok=True)
+            _require_space(self._folder, within.state)
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+                checkpointer.save(
+                    folder / f"{epoch}-{steps}",
+                    args=ocp.args.StandardSave(jax.tree.map(_on_one_device, parts)),
+                )
+        for path in set(folder.iterdir()) - {folder / f"{epoch}-{steps}"}:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def steps_within(self, epoch: int) -> int:
+        """Returns how many steps of an epoch were saved, 0 for none."""
+        names = self._parts()
+        return max((steps for begun, steps in names if begun == epoch), default=0)
+
+    def restore_within(self, epoch: int, steps: int, like: Within) -> Within:
+        """Returns the part of an epoch, placed as `like`, whose shapes alone count."""
+        params, training = _divide(like.state)
+        parts = {**like._asdict(), "state": [params, training]}
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+            found = checkpointer.restore(
+                self._folder / WITHIN / f"{epoch}-{steps}",
+                args=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, parts)),
+            )
+        return Within(**{**found, "state": _unite(*found["state"])})
 
     def latest(self) -> int | None:
         """Returns the epoch of the latest checkpoint, None before the first."""
@@ -235,7 +299,7 @@ class Checkpoints:
         with contextlib.suppress(Exception):
             self._manager.close()
         if not self._read_only:
-            for path in self._folder.iterdir():
+            for path in [*self._folder.iterdir(), *self._folder.glob(f"{WITHIN}/*")]:
                 if path.is_dir() and ocp.utils.is_tmp_checkpoint(path):
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -259,6 +323,15 @@ class Checkpoints:
                 "of another program or damaged; choose another --workdir."
             )
         return whole
+
+    def _parts(self) -> list[tuple[int, int]]:
+        """Returns which epochs were saved in part, and how many steps of each."""
+        names = [path.name for path in self._folder.glob(f"{WITHIN}/*")]
+        return [
+            (int(found[1]), int(found[2]))
+            for found in (re.fullmatch(r"(\d+)-(\d+)", name) for name in names)
+            if found
+        ]
 
     def _has(self, epoch: int, item: str) -> bool:
         return (self._folder / str(epoch) / item).is_dir()
@@ -292,6 +365,8 @@ class Checkpoints:
         if not metrics:
             return
         latest = max(metrics)
+        if any(epoch <= latest for epoch, _ in self._parts()):
+            shutil.rmtree(self._folder / WITHIN, ignore_errors=True)
         kept = {latest, _best(metrics), *metrics[latest].get(KEEP, ())}
         for epoch in sorted(set(self._manager.all_steps()) - kept):
             self._manager.delete(epoch)
@@ -308,12 +383,12 @@ def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
     return best if best in metrics else None
 
 
-def _on_one_device(leaf: jax.Array) -> jax.Array:
+def _on_one_device(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Returns a copy of what every device of this host has alike.
 
     Of copies Orbax has each device save a part, with a compiled program for each part.
     """
-    if not (leaf.is_fully_addressable and leaf.is_fully_replicated):
+    if isinstance(leaf, np.ndarray) or not (leaf.is_fully_addressable and leaf.is_fully_replicated):
         return leaf
     copy = leaf.addressable_data(0)
     return jax.device_put(copy, copy.sharding, may_alias=False)

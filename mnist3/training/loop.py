@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ from mnist3.evaluation.words import metric_text
 from mnist3.tasks import Examples, Predictions
 from mnist3.tracking import Tracker
 from mnist3.training import program
-from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.checkpoints import Checkpoints, Within
 from mnist3.training.optimizer import create_schedule, schedule_ends_at_zero
 from mnist3.training.run import Run
 from mnist3.training.state import TrainState
@@ -81,7 +81,7 @@ def train(
     line too.
 
     A replicate whose loss is not finite stops alone. One that is ahead of the others, as after a
-    run that was killed while it saved, waits for them. Signals stop all of them after an epoch.
+    run that was killed while it saved, waits for them. Signals stop all of them some steps later.
 
     Args:
         run: what is trained.
@@ -97,27 +97,19 @@ def train(
 
     Raises:
         UserError: if the loss of no replicate is finite any more.
-        Interrupted: if a signal has come; what was trained is saved.
+        Interrupted: if a signal has come; what was trained is saved, within an epoch too.
     """
     task, headline = run.task, run.task.metrics[0]
     data = program.put_everywhere(_without_labels(data), run.mesh)
     held_out = program.put_split(val.inputs, val.targets, run.mesh)
-    state = program.stack(states, run.mesh)
     first = _behind(run, replicates)
+    done = len(replicates[first[0]].history)
+    part = _restore_part(run, replicates, first, states)
+    state = program.stack(states, run.mesh)
     waiting = {place: each for place, each in enumerate(states) if place not in first}
     states.clear()
     started = time.perf_counter()
-    train_epoch: Any = program.create_train_replicates(
-        run.model, task, run.optimizer, run.config, run.steps, layout, run.mesh
-    )
-    train_epoch = program.compiled(
-        train_epoch,
-        run.mesh,
-        f"epoch, {layout}, of {run.about}",
-        state,
-        data,
-        _epoch_keys(run, 0),
-    )
+    segments = Segments(run, layout, data, state, _epoch_keys(run, done))
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
     read_split = program.compiled(
         read_split,
@@ -136,10 +128,8 @@ def train(
     )
     read_split = profiling.timed(profiling.READING, read_split)
 
-    seconds, train_seconds = (
-        sum(each.history[-1][name] if each.history else 0.0 for each in replicates)
-        for name in ("seconds", "train_seconds")
-    )
+    begun: program.Epoch | None = segments.first
+    seconds, train_seconds = part.seconds
     _read_highest(run, replicates, val.targets, lambda params: read_split(params, held_out))
     done, total = (min(len(each.history) for each in replicates), run.epochs)
     bar = tqdm(total=total, initial=done, desc="training", unit="epoch", disable=None)
@@ -148,13 +138,26 @@ def train(
             done = len(replicates[training[0]].history)
             for place in [place for place in training if place in waiting]:
                 state = program.put_replicate(state, place, waiting.pop(place))
+
+            def show(steps: int, epoch: int = done + 1) -> None:
+                progress.set_postfix(step=f"{steps}/{run.steps}")
+                if progress.disable:
+                    logging.info("epoch %d/%d  step %d of %d", epoch, total, steps, run.steps)
+
             keys = _epoch_keys(run, done)
             started = time.perf_counter()
             with jax.transfer_guard("disallow"):
-                state, steps = jax.block_until_ready(train_epoch(state, data, keys))
+                begun = segments.begin(keys) if begun is None else begun
+                state, part = segments.take(state, part, begun, stops, show)
+                begun = None
                 train_seconds += time.perf_counter() - started
+                if part.steps < run.steps:
+                    seconds += time.perf_counter() - started
+                    part = part._replace(seconds=(seconds, train_seconds))
+                    break
                 predictions = read_split(state.inference_params, held_out)
-            steps, predictions = jax.device_get((steps, predictions))
+            steps, predictions = jax.device_get((part.measured, predictions))
+            part = Part.nothing(run)
             seconds += time.perf_counter() - started
             times = {
                 "seconds": seconds / len(replicates),
@@ -197,8 +200,145 @@ def train(
                     seconds,
                     left,
                 )
+        if part.steps:
+            _save_part(run, replicates, _behind(run, replicates), state, part)
         for each in replicates:
             each.checkpoints.wait()
+
+
+class Part(NamedTuple):
+    """How much of an epoch is trained.
+
+    Attributes:
+        steps: that were taken of it.
+        measured: by them, float32 [replicates, steps of the epoch], on the devices.
+        seconds: of all training so far with reading val, and of training alone, over all
+            replicates.
+    """
+
+    steps: int
+    measured: StepMetrics
+    seconds: tuple[float, float]
+
+    @classmethod
+    def nothing(cls, run: Run) -> "Part":
+        """Returns an epoch of which no step was taken."""
+        none = StepMetrics(*[np.zeros(run.steps, np.float32)] * len(StepMetrics._fields))
+        return cls(0, program.stack([none] * len(run.seeds), run.mesh), (0.0, 0.0))
+
+
+class Segments:
+    """Takes the steps of an epoch, some at a time, between which a training can be stopped.
+
+    Args:
+        run: what is trained.
+        layout: of composed images; None of others.
+        data: training images, on the devices.
+        state: of the replicates, stacked.
+        keys: of the first epoch that is trained.
+
+    Attributes:
+        data: training images, on the devices.
+        first: what is drawn of the first epoch.
+    """
+
+    def __init__(
+        self, run: Run, layout: Layout | None, data: Any, state: TrainState, keys: jax.Array
+    ):
+        self._run, self.data = run, data
+        about = f"{layout}, of {run.about}"
+        begin: Any = program.create_begin_epoch(run.config, run.steps, layout, run.mesh)
+        self._begin = program.compiled(begin, run.mesh, f"begin of an epoch, {about}", data, keys)
+        self.first: program.Epoch = self._begin(data, keys)
+        take: Any = program.create_train_segment(
+            run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh
+        )
+        self._take = program.compiled(
+            take,
+            run.mesh,
+            f"segment, {about}",
+            state,
+            Part.nothing(run).measured,
+            data,
+            self.first,
+            self._place(0),
+            self._place(0),
+        )
+        self._at_once = program.steps_at_once(run.steps, run.mesh)
+        self._length = self._at_once  # of the first, by which others are measured
+
+    def begin(self, keys: jax.Array) -> program.Epoch:
+        """Draws what the steps of an epoch need."""
+        return self._begin(self.data, keys)
+
+    def take(
+        self,
+        state: TrainState,
+        part: Part,
+        epoch: program.Epoch,
+        stops: Callable[[], bool] = lambda: False,
+        show: Callable[[int], None] = lambda steps: None,
+    ) -> tuple[TrainState, Part]:
+        """Takes the steps that an epoch has left, or fewer, where it is to stop.
+
+        Shows how many were taken, as often as it looks whether to stop.
+        """
+        first, measured = part.steps, part.measured
+        while first < self._run.steps and not stops():
+            last = min(first + self._length, self._run.steps)
+            started = time.perf_counter()
+            state, measured = jax.block_until_ready(
+                self._take(state, measured, self.data, epoch, self._place(first), self._place(last))
+            )
+            self._adapt((time.perf_counter() - started) / (last - first))
+            first = last
+            if self._at_once < first < self._run.steps:
+                show(first)
+        return state, part._replace(steps=first, measured=measured)
+
+    def _adapt(self, seconds: float) -> None:
+        """Has the next segment take `config.training.segment_seconds`, if steps take so long."""
+        wanted = self._run.config.training.segment_seconds
+        steps = int(wanted / seconds) if wanted else self._run.steps
+        self._length = max(1, -(-steps // self._at_once)) * self._at_once
+
+    def _place(self, step: int) -> jax.Array:
+        return program.put_everywhere(np.int32(step), self._run.mesh)
+
+
+def _restore_part(
+    run: Run, replicates: Sequence[Replicate], training: list[int], states: list[TrainState]
+) -> Part:
+    """Puts the states of an epoch that was stopped in place of those before; returns its part.
+
+    It begins anew if not all replicates that train have saved the same part.
+    """
+    part, epoch = Part.nothing(run), len(replicates[training[0]].history) + 1
+    seconds = [
+        [each.history[-1][name] if each.history else 0.0 for name in ("seconds", "train_seconds")]
+        for each in replicates
+    ]
+    saved = {replicates[place].checkpoints.steps_within(epoch) for place in training}
+    if len(saved) > 1 or not (steps := saved.pop()):
+        return part._replace(seconds=tuple(np.sum(seconds, 0).tolist()))
+    measured = [program.replicate_of(part.measured, place) for place in range(len(replicates))]
+    for place in training:
+        like = Within(run.state_shapes(), measured[place], np.zeros(2))
+        found = replicates[place].checkpoints.restore_within(epoch, steps, like)
+        states[place], measured[place], seconds[place] = found
+    logging.info("going on within epoch %d, after %d of %d steps", epoch, steps, run.steps)
+    return Part(steps, program.stack(measured, run.mesh), tuple(np.sum(seconds, 0).tolist()))
+
+
+def _save_part(
+    run: Run, replicates: Sequence[Replicate], training: list[int], state: TrainState, part: Part
+) -> None:
+    """Saves of the replicates that train what there is of an epoch."""
+    for place in training:
+        own_state, measured = program.replicate_of((state, part.measured), place)
+        within = Within(own_state, measured, np.asarray(part.seconds) / len(replicates))
+        checkpoints = replicates[place].checkpoints
+        checkpoints.save_within(len(replicates[place].history) + 1, part.steps, within)
 
 
 def _behind(run: Run, replicates: Sequence[Replicate]) -> list[int]:

@@ -112,6 +112,22 @@ def compiled(
     return kept.compiled(function, about, *arguments, static=static, options=options)
 
 
+class Epoch(NamedTuple):
+    """What is drawn before the steps of an epoch.
+
+    Attributes:
+        order: int32 [steps, micro-batches, micro-batch], the rows of examples that each step takes;
+            [steps, micro-batches, 0] where images are composed.
+        keys: of the steps, [steps, micro-batches].
+        images: uint8 [n, height, width], the digit images to compose from, augmented; None where
+            they are taken as they are, or examples are.
+    """
+
+    order: jax.Array
+    keys: jax.Array
+    images: jax.Array | None
+
+
 def create_train_epoch(
     model: nn.Module,
     task: Task,
@@ -123,14 +139,55 @@ def create_train_epoch(
 ) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
     """Returns the program that takes every step of an epoch of one replicate.
 
-    See `create_train_replicates`; state and key are those of one replicate, without the axis.
+    See `create_begin_epoch` and `create_train_segment`, whose work it does at once; state and key
+    are those of one replicate, without the axis.
     """
-    train = _create_train_replicate(model, task, optimizer, config, steps, layout, mesh)
+    begin = _create_begin(config, steps, layout, mesh)
+    take_steps = _create_take_steps(model, task, optimizer, config, layout, mesh)
+
+    def train(state, data, key):
+        return take_steps(state, data, begin(data, key))
+
     everywhere = jax.shard_map(train, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
     return jax.jit(everywhere, donate_argnums=0)
 
 
-def create_train_replicates(
+def create_begin_epoch(
+    config: ConfigDict, steps: int, layout: Layout | None, mesh: Mesh
+) -> Callable[[Examples | Stream, jax.Array], Epoch]:
+    """Returns the program that shuffles examples, or augments the digit images to compose from.
+
+    All digit images are augmented once an epoch, before they are composed: that is less work than
+    to augment the larger number images, and gives each digit a distortion of its own. Fixed
+    examples may be fewer than the steps of an epoch need; each is then taken as often as any other,
+    or once more. Its arguments are the training images, and the key of the epoch of each replicate.
+
+    Args:
+        config: with the sections `training`, `augmentation` and `model`.
+        steps: in an epoch.
+        layout: of composed images, where the training images are a stream.
+        mesh: of `create_mesh`.
+
+    Raises:
+        UserError: if the batch cannot be split evenly over the devices.
+    """
+    begin = _create_begin(config, steps, layout, mesh)
+
+    def begin_replicates(data, keys):
+        return _each(lambda key: begin(data, key), mesh)(keys)
+
+    return jax.jit(
+        jax.shard_map(
+            begin_replicates,
+            mesh=mesh,
+            in_specs=(P(), P("replicate")),
+            out_specs=_EPOCH,
+            check_vma=False,
+        )
+    )
+
+
+def create_train_segment(
     model: nn.Module,
     task: Task,
     optimizer: optax.GradientTransformation,
@@ -138,19 +195,21 @@ def create_train_replicates(
     steps: int,
     layout: Layout | None,
     mesh: Mesh,
-) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
-    """Returns the program that takes every step of an epoch, of replicates side by side.
+) -> Callable[
+    [TrainState, StepMetrics, Examples | Stream, Epoch, jax.Array, jax.Array],
+    tuple[TrainState, StepMetrics],
+]:
+    """Returns the program that takes some of the steps of an epoch, of replicates side by side.
 
-    The program shuffles the fixed images or composes new ones, augments, and scans over the steps;
-    each batch is split over the devices of the mesh. A CPU device takes its share in micro-batches
-    that fit its cache and sums their gradients; each has a key of its own, so the number of devices
-    does not matter as long as a device's share holds a whole micro-batch. Its arguments are the
-    state, which it consumes, the training images, and the key of the epoch, state and keys with a
-    leading axis of replicates. What it computes of one of them depends on none of the others. Of a
-    stream the digit images are augmented, all of them once an epoch, before they are composed: that
-    is less work than to augment the larger number images, and gives each digit a distortion of its
-    own. Fixed examples may be fewer than the steps of an epoch need; each is then taken as often as
-    any other, or once more.
+    The program takes fixed images or composes new ones, augments, and learns; each batch is split
+    over the devices of the mesh. A CPU device takes its share in micro-batches that fit its cache
+    and sums their gradients; each has a key of its own, so the number of devices does not matter as
+    long as a device's share holds a whole micro-batch. What it computes of one replicate depends on
+    none of the others, and the bytes of a step not on the segments that an epoch is split into.
+
+    Its arguments are the state and what the steps of the epoch so far measured, which it consumes,
+    both with a leading axis of replicates; the training images; what `create_begin_epoch` drew; and
+    the first step to take and the one after the last, int32 [], multiples of `steps_at_once`.
 
     Args:
         model: from images as float32 ink, or feature vectors, to logits.
@@ -164,57 +223,101 @@ def create_train_replicates(
     Raises:
         UserError: if the batch cannot be split evenly over the devices.
     """
-    train = _create_train_replicate(model, task, optimizer, config, steps, layout, mesh)
+    take_steps = _create_take_steps(model, task, optimizer, config, layout, mesh)
+    at_once = steps_at_once(steps, mesh)
 
-    def train_replicates(states, data, keys):
-        return _each(lambda state, key: train(state, data, key), mesh)(states, keys)
+    def train(state, measured, data, epoch, first, last):
+        def take(block, carry):
+            state, measured = carry
+            place = block * at_once
+            own = epoch._replace(
+                order=jax.lax.dynamic_slice_in_dim(epoch.order, place, at_once),
+                keys=jax.lax.dynamic_slice_in_dim(epoch.keys, place, at_once),
+            )
+            state, taken = take_steps(state, data, own)
+            put = jax.lax.dynamic_update_slice_in_dim
+            return state, jax.tree.map(lambda all, new: put(all, new, place, 0), measured, taken)
+
+        return jax.lax.fori_loop(first // at_once, last // at_once, take, (state, measured))
+
+    def train_replicates(state, measured, data, epoch, first, last):
+        return _each(
+            lambda state, measured, epoch: train(state, measured, data, epoch, first, last), mesh
+        )(state, measured, epoch)
 
     apart = P("replicate")
     return jax.jit(
         jax.shard_map(
             train_replicates,
             mesh=mesh,
-            in_specs=(apart, P(), apart),
+            in_specs=(apart, apart, P(), _EPOCH, P(), P()),
             out_specs=apart,
             check_vma=False,
         ),
-        donate_argnums=0,
+        donate_argnums=(0, 1),
     )
 
 
-def _create_train_replicate(
-    model: nn.Module,
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    config: ConfigDict,
-    steps: int,
-    layout: Layout | None,
-    mesh: Mesh,
-) -> Callable[[TrainState, Examples | Stream, jax.Array], tuple[TrainState, StepMetrics]]:
+# What is drawn of an epoch, of replicates: a device has the rows of its share of each batch.
+_EPOCH = Epoch(P("replicate", None, "data"), P("replicate", None, "data"), P("replicate"))
+
+
+def steps_at_once(steps: int, mesh: Mesh) -> int:
+    """Returns how many steps an accelerator takes before it asks whether to take more.
+
+    It waits for the answer, which a CPU has at once. The number divides the steps of an epoch.
+    """
+    most = 1 if _on_cpu(mesh) else 32
+    return max(each for each in range(1, most + 1) if steps % each == 0)
+
+
+def _create_begin(
+    config: ConfigDict, steps: int, layout: Layout | None, mesh: Mesh
+) -> Callable[[Examples | Stream, jax.Array], Epoch]:
+    """Returns the function that draws what a device needs for an epoch of one replicate."""
     micro_batch = _micro_batch(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
-    draw = create_draw(task, config, layout, micro_batch)
-    train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
-
-    def train_replicate(state, data, key):
-        """Takes the steps of one replicate with this device's share of each batch."""
+    def begin(data, key):
         order_key, augment_key, step_key = jax.random.split(key, 3)
         shape = (steps, micro_batches, micro_batch)
+        images = None
         if layout is None:
             order = draw_order(order_key, data, math.prod(shape)).reshape(shape)
         else:
             order = jnp.zeros((*shape[:2], 0), jnp.int32)
-            images = augment_all(augment_key, data.pool.images, config.augmentation)
-            data = data._replace(pool=data.pool._replace(images=images))
-        order, keys = (_share(each, 1) for each in (order, jax.random.split(step_key, shape[:2])))
+            if is_on(config.augmentation):
+                images = augment_all(augment_key, data.pool.images, config.augmentation)
+        keys = jax.random.split(step_key, shape[:2])
+        return Epoch(_share(order, 1), _share(keys, 1), images)
+
+    return begin
+
+
+def _create_take_steps(
+    model: nn.Module,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    config: ConfigDict,
+    layout: Layout | None,
+    mesh: Mesh,
+) -> Callable[[TrainState, Examples | Stream, Epoch], tuple[TrainState, StepMetrics]]:
+    """Returns the function that takes steps with a device's share of each batch."""
+    micro_batch = _micro_batch(config, mesh)
+    draw = create_draw(task, config, layout, micro_batch)
+    micro_batches = config.training.batch_size // micro_batch
+    train_step = create_train_step(model, task, optimizer, config, draw, micro_batches)
+
+    def take_steps(state, data, epoch):
+        if epoch.images is not None:
+            data = data._replace(pool=data.pool._replace(images=epoch.images))
         return jax.lax.scan(
             lambda state, inputs: train_step(state, (data, inputs[0]), inputs[1]),
             state,
-            (order, keys),
+            (epoch.order, epoch.keys),
         )
 
-    return train_replicate
+    return take_steps
 
 
 def create_draw(

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from experiments import mnist_speed
 from mnist3 import tasks
 from mnist3.data.sources import DigitSource
 from mnist3.errors import UserError
-from mnist3.training import program
+from mnist3.training import loop, program
 
 
 @pytest.fixture
@@ -78,7 +79,8 @@ def test_a_measurement_that_is_none_is_refused(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("line", mnist_speed.LINES)
 def test_a_line_lowers_for_cuda(line):
     run = gpu.assembled(mnist_speed.get_config(f"line={line}"), 1024, (0, 1), False)
-    train = program.create_train_replicates(
+    begin: Any = program.create_begin_epoch(run.config, run.steps, None, run.mesh)
+    train: Any = program.create_train_segment(
         run.model, run.task, run.optimizer, run.config, run.steps, None, run.mesh
     )
     rows = 1024
@@ -89,7 +91,11 @@ def test_a_line_lowers_for_cuda(line):
         lambda: program.stack([run.create_state(run.keys(i)[0]) for i in range(2)], run.mesh)
     )
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0)))
-    exported = jax.export.export(train, platforms=["cuda"])(states, data, keys)
+    begun, measured = jax.eval_shape(begin, data, keys), loop.Part.nothing(run).measured
+    step = jax.ShapeDtypeStruct((), np.int32)
+    exported = jax.export.export(train, platforms=["cuda"])(
+        states, measured, data, begun, step, step
+    )
     assert exported.platforms == ("cuda",)
     assert re.search(r"stablehlo\.convolution|stablehlo\.dot_general", exported.mlir_module())
 

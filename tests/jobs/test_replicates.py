@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import pytest
 from mnist3 import config as configs
 from mnist3 import experiments, reading, stopping, validation
 from mnist3.errors import UserError
-from mnist3.jobs import compare, parts, predict, workdir
+from mnist3.jobs import compare, measure, parts, predict, workdir
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners.network import Network, ensemble
@@ -184,6 +185,51 @@ def test_a_run_that_a_signal_stopped_goes_on_to_the_same_bytes(
     assert len(read_history(folder, EPOCHS)) == EPOCHS
 
 
+def test_a_run_that_a_signal_stopped_within_an_epoch_goes_on_to_the_same_bytes(
+    run, shared_cache, tmp_path, monkeypatch, caplog
+):
+    folder, segments = tmp_path / "run", []
+
+    def stop_in_the_second_epoch(self, seconds):
+        self._length = 1
+        segments.append(seconds)
+        if len(segments) == self._run.steps + 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Segments, "_adapt", stop_in_the_second_epoch)
+        with pytest.raises(stopping.Interrupted), stopping.handled("run the same command to go on"):
+            learn(folder, seeds=(3, 4))
+    within = [folder / "replicates" / seed / "checkpoints" / "within" for seed in "34"]
+    assert [[path.name for path in each.iterdir()] for each in within] == [["2-2"], ["2-2"]]
+    with caplog.at_level(logging.INFO, "absl"):
+        learn(folder, seeds=(3, 4))
+    assert "going on within epoch 2, after 2 of" in caplog.text
+    for seed in "34":
+        assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
+    assert not any(each.exists() for each in within)
+
+
+def test_a_part_that_not_all_replicates_have_saved_is_trained_anew(
+    run, shared_cache, tmp_path, monkeypatch
+):
+    folder, save = tmp_path / "run", Checkpoints.save_within
+
+    def die_before_the_last(self, *inputs):
+        if self._folder.parent.name == "4":
+            raise Killed
+        save(self, *inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save_within", die_before_the_last)
+        patch.setattr(loop.Segments, "_adapt", lambda *_: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Killed), stopping.handled("run the same command to go on"):
+            learn(folder, seeds=(3, 4))
+    learn(folder, seeds=(3, 4))
+    for seed in "34":
+        assert_same_run(folder / "replicates" / seed, run / "replicates" / seed)
+
+
 def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeypatch, capsys):
     check = loop.stop_if_not_finite
 
@@ -240,6 +286,24 @@ def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
     config = workdir.read_config(str(copy))
     job.run(config, Arguments(workdir=str(copy), mode="evaluate"))
     assert values_of(copy) == before
+
+
+def test_each_replicate_is_measured_on_other_data_beside_the_others(run, shared_cache, tmp_path):
+    for replicate in ("best", "3", "ensemble"):
+        arguments = Arguments(
+            workdir=str(run),
+            mode="evaluate",
+            on=NUMBERS,
+            replicate=replicate,
+            output=str(tmp_path),
+        )
+        assert measure.run(workdir.read_config(str(run)), arguments) == 0
+    [one, ensemble] = [
+        [path for path in tmp_path.glob("metrics_on_*.json") if path.stem.endswith(name)]
+        for name in ("_3", "_ensemble")
+    ]
+    assert len(one) == len(ensemble) == 1
+    assert len(list(tmp_path.glob("metrics_on_*.json"))) == 3
 
 
 @pytest.mark.parametrize("replicate", ["best", "3", "4", "ensemble"])
