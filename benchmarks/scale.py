@@ -130,7 +130,7 @@ def measure(size: Size, least: float) -> dict[str, Any]:
     run = assemble(config, task, size.images)
     state, key = run.initial_state(), program.put_everywhere(jax.random.key(0), run.mesh)
     data = program.put_everywhere(dataset.stream, run.mesh)
-    epoch = program.create_train_epoch(
+    epoch: Any = program.create_train_epoch(
         run.model, task, run.optimizer, config, run.steps, dataset.composition, run.mesh
     )
     compiled = epoch.lower(state, data, key).compile()

@@ -44,11 +44,11 @@ class Span(NamedTuple):
     end: float
 
 
-class Call(NamedTuple):
-    """A call of the program that trains.
+class Segment(NamedTuple):
+    """Steps of training, one after the other.
 
     Attributes:
-        steps: that it took, of all replicates.
+        steps: how many, of all replicates.
         seconds: that they took.
         traced: whether it was traced, which makes it slower.
     """
@@ -65,21 +65,28 @@ class Profile:
     Attributes:
         folder: for the trace.
         spans: in the order of their ends.
-        calls: of the program that trains.
+        segments: of the training.
         seconds: of the whole, once it has ended.
     """
 
     folder: str
     spans: list[Span] = dataclasses.field(default_factory=list)
-    calls: list[Call] = dataclasses.field(default_factory=list)
+    segments: list[Segment] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
 
     @property
+    def steps(self) -> int:
+        """That were taken, of all replicates."""
+        return sum(segment.steps for segment in self.segments)
+
+    @property
     def steps_per_second(self) -> float | None:
-        """Of the calls that were not traced, where there are some; None without any step."""
-        calls = [call for call in self.calls if not call.traced] or self.calls
-        seconds = sum(call.seconds for call in calls)
-        return sum(call.steps for call in calls) / seconds if seconds else None
+        """Of what was not traced, where that is most of the steps; None without any."""
+        plain = [segment for segment in self.segments if not segment.traced]
+        most = 2 * sum(segment.steps for segment in plain) > self.steps
+        counted = plain if most else self.segments
+        seconds = sum(segment.seconds for segment in counted)
+        return sum(segment.steps for segment in counted) / seconds if seconds else None
 
 
 _profiles: list[Profile] = []  # at most one
@@ -135,32 +142,24 @@ def timed(name: str, program: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def stepping(
-    train: Callable[..., Any], steps_of: Callable[[Any], int], only: bool
-) -> Callable[..., Any]:
-    """Returns a program that trains, whose calls are timed, and the second or only one traced.
-
-    Traced are its first seconds.
+@contextlib.contextmanager
+def stepping(steps: int) -> Iterator[None]:
+    """Says that a block takes steps of training; of the second one the first seconds are traced.
 
     Args:
-        train: takes some steps.
-        steps_of: tells from what it returns how many, of all replicates.
-        only: whether it will be called once.
+        steps: of all replicates.
     """
     if not _profiles:
-        return train
+        yield
+        return
     profile = _profiles[0]
-
-    def call(*arguments: Any) -> Any:
-        traced = len(profile.calls) == (0 if only else 1)
-        with _traced(profile.folder) if traced else contextlib.nullcontext():
-            started = time.perf_counter()
-            outcome = timed(STEPPING, train)(*arguments)
-            seconds = time.perf_counter() - started
-        profile.calls.append(Call(steps_of(outcome), seconds, traced))
-        return outcome
-
-    return call
+    traced = len(profile.segments) == 1
+    with _traced(profile.folder) if traced else contextlib.nullcontext():
+        started = time.perf_counter()
+        with phase(STEPPING):
+            yield
+        seconds = time.perf_counter() - started
+    profile.segments.append(Segment(steps, seconds, traced))
 
 
 @contextlib.contextmanager

@@ -1,17 +1,15 @@
 """Where the time of a training goes: what is counted for what, and which call is traced."""
 
-import pathlib
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist3 import profiling
-from mnist3.profiling import Call, Profile, Span
+from mnist3.profiling import Profile, Segment, Span
 from mnist3.training import program
 
 INNER = st.recursive(
@@ -45,14 +43,16 @@ def test_a_second_counts_once_for_the_innermost_span(tree):
 
 
 def test_without_a_profile_nothing_is_done(tmp_path):
-    def train():
+    def read():
         return None
 
-    assert profiling.stepping(train, len, only=True) is train
-    assert profiling.timed(profiling.READING, train) is train
+    assert profiling.timed(profiling.READING, read) is read
     with profiling.phase(profiling.SAVING), profiling.profiled(str(tmp_path)) as profile:
         pass
     assert profile.spans == []
+    with profiling.stepping(3):
+        pass
+    assert profile.segments == []
 
 
 def test_what_a_block_compiles_is_not_counted_for_its_phase(tmp_path):
@@ -67,24 +67,21 @@ def test_what_a_block_compiles_is_not_counted_for_its_phase(tmp_path):
     assert len(profile.spans) == before
 
 
-@pytest.mark.parametrize(("calls", "traced"), [(1, [True]), (3, [False, True, False])])
-def test_the_second_call_is_traced_or_the_only_one(calls, traced, tmp_path):
+def test_the_second_segment_is_traced(tmp_path):
     with profiling.profiled(str(tmp_path)) as profile:
-        train = profiling.stepping(
-            jax.jit(lambda x: (x + 1, x)), lambda outcome: outcome[1].size, only=calls == 1
-        )
-        for _ in range(calls):
-            state, _ = train(np.ones((2, 3)))
-    np.testing.assert_array_equal(state, 2)
-    assert [call.traced for call in profile.calls] == traced
-    assert [call.steps for call in profile.calls] == [6] * calls
-    assert len(list(pathlib.Path(tmp_path).rglob("*.trace.json.gz"))) == 1
+        for steps in (1, 4, 5):
+            with profiling.stepping(steps):
+                np.testing.assert_array_equal(jax.jit(jnp.square)(np.full(3, 2.0)), 4)
+    assert [segment.traced for segment in profile.segments] == [False, True, False]
+    assert [segment.steps for segment in profile.segments] == [1, 4, 5]
+    assert profile.steps == 10
+    assert len(list(tmp_path.rglob("*.trace.json.gz"))) == 1
 
 
-def test_traced_calls_count_only_where_there_are_no_others():
-    slow, quick = Call(10, 5.0, traced=True), Call(10, 2.0, traced=False)
-    assert Profile("", calls=[quick, slow]).steps_per_second == 5
-    assert Profile("", calls=[slow]).steps_per_second == 2
+def test_what_was_traced_counts_only_where_it_has_most_of_the_steps():
+    first, traced, plain = Segment(1, 4.0, False), Segment(9, 5.0, True), Segment(50, 6.0, False)
+    assert Profile("", segments=[first, traced]).steps_per_second == 10 / 9
+    assert Profile("", segments=[first, traced, plain]).steps_per_second == 51 / 10
     assert Profile("").steps_per_second is None
 
 
@@ -95,17 +92,17 @@ def test_matrices_are_multiplied_on_all_devices(monkeypatch):
     assert mesh.size == jax.device_count()
 
 
-def test_a_trace_ends_before_a_long_call_does(tmp_path, monkeypatch):
+def test_a_trace_ends_before_a_long_segment_does(tmp_path, monkeypatch):
     monkeypatch.setattr(profiling, "TRACED_SECONDS", 0.0)
-
-    def train():
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.rglob("*.xplane.pb")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return len(list(tmp_path.rglob("*.xplane.pb")))
-
     with profiling.profiled(str(tmp_path)):
-        assert profiling.stepping(train, lambda found: found, only=True)() == 1
+        with profiling.stepping(1):
+            pass
+        with profiling.stepping(1):
+            deadline = time.monotonic() + 60
+            while not list(tmp_path.rglob("*.xplane.pb")) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            written = len(list(tmp_path.rglob("*.xplane.pb")))
+    assert written == 1
 
 
 def test_a_trace_that_cannot_be_written_costs_a_warning(tmp_path, monkeypatch, caplog):
@@ -117,6 +114,8 @@ def test_a_trace_that_cannot_be_written_costs_a_warning(tmp_path, monkeypatch, c
 
     monkeypatch.setattr(jax.profiler, "stop_trace", stop_on_a_full_disk)
     with profiling.profiled(str(tmp_path)) as profile:
-        assert profiling.stepping(lambda: 3, lambda found: found, only=True)() == 3
+        for _ in range(2):
+            with profiling.stepping(3):
+                pass
     assert "there is no trace" in caplog.text
-    assert profile.calls[0].steps == 3
+    assert profile.steps == 6

@@ -159,8 +159,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "profile",
         False,
-        "For train with a network: says where the time went, and leaves a trace of the second "
-        "epoch, or the only one, in the folder of the run.",
+        "For train with a network: says where the time went, and leaves a trace of some steps in "
+        "the folder of the run.",
         flag_values=values,
     )
     flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)

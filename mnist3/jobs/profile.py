@@ -37,7 +37,7 @@ def describe(profile: Profile, result: Result) -> dict[str, Any]:
     found: dict[str, Any] = {
         "seconds": profile.seconds,
         "phases": named | {"everything else": profile.seconds - sum(named.values())},
-        "steps": sum(call.steps for call in profile.calls),
+        "steps": profile.steps,
     }
     if profile.steps_per_second is None:
         return found

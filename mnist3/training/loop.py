@@ -121,11 +121,6 @@ def train(
     )
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
-    train_epoch = profiling.stepping(
-        train_epoch,
-        lambda outcome: outcome[1].loss.size,
-        only=run.epochs - min(len(each.history) for each in replicates) == 1,
-    )
     read_split = profiling.timed(profiling.READING, read_split)
 
     begun: program.Epoch | None = segments.first
@@ -248,7 +243,8 @@ class Segments:
         self._run, self.data = run, data
         about = f"{layout}, of {run.about}"
         begin: Any = program.create_begin_epoch(run.config, run.steps, layout, run.mesh)
-        self._begin = program.compiled(begin, run.mesh, f"begin of an epoch, {about}", data, keys)
+        begin = program.compiled(begin, run.mesh, f"begin of an epoch, {about}", data, keys)
+        self._begin = profiling.timed(profiling.STEPPING, begin)
         self.first: program.Epoch = self._begin(data, keys)
         take: Any = program.create_train_segment(
             run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh
@@ -287,9 +283,11 @@ class Segments:
         while first < self._run.steps and not stops():
             last = min(first + self._length, self._run.steps)
             started = time.perf_counter()
-            state, measured = jax.block_until_ready(
-                self._take(state, measured, self.data, epoch, self._place(first), self._place(last))
-            )
+            with profiling.stepping((last - first) * len(self._run.seeds)):
+                places = self._place(first), self._place(last)
+                state, measured = jax.block_until_ready(
+                    self._take(state, measured, self.data, epoch, *places)
+                )
             self._adapt((time.perf_counter() - started) / (last - first))
             first = last
             if self._at_once < first < self._run.steps:
