@@ -156,6 +156,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "the run shows: pdf, svg.",
         flag_values=values,
     )
+    text(
+        "joblib",
+        None,
+        "For train and compare with scikit-learn's estimators: dask:tcp://HOST:PORT, a Dask "
+        "cluster that fits their folds and searches.",
+    )
     flags.DEFINE_bool(
         "profile",
         False,
@@ -299,6 +305,24 @@ def _stopped_by_signals(arguments: Arguments) -> contextlib.AbstractContextManag
     return stopping.handled(f"run the same command to go on{folder}")
 
 
+def _fitted_by(cluster: str | None, mode: str) -> contextlib.AbstractContextManager[None]:
+    """Returns what has a cluster fit estimators during a job.
+
+    Raises:
+        UserError: if the job fits none.
+    """
+    if cluster is None:
+        return contextlib.nullcontext()
+    if mode not in DRAWING:
+        raise UserError(
+            f"--joblib says who fits estimators, and --mode={mode} fits none in folds; give "
+            "--mode=train or --mode=compare."
+        )
+    from mnist3.learners import workers
+
+    return workers.fitted_by(cluster)
+
+
 def run(argv: Sequence[str], alone: bool = False) -> int:
     """Runs the job that a command line asks for and returns its exit status.
 
@@ -378,7 +402,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         code = [experiments.file_of(experiment)] if given is not None else []
         kept.keep(os.path.join(runtime.cache_dir(), "programs"), code)
     job = importlib.import_module(f"mnist3.jobs.{name}")
-    with _stopped_by_signals(arguments):
+    with _stopped_by_signals(arguments), _fitted_by(values.joblib, arguments.mode):
         status = job.run(config, arguments)
     from mnist3.learners.cache_size import trim_cache
 
