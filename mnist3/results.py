@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from mnist3 import runtime
+from mnist3 import profiling, runtime
 from mnist3.data.splits import HELD_OUT
 from mnist3.data.table_dataset import AnyDataset
 from mnist3.evaluation import selection
@@ -254,6 +254,7 @@ class Replicated(Result):
         )
 
 
+@profiling.phase(profiling.READING)
 def read(
     learned: Learned, examples: dict[str, Examples], splits: Sequence[str] = HELD_OUT
 ) -> dict[str, Predictions]:

@@ -20,6 +20,7 @@ LAYERS = (  # from the bottom up; each may import those before it
     "parents",
     "hosts",
     "varied",
+    "profiling",
     "ops",
     "data",
     "models",
@@ -58,7 +59,7 @@ CLOCKS = {  # who reads the time, and of what
     "learners/estimator.py": "seconds of a fit and of a search",
     "learners/progress.py": "the estimate of what is left",
     "jobs/workdir.py": "the name of a fresh workdir",
-    "jobs/inspect.py": "the rate of a matrix product",
+    "profiling.py": "where the time of a run goes, and the rate of a matrix product",
 }
 ENVIRONMENT = {  # who reads environment variables
     "runtime.py": "cache folder, JAX's and the allocator's settings",

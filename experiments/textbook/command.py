@@ -13,6 +13,7 @@ from experiments.textbook.steps import PARTS
 from mnist3 import exit_status
 from mnist3.errors import UserError, nearest
 from mnist3.jobs import workdir
+from mnist3.learners import workers
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -57,6 +58,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "MNIST3_DATA_DIR gives the default.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "joblib",
+        None,
+        "A Dask cluster that fits folds and searches: dask:tcp://HOST:PORT.",
+        flag_values=values,
+    )
 
 
 def parse(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -96,7 +103,8 @@ def main(argv: list[str]) -> int:
         values = flags.FLAGS
         command = shlex.join(["python", "-m", "experiments.textbook", *argv[1:]])
         folder = values.workdir or workdir.fresh_workdir("textbook")
-        runs.run(settings(values), folder, values.data_dir, command)
+        with workers.fitted_by(values.joblib):
+            runs.run(settings(values), folder, values.data_dir, command)
 
     package = pathlib.Path(mnist3.__file__).parent
     return exit_status.run(

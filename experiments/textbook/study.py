@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from mnist3.data import variants
+from mnist3.learners import workers
 from mnist3.learners.cached import CachedEstimator, Inputs, MadeInputs
 
 DIGIT = 5  # that the detectors tell from all others
@@ -125,7 +126,7 @@ class Study:
             targets: of the training images, an item or a row each.
             method: of the estimator to call: predict, predict_proba or decision_function.
         """
-        with joblib.parallel_config(backend="threading"):
+        with workers.side_by_side():
             return cross_val_predict(
                 estimator, self.rows, targets, cv=FOLDS, method=method, n_jobs=FOLDS
             )

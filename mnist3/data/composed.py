@@ -6,7 +6,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mnist3.data import protocols
-from mnist3.data.composition import Composition, Layout, compose_split, make_pool
+from mnist3.data.composition import (
+    Composition,
+    Layout,
+    compose_split,
+    draw_split,
+    make_pool,
+)
 from mnist3.data.draws import data_key
 from mnist3.data.sources import DigitSource, load_source
 from mnist3.data.splits import Dataset, Split, Stream, fingerprint
@@ -28,7 +34,7 @@ def as_composition(config: ConfigDict, side: int) -> Composition:
     )
 
 
-def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
+def load(config: ConfigDict, data_dir: str | None, cache_dir: str, images: bool = True) -> Dataset:
     """Composes val and test once, and leaves train to be composed; see `dataset.load`."""
     del cache_dir
     source = load_source(config.source, data_dir)
@@ -36,7 +42,8 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
     allowed = protocols.split_numbers(
         config.digits, classes, config.numbers == "shared", config.seed
     )
-    return compose(config, source, allowed, as_composition(config, source.side), "numbers")
+    layout = as_composition(config, source.side)
+    return compose(config, source, allowed, layout, "numbers", images=images)
 
 
 def compose(
@@ -46,6 +53,7 @@ def compose(
     layout: Layout,
     what: str,
     batch: int = 1000,
+    images: bool = True,
 ) -> Dataset:
     """Composes val and test once, and leaves train to be composed.
 
@@ -56,6 +64,7 @@ def compose(
         layout: of the images.
         what: the numbers are called, in the fingerprint.
         batch: images composed at a time, which the keys of the images depend on.
+        images: whether to compose val and test, or to leave their images black.
 
     Raises:
         UserError: if a split would have no image of a class.
@@ -71,9 +80,13 @@ def compose(
     examples = {"val": config.val_examples, "test": config.test_examples}
     for position, (name, count) in enumerate(examples.items()):
         key = data_key(config.seed, position)
-        images, labels, used = compose_split(key, pools[name], allowed[name], layout, count, batch)
-        splits[name] = Split(np.asarray(images), np.asarray(labels))
-        drawn[name] = np.asarray(used)
+        drawing = key, pools[name], allowed[name], layout, count, batch
+        if images:
+            shown, labels, used = map(np.asarray, compose_split(*drawing))
+        else:
+            labels, used = draw_split(*drawing)
+            shown = np.broadcast_to(np.uint8(0), (count, config.height, config.width))
+        splits[name], drawn[name] = Split(shown, labels), used
     return Dataset(
         name=config.name,
         source=source.name,

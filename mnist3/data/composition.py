@@ -239,6 +239,39 @@ def compose_split(
     return images, labels, jnp.where(rows < 0, -1, jnp.asarray(pool.index)[rows])
 
 
+def draw_split(
+    key: Key[Array, ""],
+    pool: DigitPool,
+    allowed: Array | np.ndarray | None,
+    composition: Layout,
+    n: int,
+    batch: int = 1000,
+) -> tuple[Int32[np.ndarray, "n K"], Int32[np.ndarray, "n K"]]:
+    """Returns the labels and the digit images of a split, see `compose_split`, but no image."""
+    known = pool._replace(images=pool.images[:1], index=pool.index[:1])  # one program, all splits
+    parts = [
+        _draw_batch(jax.random.fold_in(key, part), known, allowed, composition, batch)
+        for part in range(-(-n // batch))
+    ]
+    labels, rows = (np.concatenate(each)[:n] for each in zip(*parts, strict=True))
+    return labels, np.where(rows < 0, -1, np.asarray(pool.index)[rows]).astype(np.int32)
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("composition", "batch"),
+    compiler_options={"xla_backend_optimization_level": "0"},  # of what takes no time to run
+)
+def _draw_batch(
+    key: Key[Array, ""],
+    pool: DigitPool,
+    allowed: Array | np.ndarray | None,
+    composition: Layout,
+    batch: int,
+) -> tuple[Array, Array]:
+    return composition.draw(key, pool, allowed, batch)[1:]
+
+
 def _sample(
     key: Key[Array, ""],
     pool: DigitPool,

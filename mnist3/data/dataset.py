@@ -16,12 +16,14 @@ REGISTRY = {
     "single_digit": single_digit.load,
 }
 
+_COMPOSED = ("composed", "strings")
+
 # Those that divide their source's digit images between the splits, by these fields alone.
 _DIVIDE_DIGIT_IMAGES = ("composed", "single_digit", "strings")
 _DIVIDING = ("source", "seed", "val_fraction")
 
 
-def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
+def load(config: ConfigDict, data_dir: str | None, cache_dir: str, images: bool = True) -> Dataset:
     """Loads or makes the dataset that a config's section `data` describes.
 
     Args:
@@ -29,6 +31,8 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
         data_dir: folder with the files of the sources and of triple MNIST; without one MNIST comes
             through TensorFlow Datasets.
         cache_dir: folder for decoded images.
+        images: False where it is enough to know what val and test show; where they would be
+            composed, their images are then black.
 
     Raises:
         UserError: if there is no such dataset, files are missing or broken, or the config does not
@@ -39,7 +43,8 @@ def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
             f"unknown dataset {config.name!r}: set config.data.name to one of "
             f"{', '.join(REGISTRY)} (did you mean {nearest(config.name, REGISTRY)!r}?)"
         )
-    dataset = REGISTRY[config.name](config, data_dir, cache_dir)
+    black = {} if images or config.name not in _COMPOSED else {"images": False}
+    dataset = REGISTRY[config.name](config, data_dir, cache_dir, **black)
     return _limited(dataset, config) if config.train_limit else dataset
 
 

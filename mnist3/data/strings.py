@@ -36,10 +36,10 @@ def as_writing(config: ConfigDict, side: int) -> Writing:
     )
 
 
-def load(config: ConfigDict, data_dir: str | None, cache_dir: str) -> Dataset:
+def load(config: ConfigDict, data_dir: str | None, cache_dir: str, images: bool = True) -> Dataset:
     """Composes val and test once, and leaves train to be composed; see `dataset.load`."""
     del cache_dir
     source = load_source(config.source, data_dir)
     allowed = split_strings(config.numbers == "shared", config.seed)
     writing = as_writing(config, source.side)
-    return compose(config, source, allowed, writing, "strings", batch=500)
+    return compose(config, source, allowed, writing, "strings", batch=500, images=images)

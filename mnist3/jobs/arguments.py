@@ -29,6 +29,7 @@ class Arguments:
         port: serve: on which to listen; 0 for any that is free.
         host: serve: name or address to listen on.
         save_drawings: serve: folder where the page saves pictures with their numbers.
+        profile: train: whether to say where the time of a network's training went.
         figures: which figures a run draws: `none`, `few` or `all`.
         figure_formats: of the figures; PNG is always one of them.
         sweep: sweep: what to search; None where nothing says it.
@@ -56,6 +57,7 @@ class Arguments:
     port: int = 8000
     host: str = "127.0.0.1"
     save_drawings: str | None = None
+    profile: bool = False
     figures: str = "all"
     figure_formats: tuple[str, ...] = ("png",)
     sweep: Sweep | None = None

@@ -192,6 +192,19 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=0,
         flag_values=values,
     )
+    text(
+        "joblib",
+        None,
+        "For train and compare with scikit-learn's estimators: dask:tcp://HOST:PORT, a Dask "
+        "cluster that fits their folds and searches.",
+    )
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "For train with a network: says where the time went, and leaves a trace of some steps in "
+        "the folder of the run.",
+        flag_values=values,
+    )
     flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)
 
 
@@ -295,6 +308,20 @@ def _require_job_of_several(name: str, config: ConfigDict) -> None:
         raise UserError(f"config.search.method={method} tries its settings in {one}")
 
 
+def _require_steps(arguments: Arguments, config: ConfigDict) -> None:
+    """Checks that a run which is to be profiled trains one network.
+
+    Raises:
+        UserError: if not.
+    """
+    network = config.kind in ("numbers", "digits") and config.learner.name == "network"
+    if arguments.profile and not (network and arguments.mode == "train"):
+        raise UserError(
+            "--profile follows the steps of a network while it trains; give --mode=train and the "
+            f"experiment of a network, for instance --config={experiments.EXAMPLE}."
+        )
+
+
 def _sweep_of(mode: str, experiment: str | None, content: Mapping[str, Any] | None) -> Sweep | None:
     """Returns what a sweep file of W&B or else the experiment wants to be searched.
 
@@ -346,6 +373,24 @@ def _stopped_by_signals(arguments: Arguments) -> contextlib.AbstractContextManag
         return contextlib.nullcontext()
     folder = "" if arguments.workdir else ", with --workdir set to the run's folder"
     return stopping.handled(f"run the same command to go on{folder}")
+
+
+def _fitted_by(cluster: str | None, mode: str) -> contextlib.AbstractContextManager[None]:
+    """Returns what has a cluster fit estimators during a job.
+
+    Raises:
+        UserError: if the job fits none.
+    """
+    if cluster is None:
+        return contextlib.nullcontext()
+    if mode not in DRAWING:
+        raise UserError(
+            f"--joblib says who fits estimators, and --mode={mode} fits none in folds; give "
+            "--mode=train or --mode=compare."
+        )
+    from mnist3.learners import workers
+
+    return workers.fitted_by(cluster)
 
 
 def run(argv: Sequence[str], alone: bool = False) -> int:
@@ -412,6 +457,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         together=values.together or Arguments.together,
         given=(f"--config={experiment}", *changes) if given is not None else (),
         allow_pickle=values.allow_pickle,
+        profile=values.profile,
         figures=figures,
         figure_formats=formats,
         formats=tuple(values.formats),
@@ -420,6 +466,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(experiment)])
     config = _checked_config(arguments, given)
+    _require_steps(arguments, config)
     name = jobs.job_of(arguments.mode, config, elsewhere)
     _require_job_of_several(name, config)
     if alone and name in KEEPING:
@@ -428,7 +475,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         code = [experiments.file_of(experiment)] if given is not None else []
         kept.keep(os.path.join(runtime.cache_dir(), "programs"), code)
     job = importlib.import_module(f"mnist3.jobs.{name}")
-    with _stopped_by_signals(arguments):
+    with _stopped_by_signals(arguments), _fitted_by(values.joblib, arguments.mode):
         status = job.run(config, arguments)
     from mnist3.learners.cache_size import trim_cache
 

@@ -1,44 +1,42 @@
 """What a training would be, told before it: config, layers, cost, data, and a batch of images."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
-from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import models, runtime
+from mnist3 import models, profiling, runtime
 from mnist3.config import NETWORK
 from mnist3.data import dataset as datasets
 from mnist3.data.composition import DigitPool, make_pool
 from mnist3.data.splits import Stream
-from mnist3.estimators import registry
 from mnist3.evaluation.words import settings_text
 from mnist3.files import require_unread, require_writable, write_json
-from mnist3.jobs import candidates, parts
+from mnist3.jobs import parts
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.parts import Parts
 from mnist3.jobs.predict import make_folder
 from mnist3.learners import network
 from mnist3.models import operations
-from mnist3.reporting import drawing, pages
+from mnist3.reporting import pages
 from mnist3.reporting.console import aligned
 from mnist3.tasks import Examples
 from mnist3.training import program
 from mnist3.training.run import Run
 
+if TYPE_CHECKING:
+    import matplotlib.figure
+
 FILES = ("inspect.json", "batch.png")
 SHOWN = 48  # images of a batch, most that are drawn
 DRAWN_FROM = 24  # digit images of a class, most that the drawn batch is composed from
-MEASURED_SECONDS = 0.5  # of multiplying matrices
 # Share of the rate of a matrix product at which a training step runs: what that of
 # experiments/triple_mnist.py reached on two cores, and on one H200 (see benchmarks/).
 CPU_SHARE, ACCELERATOR_SHARE = 0.7, 0.04
@@ -60,7 +58,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     if config.kind == "table":
         found, text = _inspect_table(config)
     else:
-        made = parts.load(config, arguments.data_dir)
+        dataset = datasets.load(config.data, arguments.data_dir, runtime.cache_dir(), images=False)
+        parts.log_dataset(dataset)
+        made = parts.load(config, arguments.data_dir, dataset)
         learns = config.learner.name == NETWORK
         found, text = (_inspect_network if learns else _inspect_estimator)(made)
     print(f"config (* differs from the default of its kind)\n{_config_text(config)}\n\n{text}")
@@ -68,6 +68,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         about_config = {"config": config.to_dict(), "changed": changed_fields(config)}
         write_json(os.path.join(folder, FILES[0]), about_config | found)
         if config.kind != "table":
+            from mnist3.reporting import drawing
+
             drawing.save(_draw(made), os.path.join(folder, FILES[1]))
         print(f"\nfiles in {folder}")
     return 0
@@ -98,33 +100,6 @@ def changed_fields(config: ConfigDict) -> dict[str, dict[str, Any]]:
     }
 
 
-def matrix_product_rate(mesh: Mesh, dtype: str) -> float:
-    """Returns how fast all devices together multiply matrices, operations a second.
-
-    It is the best of what fits into half a second, each device with square matrices of its own.
-
-    Args:
-        mesh: the devices.
-        dtype: of the matrices.
-    """
-    side = 1024 if mesh.devices.flat[0].platform == "cpu" else 4096
-    apart = P(mesh.axis_names)
-    shape = (mesh.size, side, side)
-    matrices = jax.device_put(np.ones(shape, jnp.dtype(dtype)), NamedSharding(mesh, apart))
-    product: Any = jax.jit(
-        jax.shard_map(
-            lambda own: (own[0] @ own[0])[None], mesh=mesh, in_specs=apart, out_specs=apart
-        )
-    )
-    jax.block_until_ready(product(matrices))
-    seconds: list[float] = []
-    while not seconds or sum(seconds) < MEASURED_SECONDS:
-        started = time.perf_counter()
-        jax.block_until_ready(product(matrices))
-        seconds.append(time.perf_counter() - started)
-    return 2 * side**3 * mesh.size / min(seconds)
-
-
 def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
     """Returns what is to be said of a network and its training, as values and as text."""
     config, run = made.config, _run_of(made)
@@ -136,7 +111,7 @@ def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
     val = made.examples["val"]
     reading = sum(each.operations for each in layers) // share.shape[0] * members * len(val.inputs)
     epoch = len(run.seeds) * (step * run.steps + reading)
-    rate = matrix_product_rate(run.mesh, config.training.dtype)
+    rate = profiling.matrix_product_rate(run.mesh, config.training.dtype)
     on_cpu = run.mesh.devices.flat[0].platform == "cpu"
     assumed = CPU_SHARE if on_cpu else ACCELERATOR_SHARE
     seconds = epoch / (rate * assumed)
@@ -171,6 +146,8 @@ def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
 
 def _inspect_estimator(made: Parts) -> tuple[dict[str, Any], str]:
     """Returns what is to be said of an estimator, as values and as text."""
+    from mnist3.estimators import registry  # scikit-learn takes seconds to import
+
     made.prepare()  # which refuses what does not fit
     config, train = made.config, made.examples["train"]
     found = {
@@ -190,6 +167,8 @@ def _inspect_estimator(made: Parts) -> tuple[dict[str, Any], str]:
 
 def _inspect_table(config: ConfigDict) -> tuple[dict[str, Any], str]:
     """Returns what is to be said of a table, as values and as a sentence."""
+    from mnist3.jobs import candidates  # which knows scikit-learn
+
     dataset = candidates.load_table(config)
     sizes = {name: len(rows) for name, rows in dataset.rows.items()}
     text = (
@@ -243,8 +222,10 @@ def _bytes_a_device(run: Run, data: Stream | Examples, val: Examples) -> dict[st
     }
 
 
-def _draw(made: Parts) -> Figure:
+def _draw(made: Parts) -> "matplotlib.figure.Figure":
     """Draws training images as the learner sees them, and what it is to predict of them."""
+    from mnist3.reporting import drawing
+
     if made.config.learner.name == NETWORK:
         images, targets = _draw_batch(made)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from mnist3 import profiling
 from mnist3.files import RUN_FILES, replicate_folder, write_json
 from mnist3.jobs.arguments import Arguments
 from mnist3.reporting import pages, pictures, report
@@ -106,10 +107,12 @@ def writing_page(
         arguments: with the command that made the run, and the formats of the pictures.
     """
     with Saving(folder, arguments.figure_formats) as saving:
-        for name, each in drawn:
-            saving.add(name, each)
+        with profiling.phase(profiling.DRAWING):
+            for name, each in drawn:
+                saving.add(name, each)
         yield
-        said, files = page(), saving.wait()
+        with profiling.phase(profiling.DRAWING):
+            said, files = page(), saving.wait()
     path = os.path.join(folder, "report.html")
     report.write_page(path, said, config=config.to_dict(), figures=files, command=arguments.command)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import learners, runtime, tasks
+from mnist3 import learners, profiling, runtime, tasks
 from mnist3.config import of_replicate, seeds_of
 from mnist3.data import augmentation, sources
 from mnist3.data import dataset as datasets
@@ -64,6 +64,7 @@ class Parts(NamedTuple):
         )
 
 
+@profiling.phase(profiling.DATA)
 def load(
     config: ConfigDict,
     data_dir: str | None,

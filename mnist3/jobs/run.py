@@ -1,21 +1,23 @@
 """Learns a task, from where the run in the folder was stopped, and evaluates what was learned."""
 
 import dataclasses
+import os
 
 from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
-from mnist3 import hosts, learners
+from mnist3 import hosts, learners, profiling
 from mnist3.config import seeds_of
 from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
 from mnist3.evaluation.calibration import UNCALIBRATED
-from mnist3.jobs import output, parts, workdir
+from mnist3.jobs import output, parts, profile, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners import calibrated
 from mnist3.locking import locked
 from mnist3.reporting import console
+from mnist3.results import Result
 
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
@@ -36,18 +38,29 @@ def learn(config: ConfigDict, arguments: Arguments) -> int:
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)
-        made = parts.load(config, arguments.data_dir)
-        workdir.require_same_data(folder, made.dataset)
-        learn_all = parts.prepared(made)
-        parts.require_initial(made, folder)
-        _require_alike(made)
-        workdir.write_start(folder, config, made.dataset)
-        with output.tracked(folder, config) as tracker:
-            result = learn_all(folder, tracker).with_splits("test")
-            with output.writing(result, folder, arguments):
-                output.track(result, tracker)
-                print(console.result_text(result, folder))
+        if not arguments.profile:
+            _learn(config, arguments, folder)
+            return 0
+        with profiling.profiled(os.path.join(folder, profile.FOLDER)) as profiled:
+            result = _learn(config, arguments, folder)
+        profile.write(profiled, result, folder)
     return 0
+
+
+def _learn(config: ConfigDict, arguments: Arguments, folder: str) -> Result:
+    """Returns what is learned in a folder that this process holds, with its files written."""
+    made = parts.load(config, arguments.data_dir)
+    workdir.require_same_data(folder, made.dataset)
+    learn_all = parts.prepared(made)
+    parts.require_initial(made, folder)
+    _require_alike(made)
+    workdir.write_start(folder, config, made.dataset)
+    with output.tracked(folder, config) as tracker:
+        result = learn_all(folder, tracker).with_splits("test")
+        with output.writing(result, folder, arguments):
+            output.track(result, tracker)
+            print(console.result_text(result, folder))
+    return result
 
 
 def _require_alike(made: parts.Parts) -> None:

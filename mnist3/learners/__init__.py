@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from mnist3 import profiling
 from mnist3.config import NETWORK, of_replicate, search_method, seeds_of
 from mnist3.data import variants
 from mnist3.data.splits import HELD_OUT, Dataset
@@ -177,6 +178,7 @@ def follow(config: ConfigDict, dataset: Dataset, task: Task, examples: dict[str,
     network.follow(run, dataset, train, examples["val"])
 
 
+@profiling.phase(profiling.READING)
 def calibrate(
     config: ConfigDict, dataset: Dataset, examples: dict[str, Examples], learned: Learned
 ) -> None:

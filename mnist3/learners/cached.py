@@ -97,6 +97,10 @@ class MadeInputs(Inputs):
     def __len__(self) -> int:
         return self._length
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the values, which who gets it makes again: they are larger than the rest."""
+        return {name: part for name, part in self.__dict__.items() if name != "values"}
+
 
 def fits_cache() -> joblib.Memory:
     """Returns where jobs keep what fitted estimators say: in the user's cache folder."""

@@ -27,7 +27,7 @@ from mnist3.estimators import registry
 from mnist3.evaluation.calibration import UNCALIBRATED, Calibrator
 from mnist3.evaluation.words import settings_text
 from mnist3.files import FITTING_FILE, MODEL_FILE, read_json, write_json
-from mnist3.learners import calibrated, progress
+from mnist3.learners import calibrated, progress, workers
 from mnist3.learners.cached import (
     CachedEstimator,
     Inputs,
@@ -302,7 +302,7 @@ def held_out_predictions(learned: Estimator, folds: int, memory: joblib.Memory) 
     train = learned.trained_on()
     inputs = Inputs(features_of(train.inputs, learned.unfitted))
     cached = CachedEstimator(learned.unfitted, inputs, memory)
-    with working(learned.name, f"{learned.name} in {folds} folds"):
+    with working(learned.name, f"{learned.name} in {folds} folds"), fitting(learned.unfitted):
         predicted = cross_val_predict(cached, inputs.rows, flat(train.targets), cv=folds)
     return predicted.reshape(len(predicted), *np.shape(train.targets)[1:])
 
@@ -356,7 +356,11 @@ def choose(
     """
     name = config.learner.name
     started = time.perf_counter()
-    with working(name, f"searching settings of {name}"), few_threads(len(inputs)):
+    with (
+        working(name, f"searching settings of {name}"),
+        few_threads(len(inputs)),
+        fitting(estimator),
+    ):
         found = search(estimator, config.search, inputs, targets, config.seed, memory, task.scoring)
     choice = Choice(found.best_params_, found.cv_results_, time.perf_counter() - started)
     logging.info(
@@ -385,6 +389,12 @@ def changed_parameters(config: ConfigDict, task: Task) -> dict[str, Any]:
 def few_threads(rows: int) -> contextlib.AbstractContextManager:
     """Keeps OpenMP to one thread where there are few rows."""
     return threadpool_limits(1, "openmp") if rows < SMALL else contextlib.nullcontext()
+
+
+def fitting(estimator: BaseEstimator) -> contextlib.AbstractContextManager:
+    """Keeps networks in this process, where scikit-learn's may be fitted by a cluster."""
+    network = hasattr(last_step(estimator), "network")
+    return workers.here() if network else contextlib.nullcontext()
 
 
 def _fit(

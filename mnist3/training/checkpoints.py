@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Float64
 from orbax import checkpoint as ocp
 
-from mnist3 import hosts
+from mnist3 import hosts, profiling
 from mnist3.errors import UserError
 from mnist3.files import sync_all
 from mnist3.training.state import TrainState
@@ -128,6 +128,7 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(folder, options=options)
         self._synced: int | None = None  # the latest epoch that is known to be on the disk
 
+    @profiling.phase(profiling.SAVING)
     def save(
         self,
         epoch: int,
@@ -296,6 +297,7 @@ class Checkpoints:
         like = _shapes_here(tree["params"] if whole else tree)
         return Checkpoints.restore_params(self, epoch, like)
 
+    @profiling.phase(profiling.SAVING)
     def wait(self) -> None:
         """Waits for the save under way, then removes the checkpoints that it has superseded.
 

@@ -30,6 +30,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 
+from mnist3 import profiling
 from mnist3.files import replacing
 
 _PACKAGE = pathlib.Path(__file__).parent.parent
@@ -185,6 +186,7 @@ def _compile(lowered: Any, options: dict[str, Any] | None) -> Any:
         compilation_cache.reset_cache()
 
 
+@profiling.phase(profiling.LOADING)
 def _read(path: str) -> Any:
     """Returns a program that was kept; None if it is not there or cannot be read."""
     try:

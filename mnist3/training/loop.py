@@ -12,7 +12,7 @@ from absl import logging
 from jaxtyping import Int
 from tqdm import tqdm
 
-from mnist3 import hosts, stopping
+from mnist3 import hosts, profiling, stopping
 from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
@@ -135,6 +135,7 @@ def train(
     )
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
+    read_split = profiling.timed(profiling.READING, read_split)
 
     begun: program.Epoch | None = segments.first
     seconds, train_seconds = part.seconds
@@ -263,9 +264,10 @@ class Segments:
         self._numbers = (run.numbers,) if run.numbers else ()
         own_config, own = (run.own_config, run.own) if run.numbers else (None, None)
         begin: Any = program.create_begin_epoch(run.config, run.steps, layout, run.mesh, own_config)
-        self._begin = program.compiled(
+        begin = program.compiled(
             begin, run.mesh, f"begin of an epoch, {about}", data, keys, *self._numbers
         )
+        self._begin = profiling.timed(profiling.STEPPING, begin)
         self.first: program.Epoch = self.begin(keys)
         take: Any = program.create_train_segment(
             run.model, run.task, run.optimizer, run.config, run.steps, layout, run.mesh, own
@@ -305,10 +307,11 @@ class Segments:
         while first < self._run.steps and not stops():
             last = min(first + self._length, self._run.steps)
             started = time.perf_counter()
-            places = self._place(first), self._place(last)
-            state, measured = jax.block_until_ready(
-                self._take(state, measured, self.data, epoch, *places, *self._numbers)
-            )
+            with profiling.stepping((last - first) * len(self._run.seeds)):
+                places = self._place(first), self._place(last)
+                state, measured = jax.block_until_ready(
+                    self._take(state, measured, self.data, epoch, *places, *self._numbers)
+                )
             self._adapt((time.perf_counter() - started) / (last - first))
             first = last
             if self._at_once < first < self._run.steps:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mnist3.config import numbers
+from mnist3.config import numbers, strings
 from mnist3.data import dataset as datasets
 from mnist3.data import draws, protocols
 from mnist3.data.splits import fingerprint
@@ -53,6 +53,26 @@ def test_the_fingerprint_follows_what_the_data_are():
     np.testing.assert_array_equal(first.splits["val"].images, again.splits["val"].images)
     for change in ({"seed": 1}, {"numbers": "shared"}, {"val_examples": 299}):
         assert load(data_config(**change)).fingerprint != first.fingerprint
+
+
+def string_config():
+    config = strings("digits").data
+    config.digits, config.width = (1, 3), 128
+    config.composition.nothing = 0.3
+    config.val_examples, config.test_examples = 700, 20  # val of more than one batch
+    return config
+
+
+@pytest.mark.parametrize("config", [data_config(), string_config()], ids=["numbers", "strings"])
+def test_what_is_shown_is_known_without_composing_it(config):
+    known = datasets.load(config, None, "unused", images=False)
+    whole = load(config)
+    assert known.fingerprint == whole.fingerprint
+    for name in ("val", "test"):
+        np.testing.assert_array_equal(known.splits[name].labels, whole.splits[name].labels)
+        np.testing.assert_array_equal(known.digit_indices[name], whole.digit_indices[name])
+        assert known.splits[name].images.shape == whole.splits[name].images.shape
+        assert whole.splits[name].images.any() and not known.splits[name].images.any()
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])

@@ -37,6 +37,7 @@ def imported(module: str) -> set[str]:
         ("mnist3.jobs.run", SLOW | {"jinja2"}),
         ("mnist3.jobs.predict", SLOW | {"jinja2"}),
         ("mnist3.jobs.audit", SLOW),
+        ("mnist3.jobs.inspect", SLOW | {"jinja2"}),
         ("mnist3.reporting.figures", SLOW - {"matplotlib"} | {"flax", "jax"}),  # drawn elsewhere
     ],
 )

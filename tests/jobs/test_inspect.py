@@ -3,13 +3,12 @@
 import json
 import pathlib
 
-import jax
-import numpy as np
 import pytest
 from PIL import Image
 
-from mnist3 import experiments
+from mnist3 import experiments, profiling
 from mnist3.jobs import command_line, inspect
+from mnist3.reporting import drawing
 from mnist3.training import loop, program
 from tests import small
 
@@ -20,7 +19,7 @@ DIGITS = "experiments/classify.py:source=digits,train_limit=600"
 @pytest.fixture
 def ask(shared_cache, monkeypatch, capsys):
     """Inspects an experiment, whose training would fail; returns its output and exit status."""
-    monkeypatch.setattr(inspect, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(profiling, "MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(loop, "train", None)
 
     def run(text, *flags):
@@ -95,8 +94,8 @@ def test_the_batch_is_of_training_images_as_the_network_sees_them(ask, task, tmp
         drawn.update(images=images, captions=captions)
         return grid(images, captions, title)
 
-    grid = inspect.drawing.image_grid
-    monkeypatch.setattr(inspect.drawing, "image_grid", draw)
+    grid = drawing.image_grid
+    monkeypatch.setattr(drawing, "image_grid", draw)
     status, _, err = ask(f"{DIGITS},task={task}", f"--workdir={tmp_path}")
     assert status == 0, err
     assert (tmp_path / "batch.png").exists()
@@ -135,9 +134,3 @@ def test_what_a_training_would_refuse_is_one_sentence(ask, text, flags, words):
     assert status == 1
     assert words in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("Error: ")
-
-
-def test_matrices_are_multiplied_on_all_devices():
-    mesh = program.create_mesh()
-    assert np.isfinite(inspect.matrix_product_rate(mesh, "bfloat16"))
-    assert mesh.size == jax.device_count()
