@@ -265,6 +265,7 @@ def test_four_workers_share_postgresql_and_one_of_them_is_killed(tmp_path, commo
     """Every trial counts once, none is lost, and the dead worker's goes on from its checkpoint."""
     file = tmp_path / "sweep.yaml"
     changes = [f"--config.training.epochs={EPOCHS}", "--config.wandb.mode=disabled"]
+    changes.append("--config.data.train_examples=128")  # one step an epoch
     text, *own = small.NUMBERS.split()
     file.write_text(
         json.dumps(
