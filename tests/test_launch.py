@@ -53,6 +53,7 @@ TINY = (
     "--config.model.dropout=0.1",
     "--config.wandb.mode=disabled",
 )
+UNDRAWN = (*TINY, "--figures=none")  # where nobody looks at the figures, which take longest
 DEVICES = "--xla_force_host_platform_device_count="
 
 
@@ -337,7 +338,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
 ):
     workdir = tmp_path / "stopped"
     process = subprocess.Popen(
-        [sys.executable, "launch.py", *TINY, f"--workdir={workdir}"],
+        [sys.executable, "launch.py", *UNDRAWN, f"--workdir={workdir}"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -355,7 +356,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
         assert "Traceback" not in said
     assert not (workdir / "metrics.json").exists()
 
-    done = launch(*TINY, f"--workdir={workdir}")
+    done = launch(*UNDRAWN, f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
     assert "going on after epoch" in done.stderr
     assert without_times(read_metrics(workdir)) == without_times(read_metrics(finished_run[0]))
@@ -531,7 +532,8 @@ def test_a_config_of_a_run_is_an_experiment_and_how_it_is_tracked_may_change(
     workdir = tmp_path / "run"
     shutil.copytree(finished_run[0], workdir)
     again = f"--config={finished_run[0]}/config.json"
-    done = launch(again, "--config.wandb.tags=('later',)", f"--workdir={workdir}")
+    words = "--config.wandb.tags=('later',)", "--figures=none"
+    done = launch(again, *words, f"--workdir={workdir}")
     assert read_config(str(workdir)).wandb.tags == ("later",)
     assert done.returncode == 0, done.stderr
     assert "going on after epoch 3 of 3" in done.stderr
@@ -593,7 +595,7 @@ def test_an_unknown_checkpoint_is_refused(launch, finished_run):
 
 @pytest.mark.parametrize("largest_file", [1, 16])  # KiB: config.json, a checkpoint
 def test_a_full_disk_is_told(environment, tmp_path, largest_file):
-    command = [sys.executable, "launch.py", *TINY, f"--workdir={tmp_path}/w"]
+    command = [sys.executable, "launch.py", *UNDRAWN, f"--workdir={tmp_path}/w"]
     done = subprocess.run(
         ["bash", "-c", f'ulimit -f {largest_file}; exec "$@"', "bash", *command],
         cwd=ROOT,
@@ -674,7 +676,7 @@ def test_audit_finds_nothing_shared_in_a_disjoint_dataset(launch, tmp_path):
 def test_two_processes_share_a_cache(launch, environment, tmp_path):
     """Each fits what the other is fitting too, and writes what one of them alone would write."""
     experiment = "--config=experiments/classify.py:learner=knn,search=grid,train_limit=200"
-    command = (experiment, "--config.wandb.mode=disabled")
+    command = (experiment, "--config.wandb.mode=disabled", "--figures=none")
 
     def started(name):
         return subprocess.Popen(
@@ -703,8 +705,8 @@ def test_a_table_is_learned_and_predicted(launch, tmp_path):
     table.write_text("\n".join(rows) + "\n")
     experiment = "--config=experiments/tabular.py:learner=decision_tree"
     data = (f"--config.data.path={table}", "--config.data.target=kind")
-    quiet = "--config.wandb.mode=disabled"
-    done = launch(experiment, *data, quiet, f"--workdir={tmp_path}/w")
+    quiet = ("--config.wandb.mode=disabled", "--figures=none")
+    done = launch(experiment, *data, *quiet, f"--workdir={tmp_path}/w")
     assert done.returncode == 0, done.stderr
     assert read_metrics(tmp_path / "w")["test"]["accuracy"] == 1
     table.write_text("fur,legs\nno,2\n")

@@ -119,7 +119,7 @@ def test_of_a_comparison_the_choice_reads(tmp_path, monkeypatch):
     config = experiments.load("experiments/compare.py:learners=dummy+knn,train_limit=300")
     config.wandb.mode = "disabled"
     folder = str(tmp_path / "run")
-    compare.run(config, Arguments(workdir=folder))
+    compare.run(config, Arguments(workdir=folder, figures="none"))
     reader = mnist3.load(folder)
     assert reader.folder.startswith(folder)
     assert len(reader.read(np.zeros((2, 28, 28), np.uint8))) == 2

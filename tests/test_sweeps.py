@@ -104,7 +104,7 @@ def test_agent_runs_the_random_sweep(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "")  # the agent sets them; the test takes them away again
     sweep = load(ROOT / "experiments/sweeps/random.yaml")
     workdir = tmp_path / "run"
-    values = drawn(sweep) | TINY | {"workdir": str(workdir)}
+    values = drawn(sweep) | TINY | {"workdir": str(workdir), "figures": "none"}
     agent = Agent(api=None, queue=None, sweep_id="sweep123")
     agent._sweep_command = sweep["command"]
     response = agent._process_command({"type": "run", "run_id": "run456", **as_command(values)})

@@ -79,7 +79,7 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         compare.run(config, Arguments(workdir=str(folder)))
-    assert compare.run(config, Arguments(workdir=str(folder))) == 0
+    assert compare.run(config, Arguments(workdir=str(folder), figures="none")) == 0
     # The interrupted one is fitted again, the one before it is not, and once more to be saved.
     assert len(fits) == 4
     first, printed = read(folder), capsys.readouterr().out
@@ -107,7 +107,8 @@ def test_a_winner_its_ties_and_a_repetition_from_the_cache(
 def test_cross_validation_chooses_on_train(task, config_of, tmp_path):
     experiments = experiments_of(task, "dummy", f"{K}1", limit=60)
     config = config_of(*experiments, compare__by="cross_validation", compare__folds=2)
-    assert compare.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    arguments = Arguments(workdir=str(tmp_path / "run"), figures="none")
+    assert compare.run(config, arguments) == 0
     metrics = read(tmp_path / "run")
     if task == "multilabel":
         assert metrics["model"]["name"] == "knn n_neighbors=1"
@@ -126,7 +127,8 @@ def test_cross_validation_chooses_on_train(task, config_of, tmp_path):
 @pytest.mark.usefixtures("own_cache")
 def test_the_cleaner_with_the_lower_error_wins_whatever_the_order(order, config_of, tmp_path):
     experiments = experiments_of("denoise", "dummy", f"{K}15", limit=60)[::order]
-    assert compare.run(config_of(*experiments), Arguments(workdir=str(tmp_path / "run"))) == 0
+    arguments = Arguments(workdir=str(tmp_path / "run"), figures="none")
+    assert compare.run(config_of(*experiments), arguments) == 0
     metrics = read(tmp_path / "run")
     lines = metrics["candidates"]
     rmse = {name: line["val"]["rmse"] for name, line in lines.items()}
@@ -219,7 +221,7 @@ def test_a_signal_stops_a_comparison_in_the_candidate_that_trains(config_of, tmp
     assert not (trained["2"] / "calibration.json").exists()
     assert read_history(trained["2"], 1)
     before = (trained["2"] / "history.jsonl").read_bytes()
-    assert compare.run(config, Arguments(workdir=str(folder))) == 0
+    assert compare.run(config, Arguments(workdir=str(folder), figures="none")) == 0
     assert (trained["2"] / "history.jsonl").read_bytes().startswith(before)
 
 
@@ -239,7 +241,7 @@ def test_a_comparison_of_models_goes_on_where_it_was_stopped(config_of, tmp_path
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         compare.run(config, Arguments(workdir=str(folder)))
-    assert compare.run(config, Arguments(workdir=str(folder))) == 0
+    assert compare.run(config, Arguments(workdir=str(folder), figures="none")) == 0
     first = read(folder)
     assert compare.run(config, Arguments(workdir=str(folder))) == 0
     assert without_date(read(folder)) == without_date(first)
@@ -279,7 +281,8 @@ def test_models_are_compared_on_data_without_test(config_of, tmp_path, capsys):
         "--config.augmentation.scale=0 --config.augmentation.shear=0 --config.data.train_limit="
     )
     config = config_of(f"{text}4", f"{text}5")
-    arguments = Arguments(workdir=str(tmp_path / "run"), data_dir=str(tmp_path / "files"))
+    folders = {"workdir": str(tmp_path / "run"), "data_dir": str(tmp_path / "files")}
+    arguments = Arguments(**folders, figures="none")
     assert compare.run(config, arguments) == 0
     metrics = read(tmp_path / "run")
     assert set(metrics["candidates"]) == {"logistic", "logistic data.train_limit=5"}

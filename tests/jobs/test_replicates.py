@@ -40,10 +40,10 @@ def config_of(text=NUMBERS, **changes):
     return config
 
 
-def learn(folder, **changes):
+def learn(folder, figures="none", **changes):
     config = config_of(**changes)
     validation.validate(config)
-    assert job.run(config, Arguments(workdir=str(folder))) == 0
+    assert job.run(config, Arguments(workdir=str(folder), figures=figures)) == 0
     return folder
 
 
@@ -54,7 +54,7 @@ def run(once, common_cache):
     def make(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MNIST3_CACHE_DIR", common_cache)
-            learn(folder / "run", seeds=(3, 4))
+            learn(folder / "run", figures="all", seeds=(3, 4))
 
     return once("replicates", make) / "run"
 
@@ -244,7 +244,8 @@ def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeyp
     assert metrics["replicates"]["seeds"] == [3]
     assert "not finite" in metrics["replicates"]["failures"]["4"]
     assert "Seed 4 has no result" in capsys.readouterr().out
-    job.run(workdir.read_config(str(folder)), Arguments(workdir=str(folder), mode="evaluate"))
+    arguments = Arguments(workdir=str(folder), mode="evaluate", figures="none")
+    job.run(workdir.read_config(str(folder)), arguments)
     assert metrics_of(folder)["replicates"] == metrics["replicates"]
     with pytest.raises(UserError, match=r"replicate=4 .* it has best, ensemble, 3"):
         reading.load(folder, replicate="4")
@@ -284,7 +285,7 @@ def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
     before = values_of(copy)
     (copy / "metrics.json").unlink()
     config = workdir.read_config(str(copy))
-    job.run(config, Arguments(workdir=str(copy), mode="evaluate"))
+    job.run(config, Arguments(workdir=str(copy), mode="evaluate", figures="none"))
     assert values_of(copy) == before
 
 
@@ -359,7 +360,7 @@ def test_a_comparison_trains_the_replicates_of_a_network_together(shared_cache, 
     )
     config = configs.comparison()
     config.compare.experiments, config.wandb.mode = texts, "disabled"
-    compare.run(config, Arguments(workdir=str(tmp_path / "run")))
+    compare.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none"))
     metrics = metrics_of(tmp_path / "run")
     for line in metrics["candidates"].values():
         assert line["seeds"] == [0, 1]
@@ -390,7 +391,7 @@ config = experiments.load(NUMBERS)
 config.wandb.mode, config.training.epochs = "disabled", 2
 with config.ignore_type():
     config.update(eval(sys.argv[2]))
-run.run(config, Arguments(workdir=sys.argv[1]))
+run.run(config, Arguments(workdir=sys.argv[1], figures="none"))
 """
 
 
@@ -436,7 +437,7 @@ def test_any_task_takes_seeds(shared_cache, tmp_path, task, probabilities):
     )
     validation.validate(config)
     folder = tmp_path / "run"
-    job.run(config, Arguments(workdir=str(folder)))
+    job.run(config, Arguments(workdir=str(folder), figures="none"))
     metrics = metrics_of(folder)
     name = "accuracy" if probabilities else "rmse"
     assert len(metrics["test"][f"{name}_replicates"]) == 2

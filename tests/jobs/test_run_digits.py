@@ -200,7 +200,7 @@ def test_a_run_leaves_the_files_of_the_contract(task, name, drawn, config_of, tm
 @pytest.mark.usefixtures("shared_cache")
 def test_the_most_confused_digits_are_counted_and_shown(config_of, tmp_path):
     config = config_of("multiclass", "decision_tree")
-    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none")) == 0
     confused = json.loads((tmp_path / "run/metrics.json").read_text())["val"]["most_confused"]
     rows = rows_of(tmp_path / "run/predictions_val.csv")
     read = Counter((int(row["label"]), int(row["prediction"])) for row in rows)
@@ -267,8 +267,9 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     config = config_of("multiclass", "knn", "train_limit=60,search=grid", **grid)
     config.search.folds = 2
     written = []
-    for folder in ("one", "two", "one"):
-        assert job.run(config, Arguments(workdir=str(tmp_path / folder))) == 0
+    for folder, figures in (("one", "all"), ("two", "none"), ("one", "none")):
+        arguments = Arguments(workdir=str(tmp_path / folder), figures=figures)
+        assert job.run(config, arguments) == 0
         written.append(json.loads((tmp_path / folder / "metrics.json").read_text()))
     # Each search has two candidates in two folds; the second run finds these fits and its own in
     # the cache and fits once to save the model, which the third one has already.
@@ -366,10 +367,11 @@ def test_one_class_alone_is_refused(config_of, dataset):
 def test_what_was_learned_is_kept_and_evaluated_again(name, config_of, tmp_path, monkeypatch):
     config = config_of("multiclass", name)
     folder = tmp_path / "run"
-    assert job.run(config, Arguments(workdir=str(folder))) == 0
+    assert job.run(config, Arguments(workdir=str(folder), figures="none")) == 0
     before = {file: (folder / file).read_bytes() for file in ("predictions_test.csv",)}
     monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / "empty"))
-    assert job.run(config, Arguments(workdir=str(folder), mode="evaluate")) == 0
+    arguments = Arguments(workdir=str(folder), mode="evaluate", figures="none")
+    assert job.run(config, arguments) == 0
     assert before == {file: (folder / file).read_bytes() for file in before}
 
 

@@ -33,7 +33,7 @@ def sweeping(shared_cache, load, tmp_path):
     """Runs the trials of a sweep that are left in one workdir; returns its metrics.json."""
     folder = tmp_path / "sweep"
 
-    def run(definition, text=OF_KNN, **changes):
+    def run(definition, text=OF_KNN, figures="none", **changes):
         arguments = Arguments(
             mode="sweep",
             workdir=str(folder),
@@ -41,6 +41,7 @@ def sweeping(shared_cache, load, tmp_path):
             sweep=definition,
             given=("--config=small.py",),
             command="mnist3 --mode=sweep",
+            figures=figures,
             **changes,
         )
         assert sweep.run(load(text), arguments) == 0
@@ -51,7 +52,7 @@ def sweeping(shared_cache, load, tmp_path):
 
 
 def test_trials_of_an_estimator_are_runs_and_the_page_says_which_is_best(sweeping, capsys):
-    found = sweeping(Sweep(KNN, method="random", trials=3))
+    found = sweeping(Sweep(KNN, method="random", trials=3), figures="all")
     assert [trial["number"] for trial in found["trials"]] == [1, 2, 3]
     assert found["counts"] == {"complete": 3}
     for trial in found["trials"]:
@@ -299,7 +300,7 @@ def test_a_sweep_is_defined_once_for_all_its_variants(shared_cache):
 
 
 WORKERS, TRIALS = 4, 6
-EPOCHS = 20
+EPOCHS = 12
 
 
 @pytest.mark.slow
@@ -307,6 +308,7 @@ def test_four_workers_share_postgresql_and_one_of_them_is_killed(tmp_path, commo
     """Every trial counts once, none is lost, and the dead worker's go on from their checkpoints."""
     file = tmp_path / "sweep.yaml"
     changes = [f"--config.training.epochs={EPOCHS}", "--config.wandb.mode=disabled"]
+    changes.append("--config.data.train_examples=128")  # one step an epoch
     text, *own = small.NUMBERS.split()
     file.write_text(
         json.dumps(
@@ -323,6 +325,7 @@ def test_four_workers_share_postgresql_and_one_of_them_is_killed(tmp_path, commo
     folder = tmp_path / "sweep"
     with postgresql.running() as url:
         words = ["--mode=sweep", f"--sweep={file}", f"--workdir={folder}", f"--trials={TRIALS}"]
+        words.append("--figures=none")  # at which nobody looks
         environment = os.environ | {"MNIST3_CACHE_DIR": common_cache}
         workers = [
             subprocess.Popen(

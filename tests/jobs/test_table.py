@@ -97,9 +97,9 @@ def test_census_income_is_read_as_well_as_promised(data_dir, tmp_path):
     path = pathlib.Path(data_dir) / "adult" / "adult.csv"
     if not path.exists():
         pytest.skip("put the census table into MNIST3_DATA_DIR as adult/adult.csv to run this")
-    config = config_of(path, "income", **{"search.method": "none"})
+    config = config_of(path, "income", **{"search.method": "none", "search.folds": 2})
     config.compare.learners = ("gradient_boosting",)
-    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none")) == 0
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["test"]["accuracy"] >= 0.865
 
@@ -234,7 +234,7 @@ def test_spoilt_cells_cost_no_accuracy(name, tmp_path):
     changes = {"search.method": "none", "search.folds": 2}
     config = config_of(tmp_path / "table.csv", "answer", **changes)
     config.compare.learners = ("decision_tree",)
-    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none")) == 0
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["dataset"]["columns"]["x"] == "numeric"
     assert metrics["test"]["accuracy"] >= 0.95
@@ -256,7 +256,7 @@ def test_dates_are_learned_from(tmp_path):
     table.to_csv(tmp_path / "table.csv", index=False)
     config = config_of(tmp_path / "table.csv", "answer", **{"search.method": "none"})
     config.compare.learners = ("decision_tree",)
-    assert job.run(config, Arguments(workdir=str(tmp_path / "run"))) == 0
+    assert job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none")) == 0
     assert json.loads((tmp_path / "run/metrics.json").read_text())["test"]["accuracy"] > 0.95
     (tmp_path / "new.csv").write_text("when\n26.12.2026\n28.12.2026\nsoon\n")
     predict_table(str(tmp_path / "run"), str(tmp_path / "new.csv"), str(tmp_path / "out.csv"))
@@ -276,9 +276,8 @@ def test_two_classes_without_a_search_and_rows_without_a_label(tmp_path, caplog)
     table["animal"] = table["animal"].replace({"tiger": "?"})
     table.to_csv(tmp_path / "animals.csv", index=False)
     changes = {"search.method": "none", "compare.learners": ("decision_tree",)}
-    job.run(
-        config_of(tmp_path / "animals.csv", **changes), Arguments(workdir=str(tmp_path / "run"))
-    )
+    config = config_of(tmp_path / "animals.csv", **changes)
+    job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none"))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     tigers = int((table["animal"] == "?").sum())
     assert metrics["dataset"]["unlabelled"] == tigers
@@ -290,7 +289,7 @@ def test_two_classes_without_a_search_and_rows_without_a_label(tmp_path, caplog)
 
 def test_the_same_run_gives_the_same_bytes(finished, tmp_path):
     config = configs.from_json((finished / "config.json").read_text())
-    job.run(config, Arguments(workdir=str(tmp_path / "run")))
+    job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none"))
     for name in ("predictions_test.csv", MODEL_FILE):
         assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes()
 
@@ -312,7 +311,7 @@ def test_an_interrupted_study_fits_nothing_again(tmp_path, monkeypatch):
             return fitted
 
         monkeypatch.setattr(kind, "fit", counted)
-    arguments = Arguments(workdir=str(tmp_path / "run"))
+    arguments = Arguments(workdir=str(tmp_path / "run"), figures="none")
     with pytest.raises(KeyboardInterrupt):
         job.run(config, arguments)
     assert not (tmp_path / "run" / "metrics.json").exists()
