@@ -70,11 +70,12 @@ def as_json(answer: Answer, classes: Sequence[str], view: bool = False) -> dict[
         "error": reading.error,
     }
     if view:
-        fields["view"] = None if answer.image is None else _data_url(answer.image)
+        fields["view"] = None if answer.image is None else data_url(answer.image)
     return fields
 
 
-def _data_url(image: UInt8[np.ndarray, "height width"]) -> str:
+def data_url(image: UInt8[np.ndarray, "height width"]) -> str:
+    """Returns an image as a PNG file in a data URL."""
     content = io.BytesIO()
     Image.fromarray(image).save(content, format="png")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -20,6 +20,7 @@ from mnist3.errors import UserError
 from mnist3.web import answers, openapi
 from mnist3.web.drawings import Drawings
 from mnist3.web.guard import Guard, Hosts
+from mnist3.web.maps import Maps
 from mnist3.web.queue import Full, Queue
 
 PICTURE_BYTES = 20_000_000
@@ -47,12 +48,14 @@ class Service(NamedTuple):
         classes: that numbers are made of.
         about: what `/healthz` says of it beside its status.
         drawings: where pictures are saved; None where they are not.
+        maps: from an image as the network saw it to its feature maps; None where there are none.
     """
 
     read: Callable[[list[bytes]], list[answers.Answer]]
     classes: tuple[str, ...]
     about: Mapping[str, Any]
     drawings: Drawings | None = None
+    maps: Maps | None = None
 
 
 class Refused(Exception):
@@ -86,11 +89,18 @@ def create(service: Service, hosts: Hosts) -> Starlette:
             found = await _answered(request, queue.read(pictures))
         if found is None:
             return Response(status_code=499)  # nobody is there to get it
-        view = request.query_params.get("views", "0") not in ("", "0")
+        view = _asks_for(request, "views")
         fields = [answers.as_json(each, service.classes, view) for each in found]
+        if _asks_for(request, "maps"):
+            for each, answer in zip(fields, found, strict=True):
+                each["maps"] = await asyncio.to_thread(maps_of, answer)
         if len(fields) > 1:
             return JSONResponse(fields)
         return JSONResponse(fields[0], 200 if found[0].is_picture else 422)
+
+    def maps_of(answer: answers.Answer) -> list[dict[str, Any]]:
+        seen = answer.image
+        return [] if service.maps is None or seen is None else service.maps(seen)
 
     async def save(request: Request) -> Response:
         assert service.drawings is not None
@@ -107,8 +117,8 @@ def create(service: Service, hosts: Hosts) -> Starlette:
 
     async def healthz(request: Request) -> Response:
         del request
-        saves = service.drawings is not None
-        return JSONResponse({"status": "ok", **service.about, "saves": saves})
+        can = {"saves": service.drawings is not None, "maps": service.maps is not None}
+        return JSONResponse({"status": "ok", **service.about, **can})
 
     description = openapi.document(
         importlib.metadata.version("mnist3"), service.drawings is not None
@@ -143,6 +153,10 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         exception_handlers={Refused: _refuse, 404: _not_found, 405: _not_found},
         lifespan=lifespan,
     )
+
+
+def _asks_for(request: Request, name: str) -> bool:
+    return request.query_params.get(name, "0") not in ("", "0")
 
 
 def _file(name: str, media_type: str) -> Call:

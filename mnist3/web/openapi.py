@@ -47,6 +47,16 @@ VIEW = {
     "type": ["string", "null"],
     "description": "what the network saw, a PNG as data URL; only with views=1",
 }
+MAPS: dict[str, Schema] = {
+    "layer": {"type": "string", "description": "name of a convolution, from the image on"},
+    "rows": {"type": "integer", "description": "of each map"},
+    "columns": {"type": "integer"},
+    "channels": {"type": "integer", "description": "how many maps there are"},
+    "image": {
+        "type": "string",
+        "description": "the maps one below the other, the largest value white: a PNG as data URL",
+    },
+}
 ERROR = {
     "description": "a sentence that says what was wrong and what to do",
     "content": {
@@ -95,7 +105,13 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                         "in": "query",
                         "schema": {"type": "integer", "enum": [0, 1]},
                         "description": "1 for what the network saw",
-                    }
+                    },
+                    {
+                        "name": "maps",
+                        "in": "query",
+                        "schema": {"type": "integer", "enum": [0, 1]},
+                        "description": "1 for what each convolution made of it",
+                    },
                 ],
                 "requestBody": {
                     "required": True,
@@ -146,9 +162,14 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                 },
             }
         }
+    maps = {
+        "type": "array",
+        "items": {"type": "object", "properties": MAPS, "required": list(MAPS)},
+        "description": "after the ReLU; empty of what has no convolution; only with maps=1",
+    }
     reading = {
         "type": "object",
-        "properties": {**FIELDS, "view": VIEW},
+        "properties": {**FIELDS, "view": VIEW, "maps": maps},
         "required": list(FIELDS),
     }
     return {

@@ -115,6 +115,19 @@ def test_what_the_network_saw_comes_on_request(client):
     assert client.post("/read?views=1", content=b"bad").json()["view"] is None
 
 
+def test_feature_maps_come_on_request(client, reader):
+    assert client.post("/read?maps=1", content=b"picture").json()["maps"] == []  # it has none
+    maps = [dict.fromkeys(openapi.MAPS, 0)]
+    seen = []
+    service = app.Service(reader, DIGITS, {}, None, lambda image: (seen.append(image), maps)[1])
+    with Client(app.create(service, hosts_of("127.0.0.1"))) as other:
+        assert other.get("/healthz").json()["maps"]
+        assert other.post("/read?maps=1", content=b"picture").json()["maps"] == maps
+        assert other.post("/read?maps=1", content=b"bad").json()["maps"] == []
+        assert "maps" not in other.post("/read", content=b"picture").json()
+    assert len(seen) == 1 and seen[0] is SEEN
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "words"),
     [
@@ -199,7 +212,8 @@ def test_a_fault_in_reading_ends_one_request_alone(create):
 
 
 def test_health_says_what_is_read(client):
-    assert client.get("/healthz").json() == {"status": "ok", "digits": [1, 3], "saves": False}
+    can = {"saves": False, "maps": False}
+    assert client.get("/healthz").json() == {"status": "ok", "digits": [1, 3], **can}
 
 
 def test_the_description_is_of_what_there_is(client, create, tmp_path):

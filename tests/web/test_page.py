@@ -24,7 +24,7 @@ from mnist3.data.numbers import DIGITS
 from mnist3.data.strips import INKED
 from mnist3.pictures import NOTHING, Reading, lines_of
 from mnist3.web import app
-from mnist3.web.answers import Answer
+from mnist3.web.answers import Answer, data_url
 from mnist3.web.drawings import Drawings
 from mnist3.web.guard import hosts_of
 from tests import renderer
@@ -68,11 +68,21 @@ def counted(pictures):
     return found
 
 
+def maps(image):
+    """Two layers: one of five maps, the last of which is empty, and one of three rows."""
+    pixels = np.zeros((5 * 4, 6), np.uint8)
+    pixels[:16, ::2] = 255
+    return [
+        {"layer": "stem", "rows": 4, "columns": 6, "channels": 5, "image": data_url(pixels)},
+        {"layer": "rows", "rows": 1, "columns": 6, "channels": 3, "image": data_url(pixels[:3])},
+    ]
+
+
 @contextlib.contextmanager
 def running(drawings):
     """Serves beside the tests, and gives the address."""
     service = app.Service(
-        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings
+        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings, maps
     )
     application = app.create(service, hosts_of("127.0.0.1"))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -191,6 +201,29 @@ def test_steps_are_undone_and_done_again_and_what_is_not_sure_says_so(opened):
     wait_for(page, "123")
 
 
+def test_feature_maps_are_drawn_and_described_while_they_are_asked_for(opened):
+    page = opened()
+    assert page.is_hidden("#maps")
+    draw(page, "2", of=2)
+    wait_for(page, "1")
+    assert page.locator("#layers canvas").count() == 0
+    page.focus("#maps summary")
+    page.keyboard.press("Enter")
+    layers = page.get_by_role("img", name="Layer")
+    layers.first.wait_for()
+    assert [each.get_attribute("aria-label") for each in layers.all()] == [
+        "Layer stem: 5 maps of 4 by 6, 4 of them respond",
+        "Layer rows: 3 maps of 1 by 6, 3 of them respond",
+    ]
+    shown = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 3, 1).data]"
+    assert layers.first.evaluate(shown) == [255, 255, 255, 255, 0, 0, 0, 255] + [255] * 4
+    draw(page, "3", place=1, of=2)
+    wait_for(page, "12")
+    assert page.locator("#layers canvas").count() == 2
+    page.click("#maps summary")
+    page.locator("#layers canvas").first.wait_for(state="detached")
+
+
 def picture(text, kind="jpeg"):
     pixels, _ = renderer.render(np.random.default_rng(7), text, kinds=(), width=700)
     content = io.BytesIO()
@@ -296,7 +329,8 @@ def test_the_keyboard_alone_draws_and_saves(opened, folder):
     while not reached or reached[-1] != "truth":
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-    assert reached == ["undo", "clear", "choose", "photograph", "truth"]  # nothing to redo
+    # Nothing to redo; the summary of the feature maps has no name.
+    assert reached == ["undo", "clear", "choose", "photograph", "", "truth"]
     page.keyboard.type("1x")
     page.keyboard.press("Enter")
     assert "x is none of 0, 1" in page.inner_text("#saved")
