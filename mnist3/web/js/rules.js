@@ -74,15 +74,15 @@ export function horizontal(mask, length, thickness) {
   if (blocks * STEP < length || height < 3) return found;
   const thin = dropThick({ height, width, data: data.slice() }, mask, thickness);
   const [ink, steps] = [new Uint8Array(blocks * height), new Uint8Array(blocks * height)];
-  for (let block = 0; block < blocks; block += 1) {
-    for (let y = 0; y < height; y += 1) {
+  for (let y = 0; y < height; y += 1) {
+    // Beyond the first and the last row there is none; an edge's row again adds nothing.
+    const above = y > 0 ? -width : 0;
+    const below = y < height - 1 ? width : 0;
+    for (let block = 0, at = y * width; block < Math.floor(width / STEP); block += 1) {
       let [all, any] = [1, 0];
-      for (let x = block * STEP; x < (block + 1) * STEP; x += 1) {
-        const at = y * width + x;
-        const beside = x < width && (data[at] || (y > 0 && data[at - width])
-          || (y < height - 1 && data[at + width]));
-        if (!beside) all = 0;
-        if (x < width && thin.data[at]) any = 1;
+      for (let x = 0; x < STEP; x += 1, at += 1) {
+        all &= data[at] | data[at + above] | data[at + below];
+        any |= thin.data[at];
       }
       ink[block * height + y] = all;
       steps[block * height + y] = all & any;
