@@ -138,6 +138,9 @@ class Pieces(NamedTuple):
 
 def _pieces(lines: Bool[np.ndarray, "height width"], gap: int) -> Pieces:
     """Returns vertical lines, each in one piece although strokes cross it, `gap` pixels long."""
+    if not lines.any():
+        none = np.zeros(0, int)
+        return Pieces(np.zeros(lines.shape, np.int32), none, none, none, none, none)
     labels, count = ndimage.label(dilated(lines, gap)[: len(lines)], np.ones((3, 3)))
     labels = np.where(lines, labels, 0).astype(np.int32)
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
