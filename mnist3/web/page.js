@@ -236,9 +236,11 @@
   async function take(blob) {
     if (!blob) return;
     let image;
+    let isShown = true;
     try {
       image = await createImageBitmap(blob);
     } catch {
+      isShown = false;
       // The server may know kinds of pictures that the browser does not show.
       image = document.createElement("canvas");
       [image.width, image.height] = [320, 120];
@@ -251,7 +253,7 @@
       context.fillText("This browser cannot show the picture", 160, 64);
     }
     cursor = null;
-    change({ strokes: [], picture: { blob, image } });
+    change({ strokes: [], picture: { blob, image, isShown } });
   }
 
   // ---- reading
@@ -287,6 +289,7 @@
     const of = sheet();
     try {
       const { blob, toPaper } = await shown();
+      if (!blob.size) throw new Error("The file is empty; choose another.");
       const fields = await reader.read(blob, own.signal, $("maps").open);
       // A newer drawing is on its way, but what grew since is still well described by this.
       if (!own.signal.aborted && (sheet() === of || !sheet().picture) && !isEmpty()) {
@@ -587,7 +590,8 @@
   async function savedBlob() {
     const { picture } = sheet();
     if (!picture || about.saves) return (await shown()).blob;
-    const { image } = picture;
+    const { image, isShown } = picture;
+    if (!isShown) throw new Error("This browser cannot show the picture, and so cannot save it.");
     const scale = Math.min(1, LARGEST_SAVED / Math.max(image.width, image.height));
     const surface = document.createElement("canvas");
     surface.width = Math.round(scale * image.width);

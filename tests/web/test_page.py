@@ -281,6 +281,8 @@ def test_a_wrong_file_and_an_empty_picture_say_so(opened):
     shows(page, "#verdict", re.compile("^Not a PNG"))
     assert page.wrong and all("422" in each for each in page.wrong)  # what the browser logs of it
     page.wrong.clear()
+    hand_over(page, "drop", b"", "image/png")
+    shows(page, "#verdict", "The file is empty; choose another.")
     blank = io.BytesIO()
     Image.new("L", (300, 200), 255).save(blank, format="png")
     hand_over(page, "drop", blank.getvalue(), "image/png")
@@ -357,6 +359,11 @@ def test_without_a_folder_a_drawing_is_downloaded(opened):
         shows(page, "#saved", re.compile("labels.csv, "))
         page.wait_for_timeout(300)
         files = {each.suggested_filename: each.path().read_bytes() for each in downloads}
+        hand_over(page, "drop", b"no picture", "text/plain")
+        page.fill("#truth", "4")
+        page.press("#truth", "Enter")
+        shows(page, "#saved", "This browser cannot show the picture, and so cannot save it.")
+        page.wrong.clear()  # what the browser logs of an answer 422
     assert files["labels.csv"] == b"file,number\ndrawing-0001.png,04\n"
     with Image.open(io.BytesIO(files["drawing-0001.png"])) as image:
         assert image.format == "PNG"
