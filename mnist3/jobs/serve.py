@@ -85,9 +85,12 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "lines": task.reads_lines,
             "once": moved,
         }
-        read = answers.reader(task, reader_of(config, task, learned.predict, limits=LIMITS))
+        predict, read_lines = learned.predict, None
+        read = answers.reader(task, reader_of(config, task, predict, limits=LIMITS))
+        if task.reads_lines:
+            read_lines = answers.reader(task, reader_of(config, task, predict, True, LIMITS))
         of_layers = maps.reader(task, learned, {shape[1:] for shape in shapes})
-        service = app.Service(read, task.classes, about, drawings, of_layers)
+        service = app.Service(read, task.classes, about, drawings, of_layers, read_lines)
         application = app.create(service, hosts_of(arguments.host))
         with _port_errors(arguments.host, arguments.port):
             listener.listen()

@@ -95,6 +95,7 @@ def document(version: str, saves: bool) -> dict[str, Any]:
         "413": ERROR | {"description": "a picture, or the request, is too large"},
         "503": ERROR | {"description": "too much is waiting; the header Retry-After says how long"},
     }
+    answers = [READING, {"$ref": "#/components/schemas/Lines"}]
     paths: dict[str, Any] = {
         "/read": {
             "post": {
@@ -112,6 +113,12 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                         "schema": {"type": "integer", "enum": [0, 1]},
                         "description": "1 for what each convolution made of it",
                     },
+                    {
+                        "name": "lines",
+                        "in": "query",
+                        "schema": {"type": "integer", "enum": [0, 1]},
+                        "description": "1 for every line from the top, as an object with `lines`",
+                    },
                 ],
                 "requestBody": {
                     "required": True,
@@ -123,13 +130,16 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                 "responses": {
                     "200": {
                         "description": "of one picture an object, of several a list in their order",
-                        "content": _json({"oneOf": [READING, {"type": "array", "items": READING}]}),
+                        "content": _json(
+                            {"oneOf": [*answers, {"type": "array", "items": {"oneOf": answers}}]}
+                        ),
                     },
-                    "400": ERROR | {"description": "the request holds no picture"},
+                    "400": ERROR
+                    | {"description": "the request holds no picture, or the run reads no lines"},
                     **refused,
                     "422": {
                         "description": "the only file is no picture; `error` says why",
-                        "content": _json(READING),
+                        "content": _json({"oneOf": answers}),
                     },
                 },
             }
@@ -172,9 +182,14 @@ def document(version: str, saves: bool) -> dict[str, Any]:
         "properties": {**FIELDS, "view": VIEW, "maps": maps},
         "required": list(FIELDS),
     }
+    lines = {
+        "type": "object",
+        "properties": {"lines": {"type": "array", "items": READING}},
+        "required": ["lines"],
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "mnist3: numbers read from pictures", "version": version},
         "paths": paths,
-        "components": {"schemas": {"Reading": reading}},
+        "components": {"schemas": {"Reading": reading, "Lines": lines}},
     }

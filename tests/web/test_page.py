@@ -45,10 +45,10 @@ def counted(pictures):
         try:
             lines = lines_of(picture, every_line=False)
         except UnreadableImage as error:
-            found.append(Answer(Reading(error=str(error))))
+            found.append([Answer(Reading(error=str(error)))])
             continue
         if not lines:
-            found.append(Answer(Reading(error=NOTHING)))
+            found.append([Answer(Reading(error=NOTHING))])
             continue
         seen = lines[0][0]
         _, count = ndimage.label((seen.image >= INKED).any(axis=0))
@@ -57,14 +57,10 @@ def counted(pictures):
         spans = [(edges[n], top, edges[n + 1], bottom) for n in range(count)]
         shares = tuple(0.999 if n < 3 else 0.5 for n in range(count))
         text = "123456789"[:count]
-        found.append(
-            Answer(
-                Reading(
-                    text, min(shares), shares, None, "", count < 4, seen.box, tuple(spans), shares
-                ),
-                seen.image,
-            )
+        reading = Reading(
+            text, min(shares), shares, None, "", count < 4, seen.box, tuple(spans), shares
         )
+        found.append([Answer(reading, seen.image)])
     return found
 
 
