@@ -63,12 +63,13 @@ def _surface(values: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray,
     step = max(1, max(values.shape) // 32)
     some = values[step // 2 :: step, step // 2 :: step].ravel().astype(np.float64)
     usual = np.median(some)
-    if min(values.shape) < 6:
+    before = np.median(np.abs(some - usual))
+    # Most are the same already where somebody drew on a screen.
+    if min(values.shape) < 6 or before == 0:
         return np.full_like(values, usual)
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in values.shape)
     terms = _terms(x[step // 2 :: step], y[step // 2 :: step]).reshape(len(some), -1)
     fitted = np.full_like(some, usual)
-    before = np.median(np.abs(some - fitted))
     factors = np.zeros(terms.shape[1])
     for used in (6, 6, 6, 9, 9, 9):  # a vignette needs the fourth order, but not at once
         scale = 4.7 * max(1.48 * np.median(np.abs(some - fitted)), 1.0)

@@ -57,14 +57,20 @@ def _near(rows: np.ndarray) -> np.ndarray:
 
 
 def _followed(ink: np.ndarray, thin: np.ndarray) -> np.ndarray:
-    """Returns how many thin blocks the best path to each block has, gaps subtracted."""
-    lengths = np.zeros(ink.shape, dtype=np.int16)
-    before = lengths[0]
-    for block in range(len(ink)):
-        reached = _near(before)
-        before = np.where(ink[block], reached + thin[block], np.maximum(reached - 3, 0))
-        lengths[block] = before
-    return lengths
+    """Returns how many thin blocks the best path through each block has, gaps subtracted."""
+    blocks, rows = ink.shape
+    steps = np.where(ink, thin, -3).astype(np.int16)
+    ways = np.stack([steps, steps[::-1]], axis=1)  # from the left and from the right
+    lengths = np.zeros((blocks + 1, 2, rows + 2), dtype=np.int16)
+    reached = np.empty((2, rows), dtype=np.int16)
+    for block in range(blocks):
+        before = lengths[block]
+        np.maximum(before[:, :-2], before[:, 2:], out=reached)
+        np.maximum(reached, before[:, 1:-1], out=reached)
+        reached += ways[block]
+        np.maximum(reached, 0, out=lengths[block + 1, :, 1:-1])
+    found = lengths[1:, :, 1:-1]
+    return found[:, 0] + found[::-1, 1] - thin
 
 
 def horizontal(
@@ -88,9 +94,9 @@ def horizontal(
     near[:-1] |= padded[1:]
     ink = np.ascontiguousarray(_all_columns(near).T)
     thin_blocks = np.ascontiguousarray((_all_columns(near) & _any_column(thin)).T)
-    steps = thin_blocks.astype(np.int16)
-    paths = _followed(ink, steps) + _followed(ink[::-1], steps[::-1])[::-1] - steps
-    lines = _near(ink & (paths * STEP >= length))
+    if thin_blocks.any(axis=1).sum() * STEP < length:
+        return np.zeros_like(mask)
+    lines = _near(ink & (_followed(ink, thin_blocks) * STEP >= length))
     found = thin & np.repeat(lines.T, STEP, axis=1)
     starts = found.copy()
     starts[1:] &= ~found[:-1]
@@ -132,6 +138,9 @@ class Pieces(NamedTuple):
 
 def _pieces(lines: Bool[np.ndarray, "height width"], gap: int) -> Pieces:
     """Returns vertical lines, each in one piece although strokes cross it, `gap` pixels long."""
+    if not lines.any():
+        none = np.zeros(0, int)
+        return Pieces(np.zeros(lines.shape, np.int32), none, none, none, none, none)
     labels, count = ndimage.label(dilated(lines, gap)[: len(lines)], np.ones((3, 3)))
     labels = np.where(lines, labels, 0).astype(np.int32)
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]

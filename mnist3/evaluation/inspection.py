@@ -1,6 +1,5 @@
 """What a Flax model looks at: filters, feature maps and the gradient of its answer by pixel."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,20 +34,21 @@ def input_gradients(
     return jax.jit(jax.grad(lambda images: compute_logits(images).max(axis=-1).sum()))(images)
 
 
-def feature_maps(
-    model: nn.Module, params: Mapping[str, Any], image: Float[Array, "height width"]
-) -> dict[str, Float[np.ndarray, "rows columns channels"]]:
-    """Returns what each convolution of a model makes of one image, in the model's order.
+def convolutions(
+    model: nn.Module, params: Mapping[str, Any], images: Float[Array, "batch height width"]
+) -> list[tuple[str, Float[Array, "_ rows columns channels"]]]:
+    """Returns what each convolution of a model makes of images, in the model's order; pure.
 
     Args:
-        model: takes images `[batch, height, width]`.
+        model: takes images.
         params: its parameters.
-        image: with ink from 0 to 1.
+        images: with ink from 0 to 1.
 
     Returns:
-        by the layer's path, its output after the ReLU.
+        the layer's path, and its output after the ReLU; of a model that cuts windows around digits
+        that of every window.
     """
-    order = {}  # a compiled program returns its results in the order of their names
+    order = {}  # the state holds them in the order of their names
 
     def is_convolution(module: nn.Module, method: str) -> bool:
         if not isinstance(module, nn.Conv) or method != "__call__":
@@ -56,15 +56,42 @@ def feature_maps(
         order["/".join(module.path)] = None
         return True
 
-    apply = functools.partial(
-        model.apply, capture_intermediates=is_convolution, mutable=["intermediates"]
+    _, state = model.apply(
+        {"params": params}, images, capture_intermediates=is_convolution, mutable=["intermediates"]
     )
-    _, state = jax.jit(apply)({"params": params}, image[None])
-    found = traverse_util.flatten_dict(state.get("intermediates", {}), sep="/")
-    return {
-        path: np.asarray(jnp.maximum(found[f"{path}/__call__"][0][0], 0), np.float32)
-        for path in order
-    }
+    found: Any = traverse_util.flatten_dict(state.get("intermediates", {}), sep="/")
+    return [(path, nn.relu(found[f"{path}/__call__"][0])) for path in order]
+
+
+Maps = dict[str, Float[np.ndarray, "rows columns channels"]]
+
+
+def create_feature_maps(
+    model: nn.Module, params: Mapping[str, Any]
+) -> Callable[[Float[Any, "height width"]], Maps]:
+    """Returns what gives the feature maps of one image after the other, compiled for each size.
+
+    Args:
+        model: takes images `[batch, height, width]`.
+        params: its parameters.
+
+    Returns:
+        from an image with ink from 0 to 1 to the output of each convolution after the ReLU, by the
+        layer's path, in the model's order; of windows around digits that of the first.
+    """
+    paths: list[str] = []
+
+    @jax.jit
+    def compute(params: Mapping[str, Any], image: Array) -> list[Array]:
+        found = convolutions(model, params, image[None])
+        paths[:] = [path for path, _ in found]
+        return [maps[0].astype(jnp.float32) for _, maps in found]
+
+    def feature_maps(image: Float[Any, "height width"]) -> Maps:
+        found = jax.device_get(compute(params, jnp.asarray(image)))
+        return dict(zip(paths, found, strict=True))
+
+    return feature_maps
 
 
 def first_filters(params: Mapping[str, Any]) -> Float[np.ndarray, "height width channels"]:

@@ -60,7 +60,8 @@ def files(reader: Reader) -> dict[str, bytes]:
         )
     constants = Constants()
     rounded = reader_of(with_rounded_weights(reader.network))
-    description = {"about": _about(reader), **_network(rounded, constants)}
+    description: dict[str, Any] = {"about": _about(reader), **_network(rounded, constants)}
+    description["about"]["maps"] = bool(description["layers"])
     description["constants"] = constants.described
     return {FILE: _page(description, bytes(constants.content)).encode()}
 
@@ -97,18 +98,25 @@ def _network(reader: Reader, constants: Constants) -> dict[str, Any]:
     network, (_, height, width) = reader.network, reader.images.shape
     lines, calibrator = network.task.reads_lines, network.calibrator
 
+    layers: list[str] = []
+
     def outputs(images: Any) -> dict[str, Any]:
+        of_layers = reader.convolutions(images)
+        layers[:] = [path.rpartition("/")[2] for path, _ in of_layers]
+        shown = {"maps": [maps[0] for _, maps in of_layers]}
         if lines:  # whose decoding is a loop, which JavaScript has of its own
-            return {"logits": reader.logits(images)}
+            return {"logits": reader.logits(images), **shown}
         found = reader.read(images)
-        return {name: found[name] for name in _DRAWN}
+        return {**{name: found[name] for name in _DRAWN}, **shown}
 
     widths = strips.WIDTHS if lines else (width,)
+    programs = {each: program_of(outputs, (1, height, each), constants) for each in widths}
     return {
         "height": height,
         "threshold": calibrator.threshold,
         "rounding": ROUNDING,
-        "programs": {each: program_of(outputs, (1, height, each), constants) for each in widths},
+        "programs": programs,
+        "layers": layers,
     }
 
 

@@ -4,6 +4,7 @@
 list, and what does not depend on the image is computed while translating.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ def program_of(
     """Returns the operations of a function of one uint8 array.
 
     Args:
-        function: to arrays by their names.
+        function: to arrays by their names, or to lists of them.
         shape: of its argument.
         constants: to which those of the function are added.
 
@@ -84,18 +85,21 @@ def program_of(
     )
     program = _Program(constants)
     results = program.translate(traced.jaxpr, traced.consts, ["image"])
-    names = {
-        name: program.name(value) for name, value in zip(sorted(outputs), results, strict=True)
+    names = [program.name(value) for value in results]
+    return {
+        "shape": list(shape),
+        "steps": program.needed(names),
+        "outputs": jax.tree.unflatten(jax.tree.structure(outputs), names),
     }
-    return {"shape": list(shape), "steps": program.needed(names.values()), "outputs": names}
 
 
 class _Program:
-    """Operations in their order; a value is the name of one, or an array that is known."""
+    """Operations in their order, each once; a value is the name of one, or a known array."""
 
     def __init__(self, constants: Constants) -> None:
         self._constants = constants
         self._steps: list[dict[str, Any]] = []
+        self._names: dict[str, str] = {}  # of operations that are known
 
     def name(self, value: Any) -> str:
         """Returns the name of a value."""
@@ -142,14 +146,16 @@ class _Program:
         step = {
             "does": _NAMES.get(name, name),
             "of": list(map(self.name, arguments)),
-            "to": f"v{len(self._steps)}",
             "shape": list(aval.shape),
             **_parameters(equation),
         }
         if np.issubdtype(aval.dtype, np.integer) and name in ("div", "convert_element_type"):
             step["whole"] = True
-        self._steps.append(step)
-        return step["to"]
+        same = json.dumps(step)
+        if same not in self._names:
+            self._names[same] = f"v{len(self._steps)}"
+            self._steps.append({**step, "to": self._names[same]})
+        return self._names[same]
 
 
 def _parameters(equation: core.JaxprEqn) -> dict[str, Any]:

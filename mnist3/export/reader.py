@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from mnist3 import models, ops
 from mnist3.data import strips
+from mnist3.evaluation import inspection
 from mnist3.learners import calibrated
 from mnist3.learners.network import Network
 from mnist3.training.step import as_ink
@@ -46,6 +47,8 @@ class Reader(NamedTuple):
         logits: from uint8 images `[batch, height, width]` to logits divided by the temperature;
             pure, parameters included, with XLA's own operations alone.
         read: likewise to arrays by their names in `OUTPUTS`.
+        convolutions: likewise to the output of each convolution and its layer's path; of an
+            ensemble those of the first member.
         images: shape and dtype of the images; what may vary is symbolic.
         metadata: what must be known of the reader, as JSON has it.
     """
@@ -53,6 +56,7 @@ class Reader(NamedTuple):
     network: Network
     logits: Callable[[Array], Array]
     read: Callable[[Array], dict[str, Array]]
+    convolutions: Callable[[Array], list[tuple[str, Array]]]
     images: jax.ShapeDtypeStruct
     metadata: dict[str, Any]
 
@@ -80,9 +84,14 @@ def reader_of(network: Network) -> Reader:
             del everything["logits"]
         return {name: everything[name] for name in OUTPUTS if everything.get(name) is not None}
 
+    def convolutions(images: UInt8[Array, "batch height width"]) -> list[tuple[str, Array]]:
+        with ops.plain_operations():
+            one, params = models.first_member(model, network.params)
+            return inspection.convolutions(one, params, as_ink(images))
+
     images = _images(run.config, task.reads_lines)
     metadata = _metadata(network, images, jax.eval_shape(read, images))
-    return Reader(network, compute_logits, read, images, metadata)
+    return Reader(network, compute_logits, read, convolutions, images, metadata)
 
 
 def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import uvicorn
@@ -18,7 +18,7 @@ from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.predict import make_folder
 from mnist3.pictures import Limits, reader_of, shapes_read
-from mnist3.web import answers, app
+from mnist3.web import answers, app, maps
 from mnist3.web.drawings import Drawings
 from mnist3.web.guard import LOOPBACK, hosts_of
 
@@ -74,7 +74,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         config = config.copy_and_resolve_references()
         config.evaluation.shift = 0
         learned = learners.load(config, task, folder, arguments.checkpoint, arguments.allow_pickle)
-        _warm_up(config, task, learned)
+        shapes = shapes_read(config, task, LIMITS)
+        _warm_up(learned, shapes)
         fewest, most = task.number_lengths
         about = {
             "run": os.path.basename(os.path.abspath(str(arguments.workdir))),
@@ -84,8 +85,12 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "lines": task.reads_lines,
             "once": moved,
         }
-        read = answers.reader(task, reader_of(config, task, learned.predict, limits=LIMITS))
-        service = app.Service(read, task.classes, about, drawings)
+        predict, read_lines = learned.predict, None
+        read = answers.reader(task, reader_of(config, task, predict, limits=LIMITS))
+        if task.reads_lines:
+            read_lines = answers.reader(task, reader_of(config, task, predict, True, LIMITS))
+        of_layers = maps.reader(task, learned, {shape[1:] for shape in shapes})
+        service = app.Service(read, task.classes, about, drawings, of_layers, read_lines)
         application = app.create(service, hosts_of(arguments.host))
         with _port_errors(arguments.host, arguments.port):
             listener.listen()
@@ -105,9 +110,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     return 0
 
 
-def _warm_up(config: ConfigDict, task: parts.Task, learned: learners.Learned) -> None:
+def _warm_up(learned: learners.Learned, shapes: Sequence[tuple[int, int, int]]) -> None:
     """Compiles every program that a picture can need, so that no request waits for one."""
-    shapes = shapes_read(config, task, LIMITS)
     for place, shape in enumerate(shapes, 1):
         count, height, width = shape
         logging.info(

@@ -445,7 +445,7 @@ def feature_maps(result: Result) -> Plan | None:
     examples, _ = result.shown
     if (view := result.learned.network(examples.inputs[:1])) is None:
         return None
-    maps = inspection.feature_maps(view.module, view.params, jnp.asarray(view.inputs[0]))
+    maps = inspection.create_feature_maps(view.module, view.params)(view.inputs[0])
     if not maps:
         return None
     text = numbers.text(examples.labels[0], result.dataset.classes)

@@ -32,17 +32,28 @@ class Answer(NamedTuple):
         return self.reading.error in ("", BLANK, NOTHING)
 
 
-def reader(task: Task, batches: Batches) -> Callable[[list[bytes]], list[Answer]]:
-    """Returns what reads pictures: from the contents of their files to an answer for each.
+Read = Callable[[list[bytes]], list[list[Answer]]]
+
+
+def reader(task: Task, batches: Batches) -> Read:
+    """Returns what reads pictures: from the contents of their files to the answers for each.
+
+    Those are one of a picture that is read for its best line, or as a whole, or that cannot be
+    read; else one a line.
 
     Args:
         task: that the run learned.
         batches: of `mnist3.pictures.reader_of`.
     """
 
-    def read(pictures: list[bytes]) -> list[Answer]:
+    def read(pictures: list[bytes]) -> list[list[Answer]]:
         return [
-            Answer(readings[0], seen[0].image if seen else None)
+            [
+                Answer(reading, image)
+                for reading, image in zip(
+                    readings, [each.image for each in seen] or [None], strict=True
+                )
+            ]
             for batch in batches(pictures)
             for readings, seen in zip(readings_in(batch, task), batch.seen, strict=True)
         ]
@@ -70,11 +81,12 @@ def as_json(answer: Answer, classes: Sequence[str], view: bool = False) -> dict[
         "error": reading.error,
     }
     if view:
-        fields["view"] = None if answer.image is None else _data_url(answer.image)
+        fields["view"] = None if answer.image is None else data_url(answer.image)
     return fields
 
 
-def _data_url(image: UInt8[np.ndarray, "height width"]) -> str:
+def data_url(image: UInt8[np.ndarray, "height width"]) -> str:
+    """Returns an image as a PNG file in a data URL."""
     content = io.BytesIO()
     Image.fromarray(image).save(content, format="png")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

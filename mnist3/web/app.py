@@ -20,6 +20,7 @@ from mnist3.errors import UserError
 from mnist3.web import answers, openapi
 from mnist3.web.drawings import Drawings
 from mnist3.web.guard import Guard, Hosts
+from mnist3.web.maps import Maps
 from mnist3.web.queue import Full, Queue
 
 PICTURE_BYTES = 20_000_000
@@ -43,16 +44,20 @@ class Service(NamedTuple):
     """What is served.
 
     Attributes:
-        read: from the contents of picture files to an answer for each.
+        read: from the contents of picture files to the answer for each.
         classes: that numbers are made of.
         about: what `/healthz` says of it beside its status.
         drawings: where pictures are saved; None where they are not.
+        maps: from an image as the network saw it to its feature maps; None where there are none.
+        read_lines: likewise to the answers for every line; None where no lines are read.
     """
 
-    read: Callable[[list[bytes]], list[answers.Answer]]
+    read: answers.Read
     classes: tuple[str, ...]
     about: Mapping[str, Any]
     drawings: Drawings | None = None
+    maps: Maps | None = None
+    read_lines: answers.Read | None = None
 
 
 class Refused(Exception):
@@ -77,20 +82,32 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         service: what is served.
         hosts: by which names it may be asked.
     """
-    queue = Queue(service.read, PICTURES, WAITING)
+    queues = [Queue(read, PICTURES, WAITING) for read in (service.read, service.read_lines) if read]
     held = _Held()
 
     async def read(request: Request) -> Response:
+        by_line = _asks_for(request, "lines")
+        if by_line and service.read_lines is None:
+            raise Refused(400, "this run reads pictures as a whole; ask without lines=1.")
         async with _form(request, held) as form:
-            pictures = form.pictures
-            found = await _answered(request, queue.read(pictures))
+            found = await _answered(request, queues[by_line].read(form.pictures))
         if found is None:
             return Response(status_code=499)  # nobody is there to get it
-        view = request.query_params.get("views", "0") not in ("", "0")
-        fields = [answers.as_json(each, service.classes, view) for each in found]
-        if len(fields) > 1:
-            return JSONResponse(fields)
-        return JSONResponse(fields[0], 200 if found[0].is_picture else 422)
+        described = []
+        for lines in found:
+            fields = [await fields_of(answer, request) for answer in lines]
+            described.append({"lines": fields} if by_line else fields[0])
+        if len(described) > 1:
+            return JSONResponse(described)
+        return JSONResponse(described[0], 200 if found[0][0].is_picture else 422)
+
+    async def fields_of(answer: answers.Answer, request: Request) -> dict[str, Any]:
+        fields = answers.as_json(answer, service.classes, _asks_for(request, "views"))
+        if _asks_for(request, "maps"):
+            seen, read_maps = answer.image, service.maps
+            known = read_maps is not None and seen is not None
+            fields["maps"] = await asyncio.to_thread(read_maps, seen) if known else []
+        return fields
 
     async def save(request: Request) -> Response:
         assert service.drawings is not None
@@ -107,8 +124,8 @@ def create(service: Service, hosts: Hosts) -> Starlette:
 
     async def healthz(request: Request) -> Response:
         del request
-        saves = service.drawings is not None
-        return JSONResponse({"status": "ok", **service.about, "saves": saves})
+        can = {"saves": service.drawings is not None, "maps": service.maps is not None}
+        return JSONResponse({"status": "ok", **service.about, **can})
 
     description = openapi.document(
         importlib.metadata.version("mnist3"), service.drawings is not None
@@ -121,13 +138,14 @@ def create(service: Service, hosts: Hosts) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
-        work = asyncio.create_task(queue.work())
+        works = [asyncio.create_task(queue.work()) for queue in queues]
         try:
             yield
         finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
+            for work in works:
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
 
     routes = [Route(path, _file(*each)) for path, each in FILES.items()]
     routes += [
@@ -143,6 +161,10 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         exception_handlers={Refused: _refuse, 404: _not_found, 405: _not_found},
         lifespan=lifespan,
     )
+
+
+def _asks_for(request: Request, name: str) -> bool:
+    return request.query_params.get(name, "0") not in ("", "0")
 
 
 def _file(name: str, media_type: str) -> Call:

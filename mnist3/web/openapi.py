@@ -47,6 +47,16 @@ VIEW = {
     "type": ["string", "null"],
     "description": "what the network saw, a PNG as data URL; only with views=1",
 }
+MAPS: dict[str, Schema] = {
+    "layer": {"type": "string", "description": "name of a convolution, from the image on"},
+    "rows": {"type": "integer", "description": "of each map"},
+    "columns": {"type": "integer"},
+    "channels": {"type": "integer", "description": "how many maps there are"},
+    "image": {
+        "type": "string",
+        "description": "the maps one below the other, the largest value white: a PNG as data URL",
+    },
+}
 ERROR = {
     "description": "a sentence that says what was wrong and what to do",
     "content": {
@@ -85,6 +95,7 @@ def document(version: str, saves: bool) -> dict[str, Any]:
         "413": ERROR | {"description": "a picture, or the request, is too large"},
         "503": ERROR | {"description": "too much is waiting; the header Retry-After says how long"},
     }
+    answers = [READING, {"$ref": "#/components/schemas/Lines"}]
     paths: dict[str, Any] = {
         "/read": {
             "post": {
@@ -95,7 +106,19 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                         "in": "query",
                         "schema": {"type": "integer", "enum": [0, 1]},
                         "description": "1 for what the network saw",
-                    }
+                    },
+                    {
+                        "name": "maps",
+                        "in": "query",
+                        "schema": {"type": "integer", "enum": [0, 1]},
+                        "description": "1 for what each convolution made of it",
+                    },
+                    {
+                        "name": "lines",
+                        "in": "query",
+                        "schema": {"type": "integer", "enum": [0, 1]},
+                        "description": "1 for every line from the top, as an object with `lines`",
+                    },
                 ],
                 "requestBody": {
                     "required": True,
@@ -107,13 +130,16 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                 "responses": {
                     "200": {
                         "description": "of one picture an object, of several a list in their order",
-                        "content": _json({"oneOf": [READING, {"type": "array", "items": READING}]}),
+                        "content": _json(
+                            {"oneOf": [*answers, {"type": "array", "items": {"oneOf": answers}}]}
+                        ),
                     },
-                    "400": ERROR | {"description": "the request holds no picture"},
+                    "400": ERROR
+                    | {"description": "the request holds no picture, or the run reads no lines"},
                     **refused,
                     "422": {
                         "description": "the only file is no picture; `error` says why",
-                        "content": _json(READING),
+                        "content": _json({"oneOf": answers}),
                     },
                 },
             }
@@ -146,14 +172,24 @@ def document(version: str, saves: bool) -> dict[str, Any]:
                 },
             }
         }
+    maps = {
+        "type": "array",
+        "items": {"type": "object", "properties": MAPS, "required": list(MAPS)},
+        "description": "after the ReLU; empty of what has no convolution; only with maps=1",
+    }
     reading = {
         "type": "object",
-        "properties": {**FIELDS, "view": VIEW},
+        "properties": {**FIELDS, "view": VIEW, "maps": maps},
         "required": list(FIELDS),
+    }
+    lines = {
+        "type": "object",
+        "properties": {"lines": {"type": "array", "items": READING}},
+        "required": ["lines"],
     }
     return {
         "openapi": "3.1.0",
         "info": {"title": "mnist3: numbers read from pictures", "version": version},
         "paths": paths,
-        "components": {"schemas": {"Reading": reading}},
+        "components": {"schemas": {"Reading": reading, "Lines": lines}},
     }

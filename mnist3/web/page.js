@@ -1,9 +1,9 @@
 "use strict";
 // Draws, shows and saves; what reads is the object `reader`, which a page without a server can
 // define before this script, as `globalThis.mnist3Reader`:
-//   about() -> promise of {classes, digits, once, saves}; `saving` says what becomes of a picture,
-//     if that is not what the page says
-//   read(picture: Blob, signal) -> promise of the fields of POST /read?views=1
+//   about() -> promise of {classes, digits, once, saves, maps}; `saving` says what becomes of a
+//     picture, if that is not what the page says
+//   read(picture: Blob, signal, withMaps) -> promise of the fields of POST /read?views=1, and maps=1
 //   save(picture: Blob, number) -> promise of {file}; only where `saves` is true
 (() => {
   const LARGEST = 640; // px of the picture that is made of a drawing
@@ -14,8 +14,9 @@
 
   const server = {
     about: async () => answer(await fetch("healthz")),
-    read: async (picture, signal) => {
-      const sent = await fetch("read?views=1", { method: "POST", body: picture, signal });
+    read: async (picture, signal, withMaps) => {
+      const asked = `read?views=1&maps=${Number(withMaps)}`;
+      const sent = await fetch(asked, { method: "POST", body: picture, signal });
       return sent.status === 422 ? sent.json() : answer(sent);
     },
     save: async (picture, number) => {
@@ -45,7 +46,7 @@
   let now = 0;
   let stroke = null; // while it is drawn
   let reading = null; // {fields, toPaper} of what is on the paper
-  let about = { classes: [..."0123456789"], saves: false, once: false };
+  let about = { classes: [..."0123456789"], saves: false, once: false, maps: false };
   let cursor = null; // of the keyboard: {x, y, down}
 
   const sheet = () => history[now];
@@ -235,9 +236,11 @@
   async function take(blob) {
     if (!blob) return;
     let image;
+    let isShown = true;
     try {
       image = await createImageBitmap(blob);
     } catch {
+      isShown = false;
       // The server may know kinds of pictures that the browser does not show.
       image = document.createElement("canvas");
       [image.width, image.height] = [320, 120];
@@ -250,7 +253,7 @@
       context.fillText("This browser cannot show the picture", 160, 64);
     }
     cursor = null;
-    change({ strokes: [], picture: { blob, image } });
+    change({ strokes: [], picture: { blob, image, isShown } });
   }
 
   // ---- reading
@@ -286,7 +289,8 @@
     const of = sheet();
     try {
       const { blob, toPaper } = await shown();
-      const fields = await reader.read(blob, own.signal);
+      if (!blob.size) throw new Error("The file is empty; choose another.");
+      const fields = await reader.read(blob, own.signal, $("maps").open);
       // A newer drawing is on its way, but what grew since is still well described by this.
       if (!own.signal.aborted && (sheet() === of || !sheet().picture) && !isEmpty()) {
         reading = { fields, toPaper };
@@ -322,6 +326,8 @@
     const seen = $("seen");
     $("digits").replaceChildren();
     seen.hidden = !fields?.view;
+    $("maps").hidden = !about.maps || !fields?.view;
+    showMaps(fields?.maps ?? []);
     verdict.className = "verdict";
     number.replaceChildren();
     number.className = "number";
@@ -374,6 +380,56 @@
     if (fields.view) $("view").src = fields.view;
     announce(`${names.join(" ")}. ${verdict.textContent}`);
     draw();
+  }
+
+  // ---- feature maps, while they are asked for
+
+  $("maps").addEventListener("toggle", () => {
+    if ($("maps").open) schedule();
+    else showMaps([]);
+  });
+
+  let shownMaps = 0; // how often, so that of two drawings the later is shown
+
+  async function showMaps(maps) {
+    shownMaps += 1;
+    const own = shownMaps;
+    const figures = await Promise.all(maps.map(figureOf));
+    if (own === shownMaps) $("layers").replaceChildren(...figures);
+  }
+
+  // A layer's maps, which come one below the other, side by side; those of one row are the rows of
+  // one picture.
+  async function figureOf({ layer, rows, columns, channels, image }) {
+    const sheet = new Image();
+    sheet.src = image;
+    await sheet.decode();
+    const gap = rows > 1 ? 1 : 0;
+    const room = $("seen").clientWidth || 300;
+    const larger = Math.min(Math.max(Math.round(40 / columns), 1), 3);
+    const most = gap ? Math.max(1, Math.floor(room / larger / (columns + gap))) : 1;
+    const across = Math.ceil(channels / Math.ceil(channels / most)); // rows of one length
+    const surface = document.createElement("canvas");
+    surface.width = across * (columns + gap) - gap;
+    surface.height = Math.ceil(channels / across) * (rows + gap) - gap;
+    const context = surface.getContext("2d", { willReadFrequently: true });
+    let responding = 0;
+    for (let n = 0; n < channels; n += 1) {
+      const place = [(n % across) * (columns + gap), Math.floor(n / across) * (rows + gap)];
+      context.drawImage(sheet, 0, n * rows, columns, rows, ...place, columns, rows);
+      const { data } = context.getImageData(...place, columns, rows);
+      if (data.some((value, at) => value > 0 && at % 4 === 0)) responding += 1;
+    }
+    surface.style.width = `${gap ? larger * surface.width : room}px`;
+    if (!gap) surface.style.height = `${surface.height}px`;
+    const what = `${channels} maps of ${rows} by ${columns}`;
+    surface.setAttribute("role", "img");
+    surface.setAttribute("aria-label", `Layer ${layer}: ${what}, ${responding} of them respond`);
+    const caption = document.createElement("figcaption");
+    caption.textContent = `${layer}: ${what}`;
+    const found = document.createElement("figure");
+    found.append(caption, surface);
+    return found;
   }
 
   $("view").addEventListener("load", () => {
@@ -534,7 +590,8 @@
   async function savedBlob() {
     const { picture } = sheet();
     if (!picture || about.saves) return (await shown()).blob;
-    const { image } = picture;
+    const { image, isShown } = picture;
+    if (!isShown) throw new Error("This browser cannot show the picture, and so cannot save it.");
     const scale = Math.min(1, LARGEST_SAVED / Math.max(image.width, image.height));
     const surface = document.createElement("canvas");
     surface.width = Math.round(scale * image.width);

@@ -41,11 +41,11 @@ def test_gradients_are_those_of_finite_differences(network):
 def test_feature_maps_and_filters_are_those_of_the_convolutions(network):
     name, model, params, images = network
     if name == "logistic":
-        assert inspection.feature_maps(model, params, images[0]) == {}
+        assert inspection.create_feature_maps(model, params)(images[0]) == {}
         with pytest.raises(UserError, match="no convolution"):
             inspection.first_filters(params)
         return
-    maps = inspection.feature_maps(model, params, images[0])
+    maps = inspection.create_feature_maps(model, params)(images[0])
     assert [path.split("/")[-1] for path in maps] == [
         "stem",
         *(f"stage{stage}_conv{depth}" for stage in range(2) for depth in range(2)),

@@ -104,6 +104,10 @@ def test_a_run_of_strings_reads_as_a_program_does(
         about = client.get("/healthz").json()
         assert about["digits"] == [0, 3] and about["lines"] and not about["once"]
         found = client.post("/read?views=1", content=content()).json()
+        (first, *_) = client.post("/read?maps=1", content=content()).json()["maps"]
+        assert first["layer"] == "stem" and first["rows"] == strips.HEIGHT // 2
+        lines = client.post("/read?lines=1", content=content()).json()["lines"]
+        assert len(lines) == 1 and lines[0]["box"] and not lines[0]["error"]
         several = [("image", ("a.jpg", content("317", "jpeg")))] * 6
         assert len(client.post("/read", files=several).json()) == 6
         blank = io.BytesIO()

@@ -16,8 +16,11 @@ globalThis.textOf = (bytes) =>
 globalThis.parts = { locate, OTHERS, USUAL };
 parts.network = JSON.parse(described);
 parts.constants = constantsOf(parts.network.constants, bytesOf(content));
+parts.outputs = (width, image) => run(parts.network.programs[width], parts.constants, image);
+parts.maps = (width, image) => sheetsOf(parts.network.layers, parts.outputs(width, image).maps)
+    .map((each) => ({ ...each, image: canvasOf(each.image).toDataURL() }));
 parts.read = (width, image) => {
-    const { logits, ...all } = run(parts.network.programs[width], parts.constants, image);
+    const { logits, ...all } = parts.outputs(width, image);
     if (logits) return decodeString(logits, parts.network.about.digits[1]);
     const [digits, probabilities] = [[...all.values.data], [...all.probabilities.data]];
     return { digits, confidence: all.confidence.data[0], probabilities };

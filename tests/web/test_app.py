@@ -32,7 +32,7 @@ class Reader:
     def __call__(self, pictures):
         self.calls.append(len(pictures))
         return [
-            Answer(Reading(error="damaged")) if picture == b"bad" else Answer(READ, SEEN)
+            [Answer(Reading(error="damaged")) if picture == b"bad" else Answer(READ, SEEN)]
             for picture in pictures
         ]
 
@@ -84,6 +84,23 @@ def test_one_file_gives_an_object_and_several_a_list_with_their_errors(client, r
     assert reader.calls == [1, 3]
 
 
+def test_every_line_comes_on_request(client, reader):
+    assert client.post("/read?lines=1", content=b"picture").status_code == 400  # it reads none
+
+    def read_lines(pictures):
+        return [[Answer(READ, SEEN), Answer(Reading("7"))] for _ in pictures]
+
+    service = app.Service(reader, DIGITS, {}, read_lines=read_lines)
+    with Client(app.create(service, hosts_of("127.0.0.1"))) as other:
+        one = other.post("/read?lines=1&views=1", content=b"picture").json()
+        files = [("image", ("a.png", b"picture"))] * 2
+        several = other.post("/read?lines=1", files=files).json()
+        assert other.post("/read", content=b"picture").json()["number"] == "042"
+    assert [each["number"] for each in one["lines"]] == ["042", "7"]
+    assert [bool(each["view"]) for each in one["lines"]] == [True, False]
+    assert [[each["number"] for each in lines["lines"]] for lines in several] == [["042", "7"]] * 2
+
+
 def test_a_single_file_that_is_no_picture_is_unprocessable(client):
     found = client.post("/read", content=b"bad")
     assert found.status_code == 422
@@ -101,7 +118,7 @@ def test_a_single_file_that_is_no_picture_is_unprocessable(client):
 
 @pytest.mark.parametrize("error", [BLANK, NOTHING])
 def test_a_picture_with_nothing_on_it_is_a_picture(create, error):
-    with Client(create(read=lambda pictures: [Answer(Reading(error=error))])) as client:
+    with Client(create(read=lambda pictures: [[Answer(Reading(error=error))]])) as client:
         found = client.post("/read", content=b"picture")
     assert (found.status_code, found.json()["error"]) == (200, error)
 
@@ -113,6 +130,19 @@ def test_what_the_network_saw_comes_on_request(client):
     with Image.open(io.BytesIO(base64.b64decode(content))) as image:
         np.testing.assert_array_equal(np.asarray(image), SEEN)
     assert client.post("/read?views=1", content=b"bad").json()["view"] is None
+
+
+def test_feature_maps_come_on_request(client, reader):
+    assert client.post("/read?maps=1", content=b"picture").json()["maps"] == []  # it has none
+    maps = [dict.fromkeys(openapi.MAPS, 0)]
+    seen = []
+    service = app.Service(reader, DIGITS, {}, None, lambda image: (seen.append(image), maps)[1])
+    with Client(app.create(service, hosts_of("127.0.0.1"))) as other:
+        assert other.get("/healthz").json()["maps"]
+        assert other.post("/read?maps=1", content=b"picture").json()["maps"] == maps
+        assert other.post("/read?maps=1", content=b"bad").json()["maps"] == []
+        assert "maps" not in other.post("/read", content=b"picture").json()
+    assert len(seen) == 1 and seen[0] is SEEN
 
 
 @pytest.mark.parametrize(
@@ -180,7 +210,7 @@ def test_a_reader_that_takes_too_long_is_not_waited_for(create, monkeypatch):
         import time
 
         time.sleep(0.3)
-        return [Answer(READ)] * len(pictures)
+        return [[Answer(READ)]] * len(pictures)
 
     (found,) = concurrently(create(read=slow), b"picture")
     assert found.status_code == 503
@@ -190,7 +220,7 @@ def test_a_fault_in_reading_ends_one_request_alone(create):
     def read(pictures):
         if b"fault" in pictures:
             raise ZeroDivisionError
-        return [Answer(READ)] * len(pictures)
+        return [[Answer(READ)]] * len(pictures)
 
     application = create(read=read)
     with Client(application) as client:
@@ -199,7 +229,8 @@ def test_a_fault_in_reading_ends_one_request_alone(create):
 
 
 def test_health_says_what_is_read(client):
-    assert client.get("/healthz").json() == {"status": "ok", "digits": [1, 3], "saves": False}
+    can = {"saves": False, "maps": False}
+    assert client.get("/healthz").json() == {"status": "ok", "digits": [1, 3], **can}
 
 
 def test_the_description_is_of_what_there_is(client, create, tmp_path):

@@ -24,7 +24,7 @@ from mnist3.data.numbers import DIGITS
 from mnist3.data.strips import INKED
 from mnist3.pictures import NOTHING, Reading, lines_of
 from mnist3.web import app
-from mnist3.web.answers import Answer
+from mnist3.web.answers import Answer, data_url
 from mnist3.web.drawings import Drawings
 from mnist3.web.guard import hosts_of
 from tests import renderer
@@ -45,10 +45,10 @@ def counted(pictures):
         try:
             lines = lines_of(picture, every_line=False)
         except UnreadableImage as error:
-            found.append(Answer(Reading(error=str(error))))
+            found.append([Answer(Reading(error=str(error)))])
             continue
         if not lines:
-            found.append(Answer(Reading(error=NOTHING)))
+            found.append([Answer(Reading(error=NOTHING))])
             continue
         seen = lines[0][0]
         _, count = ndimage.label((seen.image >= INKED).any(axis=0))
@@ -57,22 +57,28 @@ def counted(pictures):
         spans = [(edges[n], top, edges[n + 1], bottom) for n in range(count)]
         shares = tuple(0.999 if n < 3 else 0.5 for n in range(count))
         text = "123456789"[:count]
-        found.append(
-            Answer(
-                Reading(
-                    text, min(shares), shares, None, "", count < 4, seen.box, tuple(spans), shares
-                ),
-                seen.image,
-            )
+        reading = Reading(
+            text, min(shares), shares, None, "", count < 4, seen.box, tuple(spans), shares
         )
+        found.append([Answer(reading, seen.image)])
     return found
+
+
+def maps(image):
+    """Two layers: one of five maps, the last of which is empty, and one of three rows."""
+    pixels = np.zeros((5 * 4, 6), np.uint8)
+    pixels[:16, ::2] = 255
+    return [
+        {"layer": "stem", "rows": 4, "columns": 6, "channels": 5, "image": data_url(pixels)},
+        {"layer": "rows", "rows": 1, "columns": 6, "channels": 3, "image": data_url(pixels[:3])},
+    ]
 
 
 @contextlib.contextmanager
 def running(drawings):
     """Serves beside the tests, and gives the address."""
     service = app.Service(
-        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings
+        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings, maps
     )
     application = app.create(service, hosts_of("127.0.0.1"))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -191,6 +197,29 @@ def test_steps_are_undone_and_done_again_and_what_is_not_sure_says_so(opened):
     wait_for(page, "123")
 
 
+def test_feature_maps_are_drawn_and_described_while_they_are_asked_for(opened):
+    page = opened()
+    assert page.is_hidden("#maps")
+    draw(page, "2", of=2)
+    wait_for(page, "1")
+    assert page.locator("#layers canvas").count() == 0
+    page.focus("#maps summary")
+    page.keyboard.press("Enter")
+    layers = page.get_by_role("img", name="Layer")
+    layers.first.wait_for()
+    assert [each.get_attribute("aria-label") for each in layers.all()] == [
+        "Layer stem: 5 maps of 4 by 6, 4 of them respond",
+        "Layer rows: 3 maps of 1 by 6, 3 of them respond",
+    ]
+    shown = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 3, 1).data]"
+    assert layers.first.evaluate(shown) == [255, 255, 255, 255, 0, 0, 0, 255] + [255] * 4
+    draw(page, "3", place=1, of=2)
+    wait_for(page, "12")
+    assert page.locator("#layers canvas").count() == 2
+    page.click("#maps summary")
+    page.locator("#layers canvas").first.wait_for(state="detached")
+
+
 def picture(text, kind="jpeg"):
     pixels, _ = renderer.render(np.random.default_rng(7), text, kinds=(), width=700)
     content = io.BytesIO()
@@ -248,6 +277,8 @@ def test_a_wrong_file_and_an_empty_picture_say_so(opened):
     shows(page, "#verdict", re.compile("^Not a PNG"))
     assert page.wrong and all("422" in each for each in page.wrong)  # what the browser logs of it
     page.wrong.clear()
+    hand_over(page, "drop", b"", "image/png")
+    shows(page, "#verdict", "The file is empty; choose another.")
     blank = io.BytesIO()
     Image.new("L", (300, 200), 255).save(blank, format="png")
     hand_over(page, "drop", blank.getvalue(), "image/png")
@@ -296,7 +327,8 @@ def test_the_keyboard_alone_draws_and_saves(opened, folder):
     while not reached or reached[-1] != "truth":
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-    assert reached == ["undo", "clear", "choose", "photograph", "truth"]  # nothing to redo
+    # Nothing to redo; the summary of the feature maps has no name.
+    assert reached == ["undo", "clear", "choose", "photograph", "", "truth"]
     page.keyboard.type("1x")
     page.keyboard.press("Enter")
     assert "x is none of 0, 1" in page.inner_text("#saved")
@@ -323,6 +355,11 @@ def test_without_a_folder_a_drawing_is_downloaded(opened):
         shows(page, "#saved", re.compile("labels.csv, "))
         page.wait_for_timeout(300)
         files = {each.suggested_filename: each.path().read_bytes() for each in downloads}
+        hand_over(page, "drop", b"no picture", "text/plain")
+        page.fill("#truth", "4")
+        page.press("#truth", "Enter")
+        shows(page, "#saved", "This browser cannot show the picture, and so cannot save it.")
+        page.wrong.clear()  # what the browser logs of an answer 422
     assert files["labels.csv"] == b"file,number\ndrawing-0001.png,04\n"
     with Image.open(io.BytesIO(files["drawing-0001.png"])) as image:
         assert image.format == "PNG"

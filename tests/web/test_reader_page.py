@@ -20,6 +20,7 @@ from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, locate
 from mnist3.export import page as reader_page
 from mnist3.export.page_network import Constants, program_of
 from mnist3.pictures import reader_of, readings_in
+from mnist3.web import maps
 from tests import renderer
 from tests.export.test_export import images_of, network
 from tests.web.exported import READ, encoded, page_with_parts
@@ -92,6 +93,34 @@ def test_every_network_computes_what_jax_does(opened, name):
             if here.task.reads_lines:
                 spans = np.asarray(each["spans"]).reshape(-1, 2) * strips.COLUMN
                 np.testing.assert_array_equal(spans, expected.spans[row, : len(spans)])
+
+
+@pytest.mark.parametrize(
+    "name", ["multihead_cropped", "cnn", "logistic", "sequence_of_two_members"]
+)
+def test_feature_maps_are_those_of_the_server(opened, name):
+    here = network(name)
+    half = reader_page.with_rounded_weights(here)
+    strip = (32, 64) if here.task.reads_lines else None
+    size = strip or (here.run.config.data.height, here.run.config.data.width)
+    (image,) = images_of(here, 1, size[1])
+    read = maps.reader(here.task, half, [size])
+    expected = [] if read is None else read(image)
+    page = opened(here)
+    found = page.evaluate(
+        "([image, width]) => parts.maps(width, bytesFrom(image))",
+        [encoded(image), size[1]],
+    )
+    assert [{**each, "image": ""} for each in found] == [{**each, "image": ""} for each in expected]
+    for each, other in zip(found, expected, strict=True):
+        pixels = [np.asarray(decoded(one["image"]).convert("L"), int) for one in (each, other)]
+        assert np.abs(pixels[0] - pixels[1]).max() <= 1  # grey levels
+    about = page.evaluate("parts.network.about")
+    assert about["maps"] == bool(expected) == (name != "logistic")
+
+
+def decoded(url):
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
 
 
 FUNCTIONS = [

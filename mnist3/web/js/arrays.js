@@ -47,12 +47,15 @@ export function median(values) {
 
 // Percentiles with linear interpolation between the two nearest ranks.
 export function percentiles(values, shares) {
-  const own = Float64Array.from(values).sort();
+  const own = Float64Array.from(values);
   return shares.map((share) => {
     const place = (share / 100) * (own.length - 1);
     const low = Math.floor(place);
-    const high = Math.min(low + 1, own.length - 1);
-    return own[low] + (place - low) * (own[high] - own[low]);
+    const lower = selected(own, low);
+    if (place === low) return lower;
+    let upper = Infinity;
+    for (let n = low + 1; n < own.length; n += 1) if (own[n] < upper) upper = own[n];
+    return lower + (place - low) * (upper - lower);
   });
 }
 

@@ -70,10 +70,11 @@ function surfaceOf(values) {
   const usual = median(some);
   const flat = newGrid(height, width);
   flat.data.fill(usual);
-  if (Math.min(height, width) < 6) return flat;
   const [away, weights] = [new Float64Array(some.length), new Float64Array(some.length)];
   for (let row = 0; row < some.length; row += 1) away[row] = Math.abs(some[row] - usual);
   const before = median(away);
+  // Most are the same already where somebody drew on a screen.
+  if (Math.min(height, width) < 6 || before === 0) return flat;
   let factors = [];
   for (const used of [6, 6, 6, 9, 9, 9]) { // a vignette needs the fourth order, but not at once
     const scale = 4.7 * Math.max(1.48 * median(away), 1);
@@ -203,11 +204,17 @@ export function findInk(pixels, window, around, faintest, inside = null) {
 // Parts ink from paper by the strongest ink within `around` px and the paper's noise.
 export function threshold(contrast, around, faintest) {
   const { height, width, data } = contrast;
-  const [steps, some] = [[], []];
-  for (let y = 0; y < height; y += 3) {
-    for (let x = 0; x < width; x += 3) {
-      some.push(data[y * width + x]);
-      if (x + 2 < width) steps.push(Math.abs(data[y * width + x + 2] - data[y * width + x]));
+  const rows = Math.ceil(height / 3);
+  const some = new Float64Array(rows * Math.ceil(width / 3));
+  const steps = new Float64Array(rows * Math.ceil((width - 2) / 3));
+  for (let y = 0, n = 0, step = 0; y < height; y += 3) {
+    for (let x = 0; x < width; x += 3, n += 1) {
+      const value = data[y * width + x];
+      some[n] = value;
+      if (x + 2 < width) {
+        steps[step] = Math.abs(data[y * width + x + 2] - value);
+        step += 1;
+      }
     }
   }
   const noise = 1.05 * median(steps);

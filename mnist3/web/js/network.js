@@ -484,12 +484,14 @@ function done(step, values) {
   return WHOLE[does](step, ...values);
 }
 
-// Returns the outputs of a program for an image, uint8 in rows: arrays by their names.
+// Returns the outputs of a program for an image, uint8 in rows: arrays, or lists of them, by their
+// names.
 export function run(program, constants, image) {
   const known = new Map([["image", { shape: program.shape, data: Float32Array.from(image) }]]);
   const valueOf = (name) => (name[0] === "c" ? constants[name.slice(1)] : known.get(name));
   for (const step of program.steps) known.set(step.to, done(step, step.of.map(valueOf)));
   return Object.fromEntries(
-    Object.entries(program.outputs).map(([name, value]) => [name, valueOf(value)]),
+    Object.entries(program.outputs).map(([name, value]) =>
+      [name, Array.isArray(value) ? value.map(valueOf) : valueOf(value)]),
   );
 }

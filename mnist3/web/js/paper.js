@@ -96,13 +96,13 @@ export function withMargin(picture) {
   // Further out than the picture is wide the plane would leave what light does.
   const held = (place, length) =>
     clip(place, Math.floor(-length / 4), length + Math.floor(length / 4));
-  for (let row = 0, to = 0; row < rows; row += 1) {
-    const y = held(row - margin, height);
-    for (let column = 0; column < columns; column += 1) {
-      const x = held(column - margin, width);
-      for (let c = 0; c < channels; c += 1, to += 1) {
-        const [one, ofX, ofY] = factors[c];
-        found[to] = clip(roundToEven(one + ofX * x + ofY * y), 0, 255);
+  const xs = Float64Array.from({ length: columns }, (_, column) => held(column - margin, width));
+  for (let c = 0; c < channels; c += 1) {
+    const [one, ofX, ofY] = factors[c];
+    for (let row = 0, to = c; row < rows; row += 1) {
+      const y = held(row - margin, height);
+      for (let column = 0; column < columns; column += 1, to += channels) {
+        found[to] = clip(roundToEven(one + ofX * xs[column] + ofY * y), 0, 255);
       }
     }
   }

@@ -130,7 +130,7 @@ function pageReader(network, weights) {
   let saved = 0;
   return {
     about: async () => network.about,
-    read: async (blob) => {
+    read: async (blob, signal, withMaps = false) => {
       let picture;
       try {
         picture = await pictureOf(blob, least, largest);
@@ -138,8 +138,12 @@ function pageReader(network, weights) {
         const isLarge = error instanceof RangeError;
         return nothing(isLarge ? error.message : "this browser cannot read the file as a picture");
       }
-      const fields = read(picture);
-      return { ...fields, view: fields.view && canvasOf(fields.view).toDataURL() };
+      const fields = read(picture, withMaps);
+      return {
+        ...fields,
+        view: fields.view && canvasOf(fields.view).toDataURL(),
+        maps: fields.maps.map((each) => ({ ...each, image: canvasOf(each.image).toDataURL() })),
+      };
     },
     save: async (blob, number) => {
       const link = document.createElement("a");

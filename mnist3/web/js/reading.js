@@ -17,14 +17,29 @@ const NOTHING = "no number is found on it";
 const BLANK = "blank: no ink that differs from the paper";
 
 // Returns what reads pictures, {height, width, channels, data, scale} of uint8, whose scale is the
-// px of the file for a pixel: a function to the fields of `POST /read?views=1`
-// (mnist3/web/answers.py), `view` being {height, width, data}.
+// px of the file for a pixel: a function to the fields of `POST /read?views=1`, or with `maps=1` too
+// (mnist3/web/answers.py), `view` and the `image` of each layer being {height, width, data}.
 export function readerOf(network, weights) {
   const constants = constantsOf(network.constants, weights);
   const predict = (width, image) => run(network.programs[width], constants, image);
   const read = network.about.lines ? readLine : readWhole;
-  return (picture) => read(picture, network, predict);
+  const blind = { ...network, layers: [] };
+  return (picture, withMaps) => read(picture, withMaps ? network : blind, predict);
 }
+
+// Feature maps as mnist3/web/maps.py describes them, each layer's one below the other.
+const sheetsOf = (layers, maps) => layers.map((layer, n) => {
+  const [rows, columns, channels] = maps[n].shape;
+  const { data } = maps[n];
+  const most = data.reduce((a, b) => Math.max(a, b), 1e-30);
+  const image = newGrid(channels * rows, columns, Uint8Array);
+  for (let place = 0, from = 0; place < rows * columns; place += 1) {
+    for (let c = 0; c < channels; c += 1, from += 1) {
+      image.data[c * rows * columns + place] = roundToEven((255 * data[from]) / most);
+    }
+  }
+  return { layer, rows, columns, channels, image };
+});
 
 export const nothing = (error, view = null) => ({
   number: "",
@@ -36,6 +51,7 @@ export const nothing = (error, view = null) => ({
   spans: [],
   error,
   view,
+  maps: [],
 });
 
 function textOf(values, classes) {
@@ -52,7 +68,7 @@ function readWhole(picture, network, predict) {
   const [width] = Object.keys(network.programs).map(Number);
   const image = wholeImage(picture, network.height, width);
   if (!image) return nothing(BLANK);
-  const { values, confidence, probabilities } = predict(width, image.data);
+  const { values, confidence, probabilities, maps } = predict(width, image.data);
   const digits = Array.from(values.data);
   const whole = confidence.data[0];
   return {
@@ -63,6 +79,7 @@ function readWhole(picture, network, predict) {
     sure: isSure(network, whole),
     length: digits.length,
     view: image,
+    maps: sheetsOf(network.layers, maps),
   };
 }
 
@@ -83,7 +100,8 @@ function filledUp(strip, widths) {
 function readStrip(strip, network, predict) {
   const widths = Object.keys(network.programs).map(Number).sort((a, b) => a - b);
   const image = filledUp(strip, widths);
-  return decodeString(predict(image.width, image.data).logits, network.about.digits[1]);
+  const { logits, maps } = predict(image.width, image.data);
+  return { ...decodeString(logits, network.about.digits[1]), maps };
 }
 
 const upsideDown = ({ strip, box, track }) => ({
@@ -139,6 +157,7 @@ function readLine(picture, network, predict) {
     spans: boxesInPicture(found),
     error: "",
     view: found.strip,
+    maps: sheetsOf(network.layers, found.maps),
   };
 }
 

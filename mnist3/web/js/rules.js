@@ -1,6 +1,6 @@
 // Printed lines in a mask of ink: rules, frames and combs, as mnist3/data/rules.py.
 
-import { largest, median, newGrid, isAny } from "./arrays.js";
+import { largest, median, newGrid, isAny, sum } from "./arrays.js";
 import {
   boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without,
 } from "./filters.js";
@@ -74,20 +74,23 @@ export function horizontal(mask, length, thickness) {
   if (blocks * STEP < length || height < 3) return found;
   const thin = dropThick({ height, width, data: data.slice() }, mask, thickness);
   const [ink, steps] = [new Uint8Array(blocks * height), new Uint8Array(blocks * height)];
-  for (let block = 0; block < blocks; block += 1) {
-    for (let y = 0; y < height; y += 1) {
+  const isReached = new Uint8Array(blocks); // by something thin
+  for (let y = 0; y < height; y += 1) {
+    // Beyond the first and the last row there is none; an edge's row again adds nothing.
+    const above = y > 0 ? -width : 0;
+    const below = y < height - 1 ? width : 0;
+    for (let block = 0, at = y * width; block < Math.floor(width / STEP); block += 1) {
       let [all, any] = [1, 0];
-      for (let x = block * STEP; x < (block + 1) * STEP; x += 1) {
-        const at = y * width + x;
-        const beside = x < width && (data[at] || (y > 0 && data[at - width])
-          || (y < height - 1 && data[at + width]));
-        if (!beside) all = 0;
-        if (x < width && thin.data[at]) any = 1;
+      for (let x = 0; x < STEP; x += 1, at += 1) {
+        all &= data[at] | data[at + above] | data[at + below];
+        any |= thin.data[at];
       }
       ink[block * height + y] = all;
       steps[block * height + y] = all & any;
+      isReached[block] |= all & any;
     }
   }
+  if (sum(isReached) * STEP < length) return found;
   const forwards = followed(ink, steps, blocks, height, false);
   const backwards = followed(ink, steps, blocks, height, true);
   const lines = new Uint8Array(blocks * height);
@@ -119,6 +122,9 @@ export const vertical = (mask, length, thickness) =>
 
 // Vertical lines, each in one piece although strokes cross it, `gap` px long: {labels, pieces}.
 function piecesOf(lines, gap) {
+  if (!isAny(lines.data)) {
+    return { labels: newGrid(lines.height, lines.width, Int32Array), pieces: [] };
+  }
   const { labels, count } = labelled(drawnDown(lines, gap));
   const area = new Int32Array(count + 1);
   labels.data.forEach((label, at) => {

@@ -86,26 +86,26 @@ export function enlarged(blocks, height, width, side) {
   const across = windowsOf(blocks.width, width / side, width, FILTERS.bilinear);
   const down = windowsOf(blocks.height, height / side, height, FILTERS.bilinear);
   const wide = newGrid(blocks.height, width);
-  for (let y = 0, to = 0; y < blocks.height; y += 1) {
-    for (let x = 0; x < width; x += 1, to += 1) {
-      const { first, weights } = across[x];
+  for (let x = 0; x < width; x += 1) {
+    const { first, weights } = across[x];
+    for (let y = 0, from = first, to = x; y < blocks.height; y += 1) {
       let total = 0;
-      for (let k = 0; k < weights.length; k += 1) {
-        total += blocks.data[y * blocks.width + first + k] * weights[k];
-      }
+      for (let k = 0; k < weights.length; k += 1) total += blocks.data[from + k] * weights[k];
       wide.data[to] = total;
+      from += blocks.width;
+      to += width;
     }
   }
   const found = newGrid(height, width);
-  for (let y = 0, to = 0; y < height; y += 1) {
+  const row = new Float64Array(width);
+  for (let y = 0; y < height; y += 1) {
     const { first, weights } = down[y];
-    for (let x = 0; x < width; x += 1, to += 1) {
-      let total = 0;
-      for (let k = 0; k < weights.length; k += 1) {
-        total += wide.data[(first + k) * width + x] * weights[k];
-      }
-      found.data[to] = total;
+    row.fill(0);
+    for (let k = 0; k < weights.length; k += 1) {
+      const [weight, from] = [weights[k], (first + k) * width];
+      for (let x = 0; x < width; x += 1) row[x] += wide.data[from + x] * weight;
     }
+    found.data.set(row, y * width);
   }
   return found;
 }
