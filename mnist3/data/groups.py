@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist3.data.shapes import Shapes, around_others, usual_height
+from mnist3.data.shapes import Shapes, around_others, usual_height, weighted_median
 
 STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
+FAINT = 0.45  # times the strength of most ink; what is fainter is no digit
 MOST = 400  # shapes of a picture; where there are more they are mostly the paper's grain
 
 
@@ -46,9 +47,10 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[G
         useful &= ~across
     if not useful.any():
         return []
+    weight = (height * shapes.strength) ** 2
+    useful &= shapes.strength >= FAINT * weighted_median(shapes.strength[useful], weight[useful])
     usual = usual_height(height[useful])
     digits = np.flatnonzero(useful & (height >= 0.35 * usual))
-    weight = (height * shapes.strength) ** 2
     if len(digits) > MOST:
         digits = np.sort(digits[np.argsort(-weight[digits], kind="stable")[:MOST]])
     slope = _slope(shapes, digits)
