@@ -8,6 +8,7 @@ from mnist3.data.shapes import Shapes, around_others, usual_height, weighted_med
 
 STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
 FAINT = 0.45  # times the strength of most ink; what is fainter is no digit
+CROWD = 24  # shapes; a line of more is less likely writing than grain
 MOST = 400  # shapes of a picture; where there are more they are mostly the paper's grain
 
 
@@ -82,7 +83,7 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[G
         score = weight[found] * np.where(edge, 0.3, 1)
         score = score * np.where(height > 7 * width, 0.2, 1)[found]
         away = np.abs(upright[found] - np.median(upright[found])) / typical
-        score = float(score.sum()) / max(1.0, 2 * float(np.mean(away))) ** 2
+        score = float(score.sum()) / max(1.0, 2 * float(np.mean(away)), len(found) / CROWD) ** 2
         groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
     return groups
 

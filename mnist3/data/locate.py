@@ -26,6 +26,7 @@ THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
 LARGEST_SIDE = 1600  # px; a larger picture shows no more
 FIRST_SIDE = 800  # px; lines are found at this size
 LEVEL = 40  # px; the height of digits when their line is looked at closely
+ATTEMPTS = 4  # looks at a line, the last two whatever it goes on to
 UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
 
 
@@ -325,7 +326,7 @@ def _read(
     image: Image.Image, channel: str, bright: bool, place: Place, sight: Sight
 ) -> Line | None:
     """Looks at a line closely, until its digits are level and of the height looked for."""
-    for attempt in range(3):
+    for attempt in range(ATTEMPTS):
         level = _levelled(image, channel, place)
         pixels = 255 - level.pixels if bright else level.pixels
         ink = find_ink(pixels, LEVEL, 2 * LEVEL, level.inside, sight.faintest)
@@ -345,10 +346,20 @@ def _read(
             return group.score * max(1 - away, 0.05)
 
         group = max(groups, key=value)
-        if attempt == 2 or (abs(group.slope) < 0.03 and 0.8 < group.height / LEVEL < 1.25):
+        fits = abs(group.slope) < 0.03 and 0.8 < group.height / LEVEL < 1.25
+        fits &= attempt >= ATTEMPTS - 2 or not _is_cut(shapes, group, level)
+        if fits or attempt == ATTEMPTS - 1:
             break
         place = _place(shapes, group, place.angle, level.scale, (level.left, level.top))
     return _line(ink, shapes, group, level, place, image.size)
+
+
+def _is_cut(shapes: Shapes, group: Group, level: Level) -> bool:
+    """Returns whether a line goes on in the picture beyond the left or right end of a cut-out."""
+    left, right = level.inside.any(axis=0)[[0, -1]]
+    first, last = shapes.left[group.digits].min(), shapes.right[group.digits].max()
+    near = LEVEL // 4
+    return bool((left and first < near) or (right and last > level.inside.shape[1] - near))
 
 
 def _like_others(shapes: Shapes, sharp: Bool[np.ndarray, "count"]) -> Bool[np.ndarray, "count"]:

@@ -123,8 +123,7 @@ def around_others(shapes: Shapes) -> np.ndarray:
     for index in large:
         inside = (x > shapes.left[index]) & (x < shapes.right[index])
         inside &= (y > shapes.top[index]) & (y < shapes.bottom[index])
-        inside &= shapes.height > 0.3 * shapes.height[index]
-        inside[index] = False
+        inside &= (shapes.height > 0.3 * shapes.height[index]) & (boxes < boxes[index])
         found[index] = inside.any() and (
             inside.sum() > 1 or boxes[inside].max() > 0.12 * boxes[index]
         )
