@@ -27,7 +27,7 @@ LARGEST_SIDE = 1600  # px; a larger picture shows no more
 FIRST_SIDE = 800  # px; lines are found at this size
 LEVEL = 40  # px; the height of digits when their line is looked at closely
 ATTEMPTS = 4  # looks at a line, the last two whatever it goes on to
-UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
+CLEAR = 33  # times; where less is darker than brighter, or the other way, ink may be either
 
 
 class Line(NamedTuple):
@@ -177,9 +177,10 @@ def _either(
     dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
     bright = light > dark
     shapes, groups = _found(255 - pixels if bright else pixels, sight, margin)
-    if not groups or min(dark, light) > UNCLEAR * max(dark, light):
+    clearness = max(dark, light) / max(min(dark, light), 1e-3 * max(dark, light), 1e-6)
+    if not groups or clearness < CLEAR:
         others = _found(pixels if bright else 255 - pixels, sight, margin)
-        if best_score(others[1]) > 4 * best_score(groups):
+        if best_score(others[1]) > max(4, 2 * clearness) * best_score(groups):
             return *others, not bright
     return shapes, groups, bright
 
