@@ -433,7 +433,7 @@ def _line(
     even = (height / local)[group.digits]
     usual = float(np.median(even[even >= 0.5 * even.max()]))
     scale = max(usual / DIGIT_HEIGHT, (bottom - top) / TALLEST)  # px per px of the strip
-    soft = _soft(ink, mask, scale * float(np.median(local[group.digits])))
+    soft = _soft(ink, mask, scale * float(local[group.digits].min()))
     offset = float(np.clip(0, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
     # Twice as fine, then averaged.
     end = right - left if growth == 0 else (1 - np.exp(-growth * (right - left))) / growth

@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float, Int, Int32
 from scipy import ndimage
 
 THICKER = 1.4  # times the usual; where a line is more, a stroke may run along it
+STRAIGHT = 0.88  # share of a line's columns that must lie on its parabola
+MOST = 500  # pixels of a line that its parabola is fitted to
 STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
 
 
@@ -231,7 +233,8 @@ def _straightened(
 ) -> Bool[np.ndarray, "height width"]:
     """Returns the pixels of horizontal lines, without those of strokes that run along them.
 
-    Where a line is thicker than usual, what lies off the parabola through most of it stays.
+    What lies off the parabola through most of a line stays, and all of what is no parabola: a
+    chain of strokes of neighbouring digits.
     """
     found = np.append(False, printed)[labels]
     for number, place in enumerate(ndimage.find_objects(labels, len(printed)), 1):
@@ -241,11 +244,14 @@ def _straightened(
         rows, columns = np.nonzero(part.T)[::-1]
         counts = part.sum(axis=0)
         thickness = float(np.median(counts[counts > 0]))
-        if counts.max() <= THICKER * thickness + 1:
+        if counts.max() <= THICKER * thickness + 1 and part.shape[0] <= 2 * thickness:
             continue
-        middle = _parabola(columns, rows, max(thickness, 2.0), part.shape[1])
+        some = slice(None, None, 1 + len(rows) // MOST)
+        middle = _parabola(columns[some], rows[some], max(thickness, 2.0), part.shape[1])
         away = np.abs(np.arange(part.shape[0])[:, None] - middle)
-        found[place] &= ~(part & (away > thickness / 2 + 0.75))
+        line = part & (away <= thickness / 2 + 0.75)
+        on_line = (line.sum(axis=0) >= 0.6 * thickness).sum() >= STRAIGHT * (counts > 0).sum()
+        found[place] &= ~part | (line & on_line)
     return found
 
 
