@@ -248,7 +248,7 @@ def threshold(
     noise = _noise(np.pad(steps, ((0, 0), (0, 1)), mode="edge"), contrast.shape)
     common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
     pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
-    floor = np.maximum(4 * noise, max(faintest, pattern))
+    floor = np.maximum(4 * noise, float(max(faintest, pattern)))
     strongest = np.partition(blocks_of(contrast, BLOCK), -3, axis=-1)[..., -3]
     size = max(3, 2 * (around // (2 * BLOCK)) + 1)
     reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")

@@ -17,7 +17,8 @@ from scipy import ndimage
 
 THICKER = 1.4  # times the usual; where a line is more, a stroke may run along it
 STRAIGHT = 0.88  # share of a line's columns that must lie on its parabola
-MOST = 500  # pixels of a line that its parabola is fitted to
+FITTED = 500  # pixels of a line that its parabola is fitted to
+PAIRED = 40  # of these, of which each two give the slope that it begins with
 STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
 
 
@@ -246,7 +247,7 @@ def _straightened(
         thickness = float(np.median(counts[counts > 0]))
         if counts.max() <= THICKER * thickness + 1 and part.shape[0] <= 2 * thickness:
             continue
-        some = slice(None, None, 1 + len(rows) // MOST)
+        some = slice(None, None, 1 + len(rows) // FITTED)
         middle = _parabola(columns[some], rows[some], max(thickness, 2.0), part.shape[1])
         away = np.abs(np.arange(part.shape[0])[:, None] - middle)
         line = part & (away <= thickness / 2 + 0.75)
@@ -269,7 +270,7 @@ def _parabola(
         near: pixels.
         width: columns.
     """
-    some = np.unique(np.linspace(0, len(x) - 1, 41).astype(int))
+    some = np.unique(np.arange(PAIRED + 1) * (len(x) - 1) // PAIRED)
     first, second = np.triu_indices(len(some), 1)
     across = x[some[second]] - x[some[first]]
     far = across > width / 8
