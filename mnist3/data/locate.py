@@ -381,7 +381,9 @@ def _cleaned(ink: Ink, sight: Sight) -> Ink:
     printed = rules.printed(ink.faint, LEVEL)
     if not printed.any():
         return ink
-    labels, _ = ndimage.label(printed, np.ones((3, 3)))
+    # A line that strokes interrupt is one.
+    labels, _ = ndimage.label(ndimage.maximum_filter(printed, (1, LEVEL // 2 + 1)), np.ones((3, 3)))
+    labels = np.where(printed, labels, 0)
     # A line between two rows of pixels is half as dark in each, but not over three.
     spread = ndimage.uniform_filter(ink.contrast, 3)
     darker = _darker(ink.contrast, labels, 1.35) & _darker(spread, labels, 1.15)
@@ -401,7 +403,7 @@ def _darker(
     usual = np.zeros(len(places) + 1, dtype=np.float32)
     for number, place in enumerate(places, 1):
         part = np.where(labels[place] == number, contrast[place], 0)
-        usual[number] = np.median(part.max(axis=int(part.shape[0] > part.shape[1])))
+        usual[number] = np.percentile(part.max(axis=int(part.shape[0] > part.shape[1])), 70)
     extents = np.array([max(side.stop - side.start for side in place) for place in places])
     order = np.argsort(usual[1:])
     share = np.cumsum(extents[order])

@@ -234,8 +234,8 @@ def _straightened(
 ) -> Bool[np.ndarray, "height width"]:
     """Returns the pixels of horizontal lines, without those of strokes that run along them.
 
-    What lies off the parabola through most of a line stays, and all of what is no parabola: a
-    chain of strokes of neighbouring digits.
+    What lies off the parabola through most of a line stays, and what covers it; and all of what is
+    no parabola: a chain of strokes of neighbouring digits.
     """
     found = np.append(False, printed)[labels]
     for number, place in enumerate(ndimage.find_objects(labels, len(printed)), 1):
@@ -249,10 +249,12 @@ def _straightened(
             continue
         some = slice(None, None, 1 + len(rows) // FITTED)
         middle = _parabola(columns[some], rows[some], max(thickness, 2.0), part.shape[1])
-        away = np.abs(np.arange(part.shape[0])[:, None] - middle)
-        line = part & (away <= thickness / 2 + 0.75)
+        down = np.arange(part.shape[0])[:, None] - middle
+        reach = thickness / 2 + 0.75
+        line = part & (np.abs(down) <= reach)
         on_line = (line.sum(axis=0) >= 0.6 * thickness).sum() >= STRAIGHT * (counts > 0).sum()
-        found[place] &= ~part | (line & on_line)
+        covered = (part & (down < -reach)).any(axis=0) & (part & (down > reach)).any(axis=0)
+        found[place] &= ~part | (line & ~covered & on_line)
     return found
 
 

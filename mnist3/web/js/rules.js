@@ -261,7 +261,7 @@ function underlinesOf(mask, digit) {
 }
 
 // The pixels of horizontal lines, without those of strokes that run along them: what lies off the
-// parabola through most of a line stays, and all of what is no parabola.
+// parabola through most of a line stays, and what covers it; and all of what is no parabola.
 function straightened(labels, isPrinted) {
   const found = newGrid(labels.height, labels.width, Uint8Array);
   const places = isPrinted.map(() => ({ x: [], y: [] }));
@@ -288,14 +288,17 @@ function straightened(labels, isPrinted) {
     const middle = parabolaOf(
       some.map((n) => x[n] - left), some.map((n) => y[n] - top), Math.max(thickness, 2), width,
     );
-    const isOn = x.map((each, n) =>
-      Math.abs(y[n] - top - middle[each - left]) <= thickness / 2 + 0.75);
-    const kept = new Int32Array(width);
-    x.forEach((each, n) => { kept[each - left] += isOn[n] ? 1 : 0; });
+    const reach = thickness / 2 + 0.75;
+    const down = x.map((each, n) => y[n] - top - middle[each - left]);
+    const [kept, above, below] = [0, 1, 2].map(() => new Int32Array(width));
+    x.forEach((each, n) => {
+      (down[n] < -reach ? above : down[n] > reach ? below : kept)[each - left] += 1;
+    });
     const full = kept.filter((count) => count >= 0.6 * thickness).length;
     const isLine = full >= STRAIGHT * held.length;
     x.forEach((each, n) => {
-      if (!isOn[n] || !isLine) found.data[y[n] * labels.width + each] = 0;
+      const isCovered = above[each - left] > 0 && below[each - left] > 0;
+      if (Math.abs(down[n]) > reach || isCovered || !isLine) found.data[y[n] * labels.width + each] = 0;
     });
   }
   return found;
