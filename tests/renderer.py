@@ -152,6 +152,14 @@ PROBABILITIES = {  # of each kind of trouble, where a caller does not say which 
     "jpeg": 0.6,
 }
 KINDS = tuple(PROBABILITIES)
+MORE_KINDS = (  # of trouble, that are there only where a caller asks for them
+    "pattern",  # paper with fine waves in colour, as a cheque's
+    "dash",  # a dash, a dot or both behind the number
+    "corners",  # the picture's are almost black
+    "margin",  # a printed line down the page, left of the number
+    "neighbours",  # ends of what is written on the lines above and below
+    "sideways",  # the page lies on its side
+)
 NOT_NUMBERS = ("letters", "blank", "scribble", "noise", "texture")
 OUTLINES = ("ruled", "squared", "boxes", "comb", "frame")  # at most one where they are drawn
 
@@ -408,6 +416,9 @@ class _Page:
             along = x / width * math.cos(angle) + y / height * math.sin(angle)
             along = (along - along.min()) / (along.max() - along.min())
             light *= 1 - rng.uniform(0.15, 0.5) * along
+        if "corners" in kinds:
+            far = np.hypot(2 * x / width - 1, 2 * y / height - 1) / math.sqrt(2)
+            light *= 1 - rng.uniform(0.65, 0.9) * far ** rng.uniform(1.5, 4)
         if "vignette" in kinds:
             centre = rng.uniform(0.35, 0.65, 2)
             far = np.hypot(x / width - centre[0], (y / height - centre[1]) * min(height / width, 1))
@@ -557,6 +568,8 @@ def _write(
         rows, columns = np.nonzero(inked > 0.25)
         x, y = columns + low[0], rows + low[1]
         boxes.append([int(side) for side in (x.min(), y.min(), x.max() + 1, y.max() + 1)])
+    if "neighbours" in kinds:
+        coverage = np.maximum(coverage, _neighbours(rng, line, length, tallest, page))
     if "underline" in kinds:
         coverage = np.maximum(coverage, _underline(rng, line, length, tallest, page.size, pen))
     if "pencil" in kinds or page.dark:
@@ -566,6 +579,9 @@ def _write(
     if "specks" in kinds:
         _speckle(page, digit)
     pixels, facts = page.finished(min(max(pen, digit / 20) * 0.5, digit / 25 + 0.5))
+    if "sideways" in kinds:
+        pixels = np.ascontiguousarray(np.rot90(pixels))
+        boxes = [(top, width - right, bottom, width - left) for left, top, right, bottom in boxes]
     return pixels, facts | {
         "kinds": sorted(kinds),
         "pen": pen,
@@ -589,6 +605,13 @@ def _print(
     rng = page.rng
     far = 2 * max(page.size) / digit
     segments: list[np.ndarray] = []
+    if "pattern" in kinds:
+        _pattern(page, digit)
+    if "margin" in kinds:
+        x = -rng.uniform(0.15, 0.6)
+        ends = np.array([(x, -far), (x, far)]) @ line[:, :2].T + line[:, 2]
+        coverage = _lines(page.size, [ends.ravel()], rng.uniform(0.8, max(1.2, digit / 20)))
+        page.mix(coverage * rng.uniform(0.6, 1), page.print_colour())
     if "ruled" in kinds:
         gap = rng.uniform(1.1, 2.2) * tallest
         base = tallest + rng.uniform(0, 0.12)
@@ -620,6 +643,39 @@ def _print(
         strong = kinds & {"boxes", "comb", "frame"} and rng.random() < 0.4
         colour = page.ink_colour() if strong else page.print_colour()
         page.mix(coverage * rng.uniform(0.6, 1), colour)
+
+
+def _pattern(page: _Page, digit: float) -> None:
+    """Draws waves over the whole page, as on paper that is hard to copy."""
+    rng, (height, width) = page.rng, page.size
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / digit
+    for _ in range(2):
+        angle, period = rng.uniform(0, math.pi), rng.uniform(0.08, 0.4)
+        along = x * math.cos(angle) + y * math.sin(angle)
+        across = y * math.cos(angle) - x * math.sin(angle)
+        bend = rng.uniform(0, 3) * np.sin(across * rng.uniform(2, 9))
+        wave = 0.5 + 0.5 * np.sin(2 * math.pi * along / period + bend)
+        page.mix(rng.uniform(0.08, 0.25) * wave, page.print_colour())
+
+
+def _neighbours(
+    rng: np.random.Generator, line: np.ndarray, length: float, tallest: float, page: _Page
+) -> np.ndarray:
+    """Returns the ink of two more lines of writing, so near that their ends are on the page."""
+    hand, coverage = _hand(rng), np.zeros(page.size, np.float32)
+    pen = rng.uniform(1 / 30, 1 / 10) * float(np.hypot(*line[:, 0]))
+    for apart in (-1, 1):
+        shift = apart * tallest * rng.uniform(1.08, 1.4)
+        x = rng.uniform(-1.5, -0.5)
+        while x < length + 1:
+            forms = DIGITS[str(rng.integers(10))]
+            glyph = _stroke_glyph(rng, forms[rng.integers(len(forms))], hand, 0.2)
+            if rng.random() < 0.7:
+                moved = line.copy()
+                moved[:, 2] += line[:, :2] @ (x, shift)
+                np.maximum(coverage, glyph.ink(max(pen, 1), moved, page.size), out=coverage)
+            x += glyph.width
+    return coverage
 
 
 def _underline(
@@ -687,7 +743,7 @@ def render(
     Args:
         rng: of everything that is drawn; the same state gives the same bytes.
         digits: of the number, leading zeros included, at least one.
-        kinds: which of `KINDS` there are; None to draw them by `PROBABILITIES`.
+        kinds: which of `KINDS` and `MORE_KINDS` there are; None to draw them by `PROBABILITIES`.
         images: uint8 [n, 28, 28] digit images, ink bright on dark, and their labels int [n], to
             take the digits from; None for strokes of its own.
         width: of the picture, px; None for 200 to 1600.
@@ -700,8 +756,9 @@ def render(
         right, bottom, px), and jpeg (quality) and blur (deviation, px) where there is one.
     """
     kinds = _drawn_kinds(rng) if kinds is None else set(kinds)
-    if unknown := kinds - set(KINDS):
-        raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(KINDS)}")
+    if unknown := kinds - {*KINDS, *MORE_KINDS}:
+        every = ", ".join(KINDS + MORE_KINDS)
+        raise ValueError(f"unknown kinds {sorted(unknown)}; there are {every}")
     hand = _hand(rng)
     own_form = images is not None and pen is None and rng.random() < 0.5
     spacing = rng.uniform(-0.1, 0.0) if "touching" in kinds else rng.uniform(0.08, 0.4)
@@ -728,6 +785,10 @@ def render(
             glyphs.append(_stroke_glyph(rng, DIGITS[digit][form], hand, side))
         else:
             glyphs.append(_drawn_image(rng, images, int(digit), own_form, hand, side))
+    if "dash" in kinds:
+        for sign in ("-", ".", "-.", ",-")[rng.integers(4)]:
+            marks.add(len(glyphs))
+            glyphs.append(_stroke_glyph(rng, MARKS[sign], hand, _MARK_GAP))
     pens = _OWN_PENS if own_form else _PENS
     picture, facts = _write(rng, glyphs, kinds, width, pen, pens)
     facts["boxes"] = [box for place, box in enumerate(facts["boxes"]) if place not in marks]

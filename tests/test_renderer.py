@@ -83,7 +83,7 @@ def test_a_broader_pen_leaves_more_ink():
     assert 2 < ratios[1] < 4.5 and 4 < ratios[2] < 9 and 8 < ratios[3] < 18
 
 
-@pytest.mark.parametrize("kind", renderer.KINDS)
+@pytest.mark.parametrize("kind", renderer.KINDS + renderer.MORE_KINDS)
 def test_each_kind_can_be_asked_for_alone(kind):
     picture, facts = renderer.render(random(5), "40519", [kind], width=240)
     assert picture.dtype == np.uint8 and picture.ndim == 3

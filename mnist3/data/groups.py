@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist3.data.shapes import Shapes, around_others, usual_height
+from mnist3.data.shapes import Shapes, around_others, usual_height, weighted_median
 
 STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
+FAINT = 0.45  # times the strength of most ink; what is fainter is no digit
+CROWD = 24  # shapes; a line of more is less likely writing than grain
 MOST = 400  # shapes of a picture; where there are more they are mostly the paper's grain
 
 
@@ -46,9 +48,10 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[G
         useful &= ~across
     if not useful.any():
         return []
+    weight = (height * shapes.strength) ** 2
+    useful &= shapes.strength >= FAINT * weighted_median(shapes.strength[useful], weight[useful])
     usual = usual_height(height[useful])
     digits = np.flatnonzero(useful & (height >= 0.35 * usual))
-    weight = (height * shapes.strength) ** 2
     if len(digits) > MOST:
         digits = np.sort(digits[np.argsort(-weight[digits], kind="stable")[:MOST]])
     slope = _slope(shapes, digits)
@@ -80,7 +83,7 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[G
         score = weight[found] * np.where(edge, 0.3, 1)
         score = score * np.where(height > 7 * width, 0.2, 1)[found]
         away = np.abs(upright[found] - np.median(upright[found])) / typical
-        score = float(score.sum()) / max(1.0, 2 * float(np.mean(away))) ** 2
+        score = float(score.sum()) / max(1.0, 2 * float(np.mean(away)), len(found) / CROWD) ** 2
         groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
     return groups
 

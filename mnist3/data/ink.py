@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 BLOCK = 8  # pixels; the paper's brightness and the ink's are found on squares of this side
+NOISIEST = 3.0  # times the usual noise of a picture
 FAINTEST = 0.05  # share of the paper's brightness; fainter ink is not told from paper
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 CHANNELS = "LRGB"
@@ -185,6 +186,11 @@ def _usual_paper(
     return _enlarged(apart + surface, values.shape, 4)
 
 
+def _closed(values: Float32[np.ndarray, "rows columns"], size: int) -> np.ndarray:
+    """Returns values of blocks without what is dark and narrower than `size` of them."""
+    return ndimage.grey_closing(values, (size, size), mode="nearest")
+
+
 def find_ink(
     pixels: Float32[np.ndarray, "height width"],
     window: int,
@@ -207,7 +213,8 @@ def find_ink(
     surface = np.maximum(_surface(upper), 8)
     flat = upper / surface
     size = max(3, 2 * (window // (2 * BLOCK)) + 1)
-    closed = ndimage.grey_closing(flat, (size, size), mode="nearest")
+    # Without the surface a dark edge is taken for ink, with it what lies beside a hard shadow.
+    closed = np.minimum(_closed(flat, size), _closed(upper, size) / surface)
     # A closing takes a dark strip along an edge for ink, a median a dense patch of it for paper.
     usual = np.median(blocks_of(flat, 4), axis=-1)
     usual = ndimage.median_filter(usual, size // 2 + 1, mode="nearest")
@@ -220,19 +227,33 @@ def find_ink(
     return threshold(contrast, around, faintest)
 
 
+def _noise(
+    steps: Float32[np.ndarray, "rows columns"], shape: tuple[int, ...]
+) -> Float32[np.ndarray, "height width"]:
+    """Returns the deviation of the paper's noise around each pixel, from some steps of contrast.
+
+    Where light is low it is more, but never so much as the steps where strokes are dense.
+    """
+    usual = float(np.median(steps))
+    blocks = np.median(blocks_of(steps, BLOCK), axis=-1)
+    local = ndimage.median_filter(blocks, 5, mode="nearest")
+    return 1.05 * _enlarged(np.clip(local, usual, NOISIEST * usual), shape, 3 * BLOCK)
+
+
 def threshold(
     contrast: Float32[np.ndarray, "height width"], around: int, faintest: float = FAINTEST
 ) -> Ink:
     """Parts ink from paper by the strongest ink within `around` pixels and the paper's noise."""
     some = contrast[::3]
-    noise = 1.05 * float(np.median(np.abs(some[:, 2::3] - some[:, :-2:3])))
+    steps = np.abs(some[:, 2::3] - some[:, :-2:3])
+    noise = _noise(np.pad(steps, ((0, 0), (0, 1)), mode="edge"), contrast.shape)
     common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
     pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
-    floor = float(max(faintest, 4 * noise, pattern))
+    floor = np.maximum(4 * noise, float(max(faintest, pattern)))
     strongest = np.partition(blocks_of(contrast, BLOCK), -3, axis=-1)[..., -3]
     size = max(3, 2 * (around // (2 * BLOCK)) + 1)
     reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")
-    reach = np.maximum(ndimage.uniform_filter(reach, 3, mode="nearest"), floor / 0.6)
-    reach = _enlarged(reach, contrast.shape, BLOCK)
+    reach = _enlarged(ndimage.uniform_filter(reach, 3, mode="nearest"), contrast.shape, BLOCK)
+    reach = np.maximum(reach, floor / 0.6)
     strong = contrast > np.maximum(0.5 * reach, floor)
     return Ink(contrast, reach, contrast > 0.36 * reach, strong, contrast > floor)

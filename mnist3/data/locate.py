@@ -24,9 +24,10 @@ TALLEST = 30  # px; all the line's ink fits in so many rows
 WIDEST_GAP = 24  # px; wider gaps between the digits of a strip are cut to this
 THINNEST = 2.0  # px; strokes of a strip that are thinner are drawn so wide
 LARGEST_SIDE = 1600  # px; a larger picture shows no more
-FIRST_SIDE = 800  # px; lines are found at this size
+FIRST_SIDE = 640  # px; lines are found at this size
 LEVEL = 40  # px; the height of digits when their line is looked at closely
-UNCLEAR = 0.03  # share; where so much is also darker, or brighter, ink may be either
+ATTEMPTS = 4  # looks at a line, the last two whatever it goes on to
+CLEAR = 33  # times; where less is darker than brighter, or the other way, ink may be either
 
 
 class Line(NamedTuple):
@@ -176,9 +177,10 @@ def _either(
     dark, light = tails(Image.fromarray(pixels.astype(np.uint8)))
     bright = light > dark
     shapes, groups = _found(255 - pixels if bright else pixels, sight, margin)
-    if not groups or min(dark, light) > UNCLEAR * max(dark, light):
+    clearness = max(dark, light) / max(min(dark, light), 1e-3 * max(dark, light), 1e-6)
+    if not groups or clearness < CLEAR:
         others = _found(pixels if bright else 255 - pixels, sight, margin)
-        if best_score(others[1]) > 4 * best_score(groups):
+        if best_score(others[1]) > max(4, 2 * clearness) * best_score(groups):
             return *others, not bright
     return shapes, groups, bright
 
@@ -325,7 +327,7 @@ def _read(
     image: Image.Image, channel: str, bright: bool, place: Place, sight: Sight
 ) -> Line | None:
     """Looks at a line closely, until its digits are level and of the height looked for."""
-    for attempt in range(3):
+    for attempt in range(ATTEMPTS):
         level = _levelled(image, channel, place)
         pixels = 255 - level.pixels if bright else level.pixels
         ink = find_ink(pixels, LEVEL, 2 * LEVEL, level.inside, sight.faintest)
@@ -345,10 +347,20 @@ def _read(
             return group.score * max(1 - away, 0.05)
 
         group = max(groups, key=value)
-        if attempt == 2 or (abs(group.slope) < 0.03 and 0.8 < group.height / LEVEL < 1.25):
+        fits = abs(group.slope) < 0.03 and 0.8 < group.height / LEVEL < 1.25
+        fits &= attempt >= ATTEMPTS - 2 or not _is_cut(shapes, group, level)
+        if fits or attempt == ATTEMPTS - 1:
             break
         place = _place(shapes, group, place.angle, level.scale, (level.left, level.top))
     return _line(ink, shapes, group, level, place, image.size)
+
+
+def _is_cut(shapes: Shapes, group: Group, level: Level) -> bool:
+    """Returns whether a line goes on in the picture beyond the left or right end of a cut-out."""
+    left, right = level.inside.any(axis=0)[[0, -1]]
+    first, last = shapes.left[group.digits].min(), shapes.right[group.digits].max()
+    near = LEVEL // 4
+    return bool((left and first < near) or (right and last > level.inside.shape[1] - near))
 
 
 def _like_others(shapes: Shapes, sharp: Bool[np.ndarray, "count"]) -> Bool[np.ndarray, "count"]:
@@ -369,7 +381,9 @@ def _cleaned(ink: Ink, sight: Sight) -> Ink:
     printed = rules.printed(ink.faint, LEVEL)
     if not printed.any():
         return ink
-    labels, _ = ndimage.label(printed, np.ones((3, 3)))
+    # A line that strokes interrupt is one.
+    labels, _ = ndimage.label(ndimage.maximum_filter(printed, (1, LEVEL // 2 + 1)), np.ones((3, 3)))
+    labels = np.where(printed, labels, 0)
     # A line between two rows of pixels is half as dark in each, but not over three.
     spread = ndimage.uniform_filter(ink.contrast, 3)
     darker = _darker(ink.contrast, labels, 1.35) & _darker(spread, labels, 1.15)
@@ -389,7 +403,7 @@ def _darker(
     usual = np.zeros(len(places) + 1, dtype=np.float32)
     for number, place in enumerate(places, 1):
         part = np.where(labels[place] == number, contrast[place], 0)
-        usual[number] = np.median(part.max(axis=int(part.shape[0] > part.shape[1])))
+        usual[number] = np.percentile(part.max(axis=int(part.shape[0] > part.shape[1])), 70)
     extents = np.array([max(side.stop - side.start for side in place) for place in places])
     order = np.argsort(usual[1:])
     share = np.cumsum(extents[order])
@@ -421,7 +435,7 @@ def _line(
     even = (height / local)[group.digits]
     usual = float(np.median(even[even >= 0.5 * even.max()]))
     scale = max(usual / DIGIT_HEIGHT, (bottom - top) / TALLEST)  # px per px of the strip
-    soft = _soft(ink, mask, scale * float(np.median(local[group.digits])))
+    soft = _soft(ink, mask, scale * float(local[group.digits].min()))
     offset = float(np.clip(0, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
     # Twice as fine, then averaged.
     end = right - left if growth == 0 else (1 - np.exp(-growth * (right - left))) / growth

@@ -12,9 +12,13 @@ bent.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32
+from jaxtyping import Bool, Float, Int, Int32
 from scipy import ndimage
 
+THICKER = 1.4  # times the usual; where a line is more, a stroke may run along it
+STRAIGHT = 0.88  # share of a line's columns that must lie on its parabola
+FITTED = 500  # pixels of a line that its parabola is fitted to
+PAIRED = 40  # of these, of which each two give the slope that it begins with
 STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
 
 
@@ -219,8 +223,8 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
             between & even & (stroke <= 1.3 * np.median(thickness[printed_across]) + 0.5)
         )
     printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
-    lines = np.append(False, printed_across)[across.labels]
-    lines |= np.append(False, printed_down)[down.labels]
+    lines = _straightened(across.labels, printed_across)
+    lines |= _straightened(down.labels.T, printed_down).T
     if printed_across.any():
         standing = np.append(False, printed_across)[across.labels]
         lines |= _teeth(mask, standing, digit, float(np.median(thickness[printed_across])))
@@ -230,8 +234,70 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     reach = thick.right - thick.left
     underlines = (reach >= 2.2 * digit) & (_covered(thick) >= 0.85 * reach)
     underlines &= thick.area <= digit / 3 * reach
-    lines |= np.append(False, underlines)[thick.labels]
+    lines |= _straightened(thick.labels, underlines)
     return lines | _corners(mask & ~lines, lines, int(0.3 * digit)) if lines.any() else lines
+
+
+def _straightened(
+    labels: Int32[np.ndarray, "height width"], printed: Bool[np.ndarray, "count"]
+) -> Bool[np.ndarray, "height width"]:
+    """Returns the pixels of horizontal lines, without those of strokes that run along them.
+
+    What lies off the parabola through most of a line stays, and what covers it; and all of what is
+    no parabola: a chain of strokes of neighbouring digits.
+    """
+    found = np.append(False, printed)[labels]
+    for number, place in enumerate(ndimage.find_objects(labels, len(printed)), 1):
+        if place is None or not printed[number - 1]:
+            continue
+        part = labels[place] == number
+        rows, columns = np.nonzero(part.T)[::-1]
+        counts = part.sum(axis=0)
+        thickness = float(np.median(counts[counts > 0]))
+        if counts.max() <= THICKER * thickness + 1 and part.shape[0] <= 2 * thickness:
+            continue
+        some = slice(None, None, 1 + len(rows) // FITTED)
+        middle = _parabola(columns[some], rows[some], max(thickness, 2.0), part.shape[1])
+        down = np.arange(part.shape[0])[:, None] - middle
+        reach = thickness / 2 + 0.75
+        line = part & (np.abs(down) <= reach)
+        on_line = (line.sum(axis=0) >= 0.6 * thickness).sum() >= STRAIGHT * (counts > 0).sum()
+        covered = (part & (down < -reach)).any(axis=0) & (part & (down > reach)).any(axis=0)
+        found[place] &= ~part | (line & ~covered & on_line)
+    return found
+
+
+def _parabola(
+    x: Int[np.ndarray, "n"], y: Int[np.ndarray, "n"], near: float, width: int
+) -> Float[np.ndarray, "width"]:
+    """Returns the height of the parabola along which most pixels lie, column by column.
+
+    It begins as the line through the medians of pairs of columns (Theil and Sen), and is fitted
+    with Tukey's weights to pixels that are at most a few times `near` away.
+
+    Args:
+        x: columns of pixels, in order.
+        y: rows of them.
+        near: pixels.
+        width: columns.
+    """
+    some = np.unique(np.arange(PAIRED + 1) * (len(x) - 1) // PAIRED)
+    first, second = np.triu_indices(len(some), 1)
+    across = x[some[second]] - x[some[first]]
+    far = across > width / 8
+    slopes = (y[some[second]] - y[some[first]])[far] / across[far]
+    slope = float(np.median(slopes)) if far.any() else 0.0
+    at = 2 * x / max(width - 1, 1) - 1
+    terms = np.stack([np.ones(len(x)), at, at * at], axis=-1)
+    fitted = slope * x + np.median(y - slope * x)
+    factors = np.zeros(3)
+    for times in (6, 4, 3):
+        weights = np.clip(1 - ((y - fitted) / (times * near)) ** 2, 0, None) ** 2
+        weighted = (terms * weights[:, None]).T
+        factors = np.linalg.lstsq(weighted @ terms, weighted @ y, rcond=None)[0]
+        fitted = terms @ factors
+    at = 2 * np.arange(width) / max(width - 1, 1) - 1
+    return factors[0] + factors[1] * at + factors[2] * at * at
 
 
 def _teeth(
@@ -294,12 +360,15 @@ def _sides(
 def _corners(
     rest: Bool[np.ndarray, "height width"], lines: Bool[np.ndarray, "height width"], side: int
 ) -> Bool[np.ndarray, "height width"]:
-    """Returns the small pieces of ink beside lines, which are left where lines cross."""
+    """Returns the small pieces and bars of ink beside lines, left where lines cross or join."""
     labels, count = ndimage.label(rest, np.ones((3, 3)))
+    area = np.bincount(labels.ravel(), minlength=count + 1)
     beside = np.zeros(count + 1, dtype=bool)
     beside[labels[ndimage.binary_dilation(lines, np.ones((3, 3)))]] = True
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
-        if max(rows.stop - rows.start, columns.stop - columns.start) > side:
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        bar = 2 * height < min(width, 3.2 * side) and area[number] > 0.65 * height * width
+        if max(height, width) > side and not bar:
             beside[number] = False
     beside[0] = False
     return beside[labels]

@@ -123,8 +123,7 @@ def around_others(shapes: Shapes) -> np.ndarray:
     for index in large:
         inside = (x > shapes.left[index]) & (x < shapes.right[index])
         inside &= (y > shapes.top[index]) & (y < shapes.bottom[index])
-        inside &= shapes.height > 0.3 * shapes.height[index]
-        inside[index] = False
+        inside &= (shapes.height > 0.3 * shapes.height[index]) & (boxes < boxes[index])
         found[index] = inside.any() and (
             inside.sum() > 1 or boxes[inside].max() > 0.12 * boxes[index]
         )
@@ -143,6 +142,11 @@ def inner(mask: np.ndarray) -> np.ndarray:
 
 def usual_height(heights: np.ndarray) -> float:
     """Returns the height of most ink: the median, taller shapes counting for more."""
-    order = np.sort(heights)
-    share = np.cumsum(order.astype(np.float64) ** 2)
-    return float(order[np.searchsorted(share, share[-1] / 2)])
+    return weighted_median(heights, heights.astype(np.float64) ** 2)
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Returns the value below which lies half of all weight."""
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(share, share[-1] / 2)])

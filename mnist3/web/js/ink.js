@@ -2,7 +2,7 @@
 // and a threshold.
 
 import {
-  largest, mean, median, newGrid, percentiles, smallest, sum, symmetricEigen, twoMeans,
+  clip, largest, mean, median, newGrid, percentiles, smallest, sum, symmetricEigen, twoMeans,
   weightedFit,
 } from "./arrays.js";
 import {
@@ -11,6 +11,7 @@ import {
 import { asFloat, channelOf, enlarged, reducedBy } from "./scaling.js";
 
 export const BLOCK = 8; // px; paper's brightness and ink's are found on squares of this side
+const NOISIEST = 3; // times the usual noise of a picture
 const LUMA = [0.299, 0.587, 0.114];
 const MIXES = [["L", LUMA], ["R", [1, 0, 0]], ["G", [0, 1, 0]], ["B", [0, 0, 1]]];
 const COLOURED = 24; // grey levels between the channels of ink; below, brightness is read
@@ -186,7 +187,9 @@ export function findInk(pixels, window, around, faintest, inside = null) {
   const surface = combined(Float32Array, (value) => Math.max(value, 8), surfaceOf(upper));
   const flat = combined(Float32Array, (a, b) => a / b, upper, surface);
   const size = Math.max(3, 2 * Math.floor(window / (2 * BLOCK)) + 1);
-  let paper = closed(flat, size);
+  // Without the surface a dark edge is taken for ink, with it what lies beside a hard shadow.
+  const raw = combined(Float32Array, (a, b) => a / b, closed(upper, size), surface);
+  let paper = combined(Float32Array, (a, b) => Math.min(a, b), closed(flat, size), raw);
   // A closing takes a dark strip along an edge for ink, a median a dense patch of it for paper.
   const usual = medianAround(ofBlocks(flat, 4, middle), (size >> 1) + 1, "nearest");
   const limit = enlarged(usual, flat.height, flat.width, 4);
@@ -201,38 +204,46 @@ export function findInk(pixels, window, around, faintest, inside = null) {
   return threshold(contrast, around, faintest);
 }
 
+// The deviation of the paper's noise around each pixel: more where light is low, but never so much
+// as the steps of contrast where strokes are dense.
+function noiseOf({ height, width, data }) {
+  const steps = newGrid(Math.ceil(height / 3), Math.ceil((width - 2) / 3) + 1);
+  for (let row = 0, to = 0; row < steps.height; row += 1) {
+    for (let column = 0; column < steps.width; column += 1, to += 1) {
+      const at = 3 * (row * width + Math.min(column, steps.width - 2));
+      steps.data[to] = Math.abs(data[at + 2] - data[at]);
+    }
+  }
+  const usual = median(steps.data);
+  const local = medianAround(ofBlocks(steps, BLOCK, middle), 5, "nearest");
+  const held = combined(Float32Array, (each) => clip(each, usual, NOISIEST * usual), local);
+  const noise = enlarged(held, height, width, 3 * BLOCK);
+  return combined(Float32Array, (each) => 1.05 * each, noise);
+}
+
 // Parts ink from paper by the strongest ink within `around` px and the paper's noise.
 export function threshold(contrast, around, faintest) {
   const { height, width, data } = contrast;
-  const rows = Math.ceil(height / 3);
-  const some = new Float64Array(rows * Math.ceil(width / 3));
-  const steps = new Float64Array(rows * Math.ceil((width - 2) / 3));
-  for (let y = 0, n = 0, step = 0; y < height; y += 3) {
-    for (let x = 0; x < width; x += 3, n += 1) {
-      const value = data[y * width + x];
-      some[n] = value;
-      if (x + 2 < width) {
-        steps[step] = Math.abs(data[y * width + x + 2] - value);
-        step += 1;
-      }
-    }
+  const some = new Float64Array(Math.ceil(height / 3) * Math.ceil(width / 3));
+  for (let y = 0, n = 0; y < height; y += 3) {
+    for (let x = 0; x < width; x += 3, n += 1) some[n] = data[y * width + x];
   }
-  const noise = 1.05 * median(steps);
   const [common, rare, most] = percentiles(some, [50, 85, 98]);
   const pattern = Math.min(Math.max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3);
-  const floor = Math.max(faintest, 4 * noise, pattern);
+  const least = Math.max(faintest, pattern);
+  const floor = combined(Float32Array, (each) => Math.max(4 * each, least), noiseOf(contrast));
   const size = Math.max(3, 2 * Math.floor(around / (2 * BLOCK)) + 1);
   const peaks = largestAround(ofBlocks(contrast, BLOCK, ofRank(13)), size);
-  const blocks = combined(
-    Float32Array, (value) => Math.max(value, floor / 0.6), meanAround(peaks, "nearest"),
+  const reach = combined(
+    Float32Array, (value, lowest) => Math.max(value, lowest / 0.6),
+    enlarged(meanAround(peaks, "nearest"), height, width, BLOCK), floor,
   );
-  const reach = enlarged(blocks, height, width, BLOCK);
   const [mask, strong, faint] = [0, 1, 2].map(() => newGrid(height, width, Uint8Array));
   for (let n = 0; n < data.length; n += 1) {
     const value = data[n];
     const strongest = reach.data[n];
     if (value > 0.36 * strongest) mask.data[n] = 1;
-    if (value > floor) {
+    if (value > floor.data[n]) {
       faint.data[n] = 1;
       if (value > 0.5 * strongest) strong.data[n] = 1;
     }

@@ -23,9 +23,10 @@ const MARGIN = 8; // px, at least, left and right of the ink of a strip
 const TALLEST = 30; // px; all the line's ink fits in so many rows
 const WIDEST_GAP = 24; // px; wider gaps between the digits of a strip are cut to this
 const THINNEST = 2; // px; strokes of a strip that are thinner are drawn so wide
-const FIRST_SIDE = 800; // px; lines are found at this size
+const FIRST_SIDE = 640; // px; lines are found at this size
 const LEVEL = 40; // px; the height of digits when their line is looked at closely
-const UNCLEAR = 0.03; // share; where so much is also darker, or brighter, ink may be either
+const ATTEMPTS = 4; // looks at a line, the last two whatever it goes on to
+const CLEAR = 33; // times; where less is darker than brighter, or the other way, ink may be either
 
 // How a picture is looked at, see Sight in mnist3/data/locate.py.
 export const USUAL = { faintest: 0.05, rules: true, colours: true, turned: false };
@@ -109,9 +110,11 @@ function eitherInk(pixels, sight, margin) {
   const [dark, light] = tailsOf(bytes);
   const bright = light > dark;
   const found = ofDarkInk(bright ? inverted(pixels) : pixels, sight, margin);
-  if (!found.groups.length || Math.min(dark, light) > UNCLEAR * Math.max(dark, light)) {
+  const most = Math.max(dark, light);
+  const clearness = most / Math.max(Math.min(dark, light), 1e-3 * most, 1e-6);
+  if (!found.groups.length || clearness < CLEAR) {
     const others = ofDarkInk(bright ? pixels : inverted(pixels), sight, margin);
-    if (bestScore(others.groups) > 4 * bestScore(found.groups)) {
+    if (bestScore(others.groups) > Math.max(4, 2 * clearness) * bestScore(found.groups)) {
       return { ...others, bright: !bright };
     }
   }
@@ -269,11 +272,25 @@ function lookedAt(image, channel, bright, first, sight) {
     });
     if (!group) return null;
     const height = group.height / LEVEL;
-    if (attempt === 2 || (Math.abs(group.slope) < 0.03 && height > 0.8 && height < 1.25)) {
+    const fits = Math.abs(group.slope) < 0.03 && height > 0.8 && height < 1.25
+      && (attempt >= ATTEMPTS - 2 || !isCut(pieces, group, level));
+    if (fits || attempt === ATTEMPTS - 1) {
       return drawn(ink, shapes, group, level, place, image);
     }
     place = placeOf(pieces, group, { ...level, angle: place.angle });
   }
+}
+
+// Whether a line goes on in the picture beyond the left or right end of a cut-out.
+function isCut(pieces, group, { inside: { height, width, data } }) {
+  const isInside = (x) => {
+    for (let y = 0; y < height; y += 1) if (data[y * width + x]) return true;
+    return false;
+  };
+  const first = smallest(group.digits.map((n) => pieces[n].left));
+  const last = largest(group.digits.map((n) => pieces[n].right));
+  const near = Math.floor(LEVEL / 4);
+  return (isInside(0) && first < near) || (isInside(width - 1) && last > width - near);
 }
 
 // Which shapes are as high, as dark and as thin as most of those that are sharp.
@@ -355,7 +372,7 @@ function drawn(ink, shapes, group, level, place, image) {
   const bottom = largest(members.map((n) => (y[n] + pieces[n].height / 2 - middle) / local[n]));
   const usual = medianOfTall(group.digits.map((n) => pieces[n].height / local[n]));
   const scale = Math.max(usual / DIGIT_HEIGHT, (bottom - top) / TALLEST); // px per px of the strip
-  const soft = softened(ink, mask, scale * median(group.digits.map((n) => local[n])));
+  const soft = softened(ink, mask, scale * smallest(group.digits.map((n) => local[n])));
   const offset = clip(0, bottom - (TALLEST / 2) * scale, top + (TALLEST / 2) * scale);
   // Twice as fine, then averaged.
   const end = growth === 0

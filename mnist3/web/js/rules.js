@@ -1,10 +1,14 @@
 // Printed lines in a mask of ink: rules, frames and combs, as mnist3/data/rules.py.
 
-import { largest, median, newGrid, isAny, sum } from "./arrays.js";
+import { isAny, largest, median, newGrid, smallest, sum, weightedFit } from "./arrays.js";
 import {
   boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without,
 } from "./filters.js";
 
+const THICKER = 1.4; // times the usual; where a line is more, a stroke may run along it
+const STRAIGHT = 0.88; // share of a line's columns that must lie on its parabola
+const FITTED = 500; // pixels of a line that its parabola is fitted to
+const PAIRED = 40; // of these, of which each two give the slope that it begins with
 const STEP = 4; // columns of a block; from one to the next a line rises or falls by at most a row
 
 // Takes from a mask what lies in vertical runs of another one that are longer than `rows`.
@@ -239,7 +243,8 @@ export function printed(mask, digit) {
     if (count >= 2) printedAcross[n] = true;
   });
   const standing = pixelsOf(across, printedAcross);
-  let lines = union(standing, pixelsOf(down, printedDown));
+  const drawn = straightened(transposed(down.labels), printedDown);
+  let lines = union(straightened(across.labels, printedAcross), transposed(drawn));
   if (anyAcross()) {
     lines = union(lines, teethOf(mask, standing, digit, median(ofPrinted(thickness))));
   }
@@ -255,10 +260,86 @@ function underlinesOf(mask, digit) {
   const lines = horizontal(mask, Math.trunc(2 * digit), Math.max(4, quarter));
   const found = turned(piecesOf(transposed(lines), quarter));
   const columns = covered(found);
-  return pixelsOf(found, found.pieces.map((piece, n) => {
+  return straightened(found.labels, found.pieces.map((piece, n) => {
     const reach = piece.right - piece.left;
     return reach >= 2.2 * digit && columns[n] >= 0.85 * reach && piece.area <= (digit / 3) * reach;
   }));
+}
+
+// The pixels of horizontal lines, without those of strokes that run along them: what lies off the
+// parabola through most of a line stays, and what covers it; and all of what is no parabola.
+function straightened(labels, isPrinted) {
+  const found = newGrid(labels.height, labels.width, Uint8Array);
+  const places = isPrinted.map(() => ({ x: [], y: [] }));
+  for (let x = 0; x < labels.width; x += 1) {
+    for (let y = 0, at = x; y < labels.height; y += 1, at += labels.width) {
+      const label = labels.data[at];
+      if (!label || !isPrinted[label - 1]) continue;
+      found.data[at] = 1;
+      places[label - 1].x.push(x);
+      places[label - 1].y.push(y);
+    }
+  }
+  for (const { x, y } of places) {
+    if (!x.length) continue;
+    const [left, top] = [x[0], smallest(y)];
+    const width = x.at(-1) + 1 - left;
+    const counts = new Int32Array(width);
+    x.forEach((each) => { counts[each - left] += 1; });
+    const held = counts.filter((count) => count > 0);
+    const thickness = median(held);
+    const height = largest(y) + 1 - top;
+    if (largest(held) <= THICKER * thickness + 1 && height <= 2 * thickness) continue;
+    const some = x.map((_, n) => n).filter((n) => n % (1 + Math.floor(x.length / FITTED)) === 0);
+    const middle = parabolaOf(
+      some.map((n) => x[n] - left), some.map((n) => y[n] - top), Math.max(thickness, 2), width,
+    );
+    const reach = thickness / 2 + 0.75;
+    const down = x.map((each, n) => y[n] - top - middle[each - left]);
+    const [kept, above, below] = [0, 1, 2].map(() => new Int32Array(width));
+    x.forEach((each, n) => {
+      (down[n] < -reach ? above : down[n] > reach ? below : kept)[each - left] += 1;
+    });
+    const full = kept.filter((count) => count >= 0.6 * thickness).length;
+    const isLine = full >= STRAIGHT * held.length;
+    x.forEach((each, n) => {
+      const isCovered = above[each - left] > 0 && below[each - left] > 0;
+      if (Math.abs(down[n]) > reach || isCovered || !isLine) found.data[y[n] * labels.width + each] = 0;
+    });
+  }
+  return found;
+}
+
+// The height of the parabola along which most pixels lie, column by column.
+function parabolaOf(x, y, near, width) {
+  const last = x.length - 1;
+  const places = [...new Set(
+    Array.from({ length: PAIRED + 1 }, (_, n) => Math.floor((n * last) / PAIRED)),
+  )];
+  const slopes = [];
+  places.forEach((i, k) => {
+    for (const j of places.slice(k + 1)) {
+      if (x[j] - x[i] > width / 8) slopes.push((y[j] - y[i]) / (x[j] - x[i]));
+    }
+  });
+  const slope = slopes.length ? median(slopes) : 0;
+  const start = median(y.map((each, n) => each - slope * x[n]));
+  let fitted = x.map((each) => slope * each + start);
+  const along = (column) => (2 * column) / Math.max(width - 1, 1) - 1;
+  const terms = x.flatMap((each) => [1, along(each), along(each) ** 2]);
+  let factors = [0, 0, 0];
+  for (const times of [6, 4, 3]) {
+    const weights = y.map(
+      (each, n) => Math.max(1 - ((each - fitted[n]) / (times * near)) ** 2, 0) ** 2,
+    );
+    factors = weightedFit(terms, 3, 3, y, weights);
+    const [one, first, second] = factors;
+    fitted = x.map((each) => one + first * along(each) + second * along(each) ** 2);
+  }
+  const [one, first, second] = factors;
+  return Array.from(
+    { length: width }, (_, n) => one + first * along(n) + second * along(n) ** 2,
+  );
 }
 
 // The teeth of combs: alike, as thick as the line that they stand on.
@@ -319,16 +400,21 @@ function areSides(upper, lower) {
     upper.filter((__, k) => share(upper[n], upper[k]) && share(lower[n], lower[k])).length >= 2);
 }
 
-// The small pieces of ink beside lines, which are left where lines cross.
+// The small pieces and bars of ink beside lines, left where lines cross or join.
 function cornersOf(rest, lines, side) {
   const { labels, count } = labelled(rest);
   const beside = new Uint8Array(count + 1);
   const around = dilatedAround(lines);
+  const area = new Int32Array(count + 1);
   labels.data.forEach((label, at) => {
+    area[label] += 1;
     if (around.data[at]) beside[label] = 1;
   });
   boxesOf(labels, count).forEach(({ left, top, right, bottom }, n) => {
-    if (Math.max(bottom - top, right - left) > side) beside[n + 1] = 0;
+    const [height, width] = [bottom - top, right - left];
+    const isBar = 2 * height < Math.min(width, 3.2 * side)
+      && area[n + 1] > 0.65 * height * width;
+    if (Math.max(height, width) > side && !isBar) beside[n + 1] = 0;
   });
   beside[0] = 0;
   return ofLabels(labels, beside);

@@ -6,6 +6,8 @@ import { clip, largest, mean, median, newGrid, smallest, sum } from "./arrays.js
 import { boxesOf, labelled } from "./filters.js";
 
 const STEEPEST = 0.62; // rise of a line of writing: tan 32 degrees
+const FAINT = 0.45; // times the strength of most ink; what is fainter is no digit
+const CROWD = 24; // shapes; a line of more is less likely writing than grain
 const MOST = 400; // shapes of a picture; where there are more they are mostly the paper's grain
 
 // The connected pieces of at least `least` pixels, one of them strong.
@@ -109,8 +111,9 @@ function areAroundOthers(pieces) {
     if (!(frame.area < 0.25 * box && frame.height > 8)) return false;
     const inside = pieces.filter((piece) => {
       const [x, y] = [(piece.left + piece.right) / 2, (piece.top + piece.bottom) / 2];
-      return piece !== frame && x > frame.left && x < frame.right
-        && y > frame.top && y < frame.bottom && piece.height > 0.3 * frame.height;
+      return x > frame.left && x < frame.right
+        && y > frame.top && y < frame.bottom && piece.height > 0.3 * frame.height
+        && piece.height * piece.width < box;
     });
     return inside.length > 1
       || (inside.length === 1 && inside[0].height * inside[0].width > 0.12 * box);
@@ -119,13 +122,18 @@ function areAroundOthers(pieces) {
 
 // The height of most ink: the median, taller shapes counting for more.
 export function usualHeight(heights) {
-  const order = [...heights].sort((a, b) => a - b);
-  const half = sum(order.map((height) => height ** 2)) / 2;
+  return weightedMedian(heights, heights.map((height) => height ** 2));
+}
+
+// The value below which lies half of all weight.
+function weightedMedian(values, weights) {
+  const order = values.map((_, n) => n).sort((a, b) => values[a] - values[b]);
+  const half = sum(order.map((n) => weights[n])) / 2;
   let share = 0;
-  return order.find((height) => {
-    share += height ** 2;
+  return values[order.find((n) => {
+    share += weights[n];
     return share >= half;
-  });
+  })];
 }
 
 // ---- lines of writing: {digits, marks, slope, height, score}, the first two places of pieces
@@ -143,8 +151,13 @@ export function groupsOf(pieces, size, margin = 0) {
   const rest = useful.map((each, n) => each && !isAcross[n]);
   if (rest.some(Boolean)) useful = rest;
   if (!useful.some(Boolean)) return [];
-  const usual = usualHeight(pieces.filter((_, n) => useful[n]).map((each) => each.height));
   const weight = pieces.map((each) => (each.height * each.strength) ** 2);
+  const strength = weightedMedian(
+    pieces.filter((_, n) => useful[n]).map((each) => each.strength),
+    weight.filter((_, n) => useful[n]),
+  );
+  useful = useful.map((each, n) => each && pieces[n].strength >= FAINT * strength);
+  const usual = usualHeight(pieces.filter((_, n) => useful[n]).map((each) => each.height));
   let digits = pieces.map((_, n) => n).filter((n) => useful[n] && pieces[n].height >= 0.35 * usual);
   if (digits.length > MOST) {
     digits = digits.sort((a, b) => weight[b] - weight[a]).slice(0, MOST).sort((a, b) => a - b);
@@ -183,7 +196,7 @@ export function groupsOf(pieces, size, margin = 0) {
       const edge = each.top <= margin + 1 || each.bottom >= size.height - margin - 1;
       return weight[n] * (edge ? 0.3 : 1) * (each.height > 7 * each.width ? 0.2 : 1);
     }));
-    const score = total / Math.max(1, 2 * away) ** 2;
+    const score = total / Math.max(1, 2 * away, line.length / CROWD) ** 2;
     return { digits: line, marks, slope: tilt, height: typical, score };
   });
 }
