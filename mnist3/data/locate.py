@@ -357,7 +357,8 @@ def _read(
 
 def _is_cut(shapes: Shapes, group: Group, level: Level) -> bool:
     """Returns whether a line goes on in the picture beyond the left or right end of a cut-out."""
-    left, right = level.inside.any(axis=0)[[0, -1]]
+    used = np.asarray(level.inside.any(axis=0))
+    left, right = used[0], used[-1]
     first, last = shapes.left[group.digits].min(), shapes.right[group.digits].max()
     near = LEVEL // 4
     return bool((left and first < near) or (right and last > level.inside.shape[1] - near))

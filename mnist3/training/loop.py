@@ -237,7 +237,7 @@ class Part(NamedTuple):
     @classmethod
     def nothing(cls, run: Run) -> "Part":
         """Returns an epoch of which no step was taken."""
-        none = StepMetrics(*[np.zeros(run.steps, np.float32)] * len(StepMetrics._fields))
+        none = StepMetrics._make([np.zeros(run.steps, np.float32)] * len(StepMetrics._fields))
         return cls(0, program.stack([none] * len(run.seeds), run.mesh), (0.0, 0.0))
 
 
@@ -336,7 +336,7 @@ def _restore_part(
     It begins anew if not all replicates that train have saved the same part.
     """
     part, epoch = Part.nothing(run), len(replicates[training[0]].history) + 1
-    seconds = [
+    seconds: list[Any] = [
         [each.history[-1][name] if each.history else 0.0 for name in ("seconds", "train_seconds")]
         for each in replicates
     ]

@@ -317,7 +317,7 @@ def create_train_segment(
 
 
 # What is drawn of an epoch, of replicates: a device has the rows of its share of each batch.
-_EPOCH = Epoch(P("replicate", None, "data"), P("replicate", None, "data"), P("replicate"))
+_EPOCH = Epoch._make([P("replicate", None, "data")] * 2 + [P("replicate")])
 
 
 def steps_at_once(steps: int, mesh: Mesh) -> int:

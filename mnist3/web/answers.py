@@ -11,7 +11,7 @@ from PIL import Image
 
 from mnist3.data import numbers
 from mnist3.data.images import BLANK
-from mnist3.pictures import NOTHING, Batches, Reading, readings_in
+from mnist3.pictures import NOTHING, Batches, Reading, Seen, readings_in
 from mnist3.tasks import Task
 
 
@@ -48,17 +48,17 @@ def reader(task: Task, batches: Batches) -> Read:
 
     def read(pictures: list[bytes]) -> list[list[Answer]]:
         return [
-            [
-                Answer(reading, image)
-                for reading, image in zip(
-                    readings, [each.image for each in seen] or [None], strict=True
-                )
-            ]
+            [Answer(*each) for each in zip(readings, _images(seen), strict=True)]
             for batch in batches(pictures)
             for readings, seen in zip(readings_in(batch, task), batch.seen, strict=True)
         ]
 
     return read
+
+
+def _images(seen: Sequence[Seen]) -> list[UInt8[np.ndarray, "height width"] | None]:
+    """Returns what was seen of a picture, a line each; None where nothing was."""
+    return [each.image for each in seen] or [None]
 
 
 def as_json(answer: Answer, classes: Sequence[str], view: bool = False) -> dict[str, Any]:

@@ -105,8 +105,9 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         fields = answers.as_json(answer, service.classes, _asks_for(request, "views"))
         if _asks_for(request, "maps"):
             seen, read_maps = answer.image, service.maps
-            known = read_maps is not None and seen is not None
-            fields["maps"] = await asyncio.to_thread(read_maps, seen) if known else []
+            fields["maps"] = []
+            if read_maps is not None and seen is not None:
+                fields["maps"] = await asyncio.to_thread(read_maps, seen)
         return fields
 
     async def save(request: Request) -> Response:
