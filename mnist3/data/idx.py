@@ -10,7 +10,6 @@ import hashlib
 import io
 import math
 import zlib
-from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -35,7 +34,7 @@ _UINT8_CODE = 8
 _CHUNK_BYTES = 1 << 20
 
 
-def _read_at_most(file: IO[bytes], n: int) -> bytes:
+def _read_at_most(file: gzip.GzipFile, n: int) -> bytes:
     """Returns what is left of a file, or so many bytes: few may unpack to any number."""
     parts = []
     while n > 0 and (part := file.read(min(n, _CHUNK_BYTES))):
