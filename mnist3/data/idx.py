@@ -31,6 +31,16 @@ MNIST_FILES = {
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UINT8_CODE = 8
+_CHUNK_BYTES = 1 << 20
+
+
+def _read_at_most(file: gzip.GzipFile, n: int) -> bytes:
+    """Returns what is left of a file, or so many bytes: few may unpack to any number."""
+    parts = []
+    while n > 0 and (part := file.read(min(n, _CHUNK_BYTES))):
+        parts.append(part)
+        n -= len(part)
+    return b"".join(parts)
 
 
 def decode(data: bytes, sha256: str | None = None) -> UInt8[np.ndarray, "..."]:
@@ -57,8 +67,7 @@ def decode(data: bytes, sha256: str | None = None) -> UInt8[np.ndarray, "..."]:
             sizes = file.read(4 * magic[3]) if is_idx else b""
             shape = tuple(np.frombuffer(sizes[: len(sizes) // 4 * 4], ">i4").tolist())
             n = math.prod(shape)
-            # No more than stated, of what a few bytes may unpack to; to the end, for the checksum.
-            content = file.read(n + 1) if n >= 0 else b""
+            content = _read_at_most(file, n + 1)  # to the end, if it fits, for the checksum
     except EOFError as error:
         raise ValueError("is truncated") from error
     except (zlib.error, gzip.BadGzipFile) as error:

@@ -132,16 +132,16 @@ def load_triple_mnist(
     key = hashlib.sha256(repr((_CACHE_FORMAT, height, width, entries)).encode()).hexdigest()
     home = os.path.join(cache_dir, "triple_mnist")
     folder = os.path.join(home, key)
-    kept = _read_cache(folder, splits)
+    kept = _read_cache(folder, splits, height, width)
     if kept is None:
         try:
             os.makedirs(home, exist_ok=True)
             with filelock.FileLock(os.path.join(home, "lock")):
                 # Another run may have finished it while this one waited.
-                kept = _read_cache(folder, splits)
+                kept = _read_cache(folder, splits, height, width)
                 if kept is None:
                     _fill_cache(folder, path, splits, height, width)
-                    kept = _read_cache(folder, splits)
+                    kept = _read_cache(folder, splits, height, width)
         except OSError as error:
             raise UserError(
                 f"the decoded images of {path} cannot be kept in {home} ({error.strerror}): free "
@@ -269,8 +269,10 @@ def _check(path: str, files: dict[str, tuple[int, int]], digits: int) -> list[_E
     return sorted(entries, key=lambda entry: (protocols.SPLITS.index(entry.split), *entry[1:]))
 
 
-def _read_cache(folder: str, splits: dict[str, list[_Entry]]) -> NumberImages | None:
-    """Returns the splits kept in a folder; None if it lacks any of them."""
+def _read_cache(
+    folder: str, splits: dict[str, list[_Entry]], height: int, width: int
+) -> NumberImages | None:
+    """Returns the splits kept in a folder; None if it lacks any of them, or one is damaged."""
     try:
         kept = {
             name: Split(
@@ -278,9 +280,14 @@ def _read_cache(folder: str, splits: dict[str, list[_Entry]]) -> NumberImages | 
             )
             for name, entries in splits.items()
         }
-        return NumberImages(kept, pathlib.Path(folder, "fingerprint").read_text())
-    except (OSError, ValueError, EOFError):
+        known = pathlib.Path(folder, "fingerprint").read_text()
+    except Exception:  # whatever is wrong with a file: the images are decoded anew
         return None
+    whole = all(
+        split.images.dtype == np.uint8 and split.images.shape == (len(split.labels), height, width)
+        for split in kept.values()
+    )
+    return NumberImages(kept, known) if whole else None
 
 
 def _labels(entries: list[_Entry]) -> Int32[np.ndarray, "n digits"]:

@@ -50,6 +50,8 @@ def read_config(workdir: str) -> ConfigDict:
             f"{workdir} holds no run: {path}: {error.strerror}; give --workdir the folder that a "
             "training wrote."
         ) from error
+    except UserError:  # some are ValueErrors too
+        raise
     except (ValueError, TypeError, AttributeError) as error:  # values of any type stand in a file
         raise UserError(f"{path} is no config in JSON ({error}); train the run anew.") from error
     return config

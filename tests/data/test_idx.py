@@ -48,20 +48,20 @@ def test_a_truncated_file_is_called_so(length):
 
 @pytest.mark.parametrize("shape", [(1, 2), (2**31 - 1,) * 2, (-1, -2), (1,) * 200])
 def test_no_more_is_unpacked_than_the_header_states(shape, monkeypatch):
-    asked = []
+    unpacked = []
 
     class Counted(gzip.GzipFile):
         def read(self, size=-1):
-            asked.append(size)
-            return super().read(size)
+            found = super().read(size)
+            unpacked.append(len(found))
+            return found
 
     header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}i", *shape)
     content = gzip.compress(header + bytes(100_000))
     monkeypatch.setattr(gzip, "GzipFile", Counted)
     with pytest.raises(ValueError, match="does not hold"):
         idx.decode(content)
-    assert min(asked) >= 0
-    assert asked[-1] == math.prod(shape) + 1
+    assert sum(unpacked) <= len(header) + math.prod(shape) + 1
 
 
 @pytest.mark.parametrize(

@@ -536,12 +536,15 @@ def test_the_images_of_the_published_set_stay_as_they_are(triple_mnist_dir, tmp_
 
 @pytest.mark.parametrize(("mode", "most"), [("L", 99), ("RGB", 99), ("RGBA", 30), ("I;16", 30)])
 def test_a_picture_that_would_take_too_much_memory_is_refused(tmp_path, mode, most, monkeypatch):
-    monkeypatch.setattr(data_images, "MOST_PIXELS", 99e6)
+    Image.new(mode, (10, most // 10)).save(tmp_path / "blank.png")
+    Image.new(mode, (10, most // 10 + 1)).save(tmp_path / "large.png")
+    monkeypatch.setattr(data_images, "MOST_PIXELS", 99)
+    monkeypatch.setattr(data_images, "MOST_DEEP_PIXELS", 30)
+    with pytest.raises(UnreadableImage, match="blank"):
+        read(tmp_path / "blank.png")
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("is decoded"))
-    path = tmp_path / "a.png"
-    Image.new(mode, (10_000, 10_000)).save(path, compress_level=1)
-    with pytest.raises(UnreadableImage, match=f"has 100 megapixels, and at most {most} are read"):
-        read(path)
+    with pytest.raises(UnreadableImage, match="megapixels, and at most 0 are read; scale it"):
+        read(tmp_path / "large.png")
 
 
 def test_the_content_of_a_file_reads_as_the_file(tmp_path):

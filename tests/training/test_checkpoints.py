@@ -235,6 +235,7 @@ def test_checkpoints_that_cannot_be_read_are_refused_and_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[1]", b'{"best": [2], "keep": []}', b"{}"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's threads
 @pytest.mark.parametrize("damaged", ["2/metrics/metrics", "2/params/manifest.ocdbt"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(tmp_path, damaged, content):
     """As a power cut leaves files that were not yet on the disk."""
