@@ -44,7 +44,7 @@ class Size:
 
     Attributes:
         images: of an epoch, composed as it goes.
-        side: of a square canvas of one digit, px; one of several is 28 px high, 28 px a digit wide.
+        side: of the square canvas of one digit, px; that of K digits is K times as wide.
         digits: K, of an image.
         batch: images of a step.
         devices: simulated.
