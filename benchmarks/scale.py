@@ -6,7 +6,8 @@ growing size in one respect at a time, each size in a process of its own, and wr
 `benchmarks/results/`, with the exponent of a power law that is fitted to each: 1 is linear, 0 flat.
 
 - Seconds: of a step, along `images` of an epoch; the least of all repetitions in at least 30 s
-  (`--seconds`), since whatever else runs on the machine makes them longer only.
+  (`--seconds`), since whatever else runs on the machine makes them longer only. Processor seconds
+  are those of all cores together, which other work makes hardly longer: the exponent is theirs.
 - Memory: what XLA plans for the program on each device, and the most that the process ever held,
   in which Python, JAX and the digits have some hundred MB.
 - Devices are simulated, cores being as many as they are, so there only memory is measured, and
@@ -43,7 +44,7 @@ class Size:
 
     Attributes:
         images: of an epoch, composed as it goes.
-        side: of a square canvas of one digit, px; one of several is 28 px high, 28 px a digit wide.
+        side: of the square canvas of one digit, px; that of K digits is K times as wide.
         digits: K, of an image.
         batch: images of a step.
         devices: simulated.
@@ -136,15 +137,18 @@ def measure(size: Size, least: float) -> dict[str, Any]:
     compiled = epoch.lower(state, data, key).compile()
     planned = compiled.memory_analysis()
     seconds: list[float] = []
+    processor_seconds: list[float] = []
     while sum(seconds) < least or (least and len(seconds) < 2):
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         state, _ = jax.block_until_ready(compiled(state, data, key))
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started[0])
+        processor_seconds.append(time.process_time() - started[1])
     return {
         **dataclasses.asdict(size),
         "steps": run.steps,
         "repetitions": len(seconds),
         "epoch_seconds": min(seconds, default=None),
+        "epoch_processor_seconds": min(processor_seconds, default=None),
         "planned_bytes": planned.argument_size_in_bytes
         + planned.output_size_in_bytes
         + planned.temp_size_in_bytes
@@ -208,13 +212,13 @@ def exponents(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, flo
         sizes = [row[axis.field] ** axis.power for row in rows]
         fitted[axis.field] = {"memory": exponent(sizes, [row["planned_bytes"] for row in rows])}
         if axis.field != "devices":
-            seconds = [_seconds(axis, row) for row in rows]
-            fitted[axis.field]["seconds"] = exponent(sizes, seconds)
+            fitted[axis.field]["seconds"] = exponent(sizes, times(axis, rows))
     return fitted
 
 
-def _seconds(axis: Axis, row: dict[str, Any]) -> float:
-    return row["epoch_seconds"] / (row["steps"] if axis.unit == "step" else 1)
+def _seconds(axis: Axis, row: dict[str, Any], kind: str = "seconds") -> float:
+    """Returns the seconds, or processor seconds, of a step or an epoch."""
+    return row[f"epoch_{kind}"] / (row["steps"] if axis.unit == "step" else 1)
 
 
 def as_markdown(found: dict[str, list[dict[str, Any]]], machine: dict[str, Any]) -> str:
@@ -223,9 +227,9 @@ def as_markdown(found: dict[str, list[dict[str, Any]]], machine: dict[str, Any])
     lines = [
         "Machine: " + ", ".join(f"{key} {value}" for key, value in machine.items()) + ".",
         "",
-        "| what grows | to | seconds | exponent | MB planned a device | exponent "
-        "| MB of the process | kB summed between devices a step |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: |",
+        "| what grows | to | seconds | processor seconds | exponent | MB planned a device "
+        "| exponent | MB of the process | kB summed between devices a step |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for axis in AXES:
         for place, row in enumerate(found[axis.field]):
@@ -238,6 +242,7 @@ def as_markdown(found: dict[str, list[dict[str, Any]]], machine: dict[str, Any])
                 f"{_seconds(axis, row):.3g} {'an' if axis.unit == 'epoch' else 'a'} {axis.unit}"
                 if timed
                 else "",
+                f"{_seconds(axis, row, 'processor_seconds'):.3g}" if timed else "",
                 f"{own['seconds']:.2f}" if timed and first else "",
                 f"{row['planned_bytes'] / 1e6:.1f}",
                 f"{own['memory']:.2f}" if first else "",
@@ -246,6 +251,11 @@ def as_markdown(found: dict[str, list[dict[str, Any]]], machine: dict[str, Any])
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def times(axis: Axis, rows: list[dict[str, Any]]) -> list[float]:
+    """Returns the processor seconds of sizes that were timed."""
+    return [_seconds(axis, row, "processor_seconds") for row in rows if row["epoch_seconds"]]
 
 
 def plot(found: dict[str, list[dict[str, Any]]], path: str) -> None:
@@ -263,19 +273,32 @@ def plot(found: dict[str, list[dict[str, Any]]], path: str) -> None:
         )
         largest = max(largest, sizes[-1])
         for axes, name, values in (
-            (seconds, "seconds", [_seconds(axis, row) for row in rows if row["epoch_seconds"]]),
+            (seconds, "seconds", times(axis, rows)),
             (memory, "memory", [row["planned_bytes"] for row in rows]),
         ):
             if name in fitted[axis.field]:
                 label = f"{axis.title}: exponent {fitted[axis.field][name]:.2f}"
                 axes.loglog(sizes, np.array(values) / values[0], "o-", label=label)
-    for axes, title in ((seconds, "Seconds"), (memory, "Memory planned on a device")):
+    for axes, title in ((seconds, "Processor seconds"), (memory, "Memory planned on a device")):
         axes.plot((1, largest), (1, largest), color="0.7", lw=1, zorder=0)
         axes.set_title(f"{title}, of the smallest", loc="left")
         axes.set_xlabel("size, of the smallest (grey: linear)")
         axes.legend(frameon=False)
         axes.grid(alpha=0.25)
     figure.savefig(path, dpi=120)
+
+
+def write(
+    found: dict[str, list[dict[str, Any]]], machine: dict[str, Any], folder: pathlib.Path
+) -> None:
+    """Writes table, plot and numbers into a folder, and prints the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = as_markdown(found, machine)
+    (folder / "scale.md").write_text(table)
+    everything = {"machine": machine, "sizes": found, "exponents": exponents(found)}
+    (folder / "scale.json").write_text(json.dumps(everything, indent=1) + "\n")
+    plot(found, str(folder / "scale.png"))
+    print(table)
 
 
 def define_flags() -> None:
@@ -296,15 +319,7 @@ def main(argv: Sequence[str]) -> None:
     from benchmarks import machine
 
     found = measure_all(FLAGS.quick, 1e-9 if FLAGS.quick else FLAGS.seconds)
-    described = machine.describe()
-    folder = pathlib.Path(FLAGS.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    table = as_markdown(found, described)
-    (folder / "scale.md").write_text(table)
-    everything = {"machine": described, "sizes": found, "exponents": exponents(found)}
-    (folder / "scale.json").write_text(json.dumps(everything, indent=1) + "\n")
-    plot(found, str(folder / "scale.png"))
-    print(table)
+    write(found, machine.describe(), pathlib.Path(FLAGS.output))
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def timed(name: str, program: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def stepping(steps: int) -> Iterator[None]:
-    """Says that a block takes steps of training; of the second one the first seconds are traced.
+    """Says that a block takes steps of training; of the second such block a part is traced.
 
     Args:
         steps: of all replicates.

@@ -38,6 +38,7 @@ def describe(profile: Profile, result: Result) -> dict[str, Any]:
         "seconds": profile.seconds,
         "phases": named | {"everything else": profile.seconds - sum(named.values())},
         "steps": profile.steps,
+        "traced": any(segment.traced for segment in profile.segments),
     }
     if profile.steps_per_second is None:
         return found
@@ -70,11 +71,12 @@ def table(found: dict[str, Any], trace: str) -> str:
     text = aligned(rows)
     if "rate" not in found:
         return f"{text}\nno step was left to take, so there is no trace"
+    where = f"{trace} (xprof reads the folder, ui.perfetto.dev the *.trace.json.gz in it)"
     return (
         f"{text}\n{found['steps']:,} steps of {found['operations_a_step'] / 1e6:,.1f} MFLOP, "
         f"{found['steps_per_second']:,.1f} a second: {found['rate'] / 1e9:,.1f} GFLOP/s, "
         f"{100 * found['matrix_product_share']:.0f} % of the "
         f"{found['matrix_product_rate'] / 1e9:,.0f} GFLOP/s at which "
         f"{runtime.environment()['devices']} multiplied matrices just now\n"
-        f"trace: {trace} (xprof reads the folder, ui.perfetto.dev the *.trace.json.gz in it)"
+        f"trace: {where if found['traced'] else 'none, as there was but one segment of steps'}"
     )

@@ -34,7 +34,7 @@ def test_it_reads_as_the_run_does(trained, config):
 
 
 def test_what_is_chosen_is_what_the_experiment_chooses(config):
-    assert config.optimizer == recipe.OPTIMIZER
+    assert config.optimizer.to_dict() == recipe.OPTIMIZER.to_dict()
     assert config.training.batch_size == recipe.BATCH
     assert config.training.cpu_micro_batch == recipe.PART
     assert config.training.label_smoothing == recipe.SMOOTHING

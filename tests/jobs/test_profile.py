@@ -35,6 +35,7 @@ def test_a_profile_says_where_the_time_went(tmp_path, capsys):
     for name in (profiling.STEPPING, profiling.READING, profiling.SAVING, profiling.DRAWING):
         assert phases[name] > 0
     assert found["steps"] == 2 * 2 * 512 // 128  # replicates, epochs
+    assert found["traced"] and str(tmp_path / "profile") in printed
     assert found["operations_a_step"] == 2 * 2 * 128 * 84 * 56 * 20
     rate = found["operations_a_step"] * found["steps_per_second"]
     assert found["matrix_product_share"] == pytest.approx(rate / found["matrix_product_rate"])

@@ -9,6 +9,7 @@ import distributed
 import joblib
 import numpy as np
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
 
 from experiments.textbook.run import Settings, create_study
 from mnist3.data import variants
@@ -29,8 +30,8 @@ def cluster():
         threads_per_worker=1,
         processes=False,
         protocol="tcp://",
-        dashboard_address=None,
-        worker_dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
     ) as cluster:
         yield cluster
 
@@ -77,7 +78,8 @@ def test_folds_of_the_study_are_the_same_on_a_cluster(cluster, tmp_path, monkeyp
 
     def scores(name):
         monkeypatch.setenv("MNIST3_CACHE_DIR", str(tmp_path / name))
-        return create_study(Settings("digits", (), 100, seed=42), source).detector_scores()
+        study = create_study(Settings("digits", (), 100, seed=42), source)
+        return study.held_out(study.cached(KNeighborsClassifier()), study.is_digit)
 
     plain, before = scores("plain"), done(cluster)
     with workers.fitted_by(f"dask:{cluster.scheduler_address}"):
@@ -127,7 +129,7 @@ def test_without_dask_the_sentence_names_the_extra(monkeypatch):
 def test_a_scheduler_without_workers_is_told(monkeypatch):
     monkeypatch.setattr(workers, "ANSWER_SECONDS", 0.5)
     with distributed.LocalCluster(
-        n_workers=0, processes=False, protocol="tcp://", dashboard_address=None
+        n_workers=0, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0"
     ) as cluster:
         address = cluster.scheduler_address
         with pytest.raises(UserError, match="has no worker"), workers.fitted_by(f"dask:{address}"):
