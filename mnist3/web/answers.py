@@ -11,7 +11,7 @@ from PIL import Image
 
 from mnist3.data import numbers
 from mnist3.data.images import BLANK
-from mnist3.pictures import NOTHING, Batches, Reading, readings_in
+from mnist3.pictures import NOTHING, Batches, Reading, Seen, readings_in
 from mnist3.tasks import Task
 
 
@@ -48,17 +48,20 @@ def reader(task: Task, batches: Batches) -> Read:
 
     def read(pictures: list[bytes]) -> list[list[Answer]]:
         return [
-            [
-                Answer(reading, image)
-                for reading, image in zip(
-                    readings, [each.image for each in seen] or [None], strict=True
-                )
-            ]
+            _answers(readings, seen)
             for batch in batches(pictures)
             for readings, seen in zip(readings_in(batch, task), batch.seen, strict=True)
         ]
 
     return read
+
+
+def _answers(readings: Sequence[Reading], seen: Sequence[Seen]) -> list[Answer]:
+    """Returns the readings of a picture with what was seen of it, where anything was."""
+    if not seen:
+        return [Answer(reading) for reading in readings]
+    pairs = zip(readings, seen, strict=True)
+    return [Answer(reading, each.image) for reading, each in pairs]
 
 
 def as_json(answer: Answer, classes: Sequence[str], view: bool = False) -> dict[str, Any]:
