@@ -204,17 +204,11 @@ export function findInk(pixels, window, around, faintest, inside = null) {
 // Parts ink from paper by the strongest ink within `around` px and the paper's noise.
 export function threshold(contrast, around, faintest) {
   const { height, width, data } = contrast;
-  const rows = Math.ceil(height / 3);
-  const some = new Float64Array(rows * Math.ceil(width / 3));
-  const steps = new Float64Array(rows * Math.ceil((width - 2) / 3));
-  for (let y = 0, n = 0, step = 0; y < height; y += 3) {
-    for (let x = 0; x < width; x += 3, n += 1) {
-      const value = data[y * width + x];
-      some[n] = value;
-      if (x + 2 < width) {
-        steps[step] = Math.abs(data[y * width + x + 2] - value);
-        step += 1;
-      }
+  const [steps, some] = [[], []];
+  for (let y = 0; y < height; y += 3) {
+    for (let x = 0; x < width; x += 3) {
+      some.push(data[y * width + x]);
+      if (x + 2 < width) steps.push(Math.abs(data[y * width + x + 2] - data[y * width + x]));
     }
   }
   const noise = 1.05 * median(steps);
