@@ -48,7 +48,7 @@ def reader(task: Task, batches: Batches) -> Read:
 
     def read(pictures: list[bytes]) -> list[list[Answer]]:
         return [
-            [Answer(*each) for each in zip(readings, _images(seen), strict=True)]
+            _answers(readings, seen)
             for batch in batches(pictures)
             for readings, seen in zip(readings_in(batch, task), batch.seen, strict=True)
         ]
@@ -56,9 +56,12 @@ def reader(task: Task, batches: Batches) -> Read:
     return read
 
 
-def _images(seen: Sequence[Seen]) -> list[UInt8[np.ndarray, "height width"] | None]:
-    """Returns what was seen of a picture, a line each; None where nothing was."""
-    return [each.image for each in seen] or [None]
+def _answers(readings: Sequence[Reading], seen: Sequence[Seen]) -> list[Answer]:
+    """Returns the readings of a picture with what was seen of it, where anything was."""
+    if not seen:
+        return [Answer(reading) for reading in readings]
+    pairs = zip(readings, seen, strict=True)
+    return [Answer(reading, each.image) for reading, each in pairs]
 
 
 def as_json(answer: Answer, classes: Sequence[str], view: bool = False) -> dict[str, Any]:

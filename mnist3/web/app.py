@@ -104,10 +104,9 @@ def create(service: Service, hosts: Hosts) -> Starlette:
     async def fields_of(answer: answers.Answer, request: Request) -> dict[str, Any]:
         fields = answers.as_json(answer, service.classes, _asks_for(request, "views"))
         if _asks_for(request, "maps"):
-            seen, read_maps = answer.image, service.maps
             fields["maps"] = []
-            if read_maps is not None and seen is not None:
-                fields["maps"] = await asyncio.to_thread(read_maps, seen)
+            if service.maps is not None and answer.image is not None:
+                fields["maps"] = await asyncio.to_thread(service.maps, answer.image)
         return fields
 
     async def save(request: Request) -> Response:

@@ -224,9 +224,9 @@ function noiseOf({ height, width, data }) {
 // Parts ink from paper by the strongest ink within `around` px and the paper's noise.
 export function threshold(contrast, around, faintest) {
   const { height, width, data } = contrast;
-  const some = new Float64Array(Math.ceil(height / 3) * Math.ceil(width / 3));
-  for (let y = 0, n = 0; y < height; y += 3) {
-    for (let x = 0; x < width; x += 3, n += 1) some[n] = data[y * width + x];
+  const some = [];
+  for (let y = 0; y < height; y += 3) {
+    for (let x = 0; x < width; x += 3) some.push(data[y * width + x]);
   }
   const [common, rare, most] = percentiles(some, [50, 85, 98]);
   const pattern = Math.min(Math.max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3);

@@ -1,6 +1,6 @@
 // Printed lines in a mask of ink: rules, frames and combs, as mnist3/data/rules.py.
 
-import { isAny, largest, median, newGrid, smallest, sum, weightedFit } from "./arrays.js";
+import { isAny, largest, median, newGrid, smallest, weightedFit } from "./arrays.js";
 import {
   boxesOf, dilatedAround, labelled, ofLabels, transposed, union, without,
 } from "./filters.js";
@@ -94,7 +94,7 @@ export function horizontal(mask, length, thickness) {
       isReached[block] |= all & any;
     }
   }
-  if (sum(isReached) * STEP < length) return found;
+  if (isReached.filter(Boolean).length * STEP < length) return found;
   const forwards = followed(ink, steps, blocks, height, false);
   const backwards = followed(ink, steps, blocks, height, true);
   const lines = new Uint8Array(blocks * height);
