@@ -2,7 +2,7 @@
 // network sees of them.
 
 import {
-  clip, isAny, largest, median, newGrid, roundToEven, smallest, sum,
+  clip, isAny, largest, median, newGrid, percentiles, roundToEven, smallest, sum,
 } from "./arrays.js";
 import {
   boxesOf, combined, dilatedAround, inverted, labelled, largestAround, masked, meanAround, ofLabels,
@@ -309,7 +309,9 @@ function areLikeOthers(pieces, sharp) {
 function cleaned(ink, sight) {
   let lines = printed(ink.faint, LEVEL);
   if (!isAny(lines.data)) return ink;
-  const { labels, count } = labelled(lines);
+  // A line that strokes interrupt is one.
+  const { labels, count } = labelled(largestAround(lines, 1, Math.floor(LEVEL / 2) + 1));
+  lines.data.forEach((line, at) => { if (!line) labels.data[at] = 0; });
   // A line between two rows of pixels is half as dark in each, but not over three.
   const spread = meanAround(ink.contrast, "reflect");
   const here = darker(ink.contrast, labels, count, 1.35);
@@ -336,7 +338,7 @@ function darker(contrast, labels, count, times) {
         most[place] = Math.max(most[place], contrast.data[y * width + x]);
       }
     }
-    return median(most);
+    return Math.fround(percentiles(most, [70])[0]);
   });
   const extents = boxes.map((box) => Math.max(box.right - box.left, box.bottom - box.top));
   const order = usual.map((_, n) => n).sort((a, b) => usual[a] - usual[b]);
