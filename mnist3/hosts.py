@@ -268,20 +268,21 @@ def failed(error: Exception) -> int:
 
 
 def end(status: int) -> None:
-    """Leaves the other processes, where there are any.
+    """Leaves the other processes, where there are any, and ends this one.
 
-    After success each waits here for the first one, which has the files to write. Any other status
-    ends this process at once, since JAX would wait for those that cannot come.
+    After success each waits here for the first one, which has the files to write. After a failure
+    JAX would wait for those that cannot come. Python would wait, too: gloo does not end by itself
+    where it had nothing to sum, as after a run that was through already.
     """
     if not several():
         return
-    if status == 0:
-        import jax
+    import jax
 
-        jax.distributed.shutdown()
-        return
-    try:  # all stop together where a signal or a mistake has come to all: then none is lost
-        _state().client.wait_at_barrier("mnist3/end", GATHERING_SECONDS * 1000)
+    try:
+        if status == 0:
+            jax.distributed.shutdown()
+        else:  # all stop together where a signal or a mistake came to all: then none is lost
+            _state().client.wait_at_barrier("mnist3/end", GATHERING_SECONDS * 1000)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -118,6 +118,8 @@ def alone(once):
 @pytest.mark.slow
 def test_two_processes_leave_the_bytes_of_one_and_one_of_them_all_files(alone, tmp_path):
     (table, _), (nothing, problems) = ended(start(tmp_path / "run", 2), [0, 0])
+    again, _ = ended(start(tmp_path / "run", 2), [0, 0])  # nothing is left to be trained
+    assert "accuracy" in again[0]
     assert left(tmp_path / "run") == left(alone(2))
     assert "accuracy" in table
     assert [line for line in nothing.splitlines() if not line.startswith("[Gloo]")] == []
