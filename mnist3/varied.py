@@ -23,7 +23,7 @@ class Varied:
         field: of the config, dotted.
         value: of a candidate; weakly typed, as a Python number is.
         complement: 1 less the value, rounded once, as that of a Python number would be.
-        largest: value of all candidates.
+        largest: number that the value of no candidate exceeds.
     """
 
     def __init__(self, field: str, value: Any, complement: Any, largest: float | int):
@@ -100,7 +100,7 @@ else:
 
 
 def largest(value: Scalar) -> float | int:
-    """Returns a number as it is, and of one that candidates have their own of the largest."""
+    """Returns a number as it is, and of one that candidates have their own of a bound of all."""
     return value.largest if isinstance(value, Varied) else value
 
 
@@ -117,7 +117,7 @@ def of_candidates(field: str, values: Sequence[float | int], highest: float | in
     Args:
         field: of the config, dotted.
         values: one a candidate.
-        highest: of them, or of all that are to share a program.
+        highest: number that none of them exceeds.
     """
     own, complements = (
         jnp.stack([jnp.asarray(each) for each in some])  # which leaves them weakly typed

@@ -304,6 +304,8 @@ def learn(
         try:
             own = _load(config, folder, made, data_dir)
         except UserError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
             outcomes[place] = error
             continue
         together = len(trials) > 1 and config.learner.name == configs.NETWORK

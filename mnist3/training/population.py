@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from mnist3 import config as configs
@@ -45,7 +46,8 @@ def numbers_of(candidates: Sequence[ConfigDict], steps: int) -> Numbers:
     for name in configs.variable():
         values = [each[name] for each in every]
         if len(set(values)) > 1:
-            found[name] = of_candidates(name, values, max(values))
+            # A whole number, so that other values of as many candidates have the same program.
+            found[name] = of_candidates(name, values, float(np.ceil(max(values))))
     if any(name in found for name in _OF_RATES):
         found[RATES] = learning_rates([each.optimizer for each in candidates], steps)
     return found
@@ -56,7 +58,7 @@ def about(config: ConfigDict, numbers: Numbers) -> dict[str, Any]:
 
     Args:
         config: of one of them.
-        numbers: as an argument of the program, of which only the largest are part of it.
+        numbers: as an argument of the program, of which only their bounds are part of it.
     """
     shared = {name: each.largest for name, each in numbers.items() if isinstance(each, Varied)}
     free = ("seed", "wandb.", "population.")

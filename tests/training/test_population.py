@@ -126,13 +126,23 @@ def test_what_is_alike_differs_in_numbers_and_seeds_alone():
         assert other != like
 
 
-def test_the_rates_of_all_candidates_are_one_program():
-    configs_of_rates = [
+def with_rates(*rates):
+    return [
         with_values(configs.numbers(), {"optimizer.learning_rate": rate}, "the test")
-        for rate in (0.1, 0.2)
+        for rate in rates
     ]
-    numbers = population.numbers_of(configs_of_rates, 100)
+
+
+def test_other_values_of_as_many_candidates_have_the_same_program():
+    one, other = (population.numbers_of(with_rates(*rates), 9) for rates in ((1, 2), (1.5, 1.6)))
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    config = configs.numbers()
+    assert population.about(config, one) == population.about(config, other)
+
+
+def test_the_rates_of_candidates_are_an_argument():
+    numbers = population.numbers_of(with_rates(0.1, 0.2), 100)
     assert set(numbers) == {"optimizer.learning_rate", population.RATES}
     assert numbers[population.RATES].shape == (2, 100)
     np.testing.assert_allclose(numbers[population.RATES].max(axis=1), [0.1, 0.2], rtol=0.01)
-    assert population.numbers_of(configs_of_rates[:1], 100) == {}
+    assert population.numbers_of(with_rates(0.1), 100) == {}
