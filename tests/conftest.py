@@ -228,6 +228,17 @@ def letters_dir(tmp_path) -> str:
     return str(folder.parent)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leaves out files that are slow as a whole where those are not asked for.
+
+    Importing them, and what they import, takes longer than most tests.
+    """
+    if config.option.markexpr != "not slow":
+        return None
+    place = collection_path.relative_to(ROOT).as_posix()
+    return place in LONG or f"{place}/" in LONG or None
+
+
 def pytest_collection_modifyitems(items):
     """Marks what is long as a whole, and deals the longest tests out to the workers as the first.
 
