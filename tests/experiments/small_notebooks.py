@@ -1,9 +1,10 @@
 """IPython runs it before a notebook's cells (PYTHONSTARTUP): the same work on fewer examples."""
 
 from mnist3 import experiments
-from mnist3.data import letters
+from mnist3.data import letters, sources
 
 load = experiments.load
+read_files = sources._read_files
 
 
 def load_small(text):
@@ -21,5 +22,12 @@ def load_small(text):
     return config
 
 
+def read_few(*about):
+    """Returns every fifth image of MNIST."""
+    images, labels, official_test = read_files(*about)
+    return sources.Parts(images[::5], labels[::5], official_test // 5)
+
+
 experiments.load = load_small
+sources._read_files = read_few
 letters.ROWS = 400

@@ -100,7 +100,7 @@ class Pooled(nn.Module):
 def test_a_model(run, monkeypatch):
     monkeypatch.setitem(models.REGISTRY, "pooled", Pooled)
     words = ("--config.model.name=pooled", "--config.model.widths=(6, 5)", "--config.model.patch=7")
-    folder = run(*NUMBERS, *words)
+    folder = run(*NUMBERS, *words, drawn=False)
     assert metrics_of(folder)["model"]["name"] == "pooled"
     # 4x8 means of patches to 6, to 5, to 2x10.
     assert metrics_of(folder)["model"]["parameters"] == 33 * 6 + 7 * 5 + 6 * 20

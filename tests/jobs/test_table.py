@@ -97,7 +97,7 @@ def test_census_income_is_read_as_well_as_promised(data_dir, tmp_path):
     path = pathlib.Path(data_dir) / "adult" / "adult.csv"
     if not path.exists():
         pytest.skip("put the census table into MNIST3_DATA_DIR as adult/adult.csv to run this")
-    config = config_of(path, "income", **{"search.method": "none"})
+    config = config_of(path, "income", **{"search.method": "none", "search.folds": 2})
     config.compare.learners = ("gradient_boosting",)
     assert job.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none")) == 0
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())

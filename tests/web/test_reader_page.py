@@ -1,6 +1,7 @@
 """reader.html in Chromium, held against Python on the same rounded weights."""
 
 import base64
+import functools
 import importlib
 import importlib.resources
 import io
@@ -38,14 +39,25 @@ NAMES = [
 ]
 
 
+@functools.cache
+def network_of(name):
+    """The network of a name; no test here changes it."""
+    return network(name)
+
+
+@functools.cache
+def page_of(name):
+    return page_with_parts(network_of(name))
+
+
 @pytest.fixture
 def opened(browser, tmp_path):
     """Opens the page of a network from the disk, offline; it may log no error."""
     contexts, wrong = [], []
 
-    def open_page(here):
+    def open_page(name):
         path = tmp_path / "reader.html"
-        path.write_text(page_with_parts(here))
+        path.write_text(page_of(name))
         context = browser.new_context(viewport=DESKTOP, offline=True)
         contexts.append(context)
         page = context.new_page()
@@ -63,9 +75,9 @@ def opened(browser, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_computes_what_jax_does(opened, name):
-    here = network(name)
+    here = network_of(name)
     half = reader_page.with_rounded_weights(here)
-    page = opened(here)
+    page = opened(name)
     widths = (64, 256) if here.task.reads_lines else (None,)
     for images in [images_of(here, 3, width) for width in widths]:
         expected = half.predict(images)
@@ -103,7 +115,7 @@ FUNCTIONS = [
 
 
 def test_operations_give_what_jax_gives(opened):
-    page = opened(network("logistic"))
+    page = opened("logistic")
     image = np.random.default_rng(0).integers(0, 5, (3, 4)).astype(np.uint8)
     for function in FUNCTIONS:
 
@@ -168,7 +180,7 @@ PICTURES = {
 
 
 def test_lines_are_found_as_in_python(opened):
-    page = opened(network("sequence"))
+    page = opened("sequence")
     different = []
     for name, picture in PICTURES.items():
         channels = 1 if picture.ndim == 2 else 3
@@ -247,10 +259,10 @@ FILES = {
 @pytest.mark.parametrize("name", ["sequence", "multihead_cropped"])
 def test_files_are_read_as_in_python(opened, name):
     """What has learned nothing doubts every line, so that the other sights are taken too."""
-    here = network(name)
+    here = network_of(name)
     half = reader_page.with_rounded_weights(here)
     (batch,) = reader_of(here.run.config, here.task, half.predict)(list(FILES.values()))
-    page = opened(here)
+    page = opened(name)
     for (file, content), (expected, *_) in zip(
         FILES.items(), readings_in(batch, here.task), strict=True
     ):
@@ -266,7 +278,7 @@ def test_files_are_read_as_in_python(opened, name):
 
 
 def test_a_photograph_as_jpeg_is_scaled_as_in_python(opened):
-    page = opened(network("sequence"))
+    page = opened("sequence")
     content = as_file(photo(2, [], width=3600), "jpeg", quality=90)
     picture = read_picture(content, LARGEST_SIDE)
     (line,) = locate(picture.pixels)
@@ -316,7 +328,7 @@ def test_constants_are_those_of_python():
 
 
 def test_a_number_is_drawn_read_and_saved_without_a_server(opened, tmp_path):
-    page = opened(network("sequence"))
+    page = opened("sequence")
     shows(page, "#about", re.compile("up to 4 digits"))
     assert "file's name" in page.inner_text("#saved")
     draw(page, "20", of=3)
@@ -332,7 +344,7 @@ def test_a_number_is_drawn_read_and_saved_without_a_server(opened, tmp_path):
 
 
 def test_a_photo_is_saved_as_png_and_a_wrong_file_says_so(opened):
-    page = opened(network("sequence"))
+    page = opened("sequence")
     hand_over(page, "drop", as_file(photo(1, []), "jpeg"))
     shows(page, "#verdict", re.compile("sees no digit|ure, "))
     page.fill("#truth", "40713")
