@@ -1,5 +1,6 @@
 """The convolution gives what lax gives, in value and gradient, wherever it is used."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -214,9 +215,10 @@ SHARDED = """
 
 def test_batch_sharded_over_eight_devices(request):
     folder = str(request.path.parent)
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SHARDED.format(folder=folder))],
-        env={"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         cwd=request.config.rootpath,
         capture_output=True,
         text=True,

@@ -289,42 +289,41 @@ def test_images_are_cleaned(dataset, noise):
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
 
 
+def devices_and_losses():
+    """Returns how many devices this process has, and the losses of two kinds of data on them."""
+    config = tiny_config()
+    dataset = datasets.load(config.data, None, "unused")
+    config.augmentation.shift, config.model.dropout = 2, 0.2
+    config.training.batch_size, config.training.cpu_micro_batch = 32, 4
+    return [
+        jax.device_count(),
+        run_epochs(config, dataset, dataset.stream, 2)[1].tolist(),
+        run_epochs(config, dataset, fixed(dataset), 2)[1].tolist(),
+    ]
+
+
 EIGHT_DEVICES = """
 import json, sys
 sys.path.insert(0, "tests/training")
-import jax
-from test_program import datasets, fixed, run_epochs, tiny_config
-dataset = datasets.load(tiny_config().data, None, "unused")
-config = tiny_config()
-config.augmentation.shift, config.model.dropout = 2, 0.2
-config.training.batch_size, config.training.cpu_micro_batch = 32, 4
-print(json.dumps([
-    jax.device_count(),
-    run_epochs(config, dataset, dataset.stream, 2)[1].tolist(),
-    run_epochs(config, dataset, fixed(dataset), 2)[1].tolist(),
-]))
+from test_program import devices_and_losses
+print(json.dumps(devices_and_losses()))
 """
 
 
 def test_eight_devices_see_the_losses_of_one():
-    def losses(devices):
-        done = subprocess.run(
-            [sys.executable, "-c", EIGHT_DEVICES],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} "
-                f"--xla_force_host_platform_device_count={devices}"
-            },
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        count, *values = json.loads(done.stdout.splitlines()[-1])
-        assert count == devices
-        return np.asarray(values)
-
-    np.testing.assert_allclose(losses(8), losses(1), atol=1e-5)
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT_DEVICES],
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    devices, *of_eight = json.loads(done.stdout.splitlines()[-1])
+    device, *of_one = devices_and_losses()
+    assert (devices, device) == (8, 1)
+    np.testing.assert_allclose(of_eight, of_one, atol=1e-5)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(dataset):
