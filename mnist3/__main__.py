@@ -9,9 +9,12 @@ from mnist3.errors import missing_library
 def main() -> int:
     """Prepares the process, hands over to the command line and returns the exit status."""
     try:
-        from mnist3 import runtime
+        from mnist3 import hosts, parents, runtime
 
         runtime.prepare_process()
+        status = parents.main(hosts.cluster(), sys.argv)
+        if status is not None:
+            return status
 
         from mnist3.jobs import command_line
     except ModuleNotFoundError as error:

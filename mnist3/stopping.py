@@ -102,16 +102,27 @@ def handled(remedy: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Callable[[], bool]]:
+def deferred(agreed: Callable[[int], int] = lambda number: number) -> Iterator[Callable[[], bool]]:
     """Gives what tells whether a signal has come, which ends the block only once it is through.
+
+    Args:
+        agreed: of several processes that stop together: from the signal of this one, 0 for none, to
+            that on which all act.
 
     Raises:
         Interrupted: if a signal has come, before the block or in it.
     """
     _asked.stop()
+
+    def stops() -> bool:
+        number = agreed(_asked.number or 0)
+        if number:  # else one that has come meanwhile stays for the next time
+            _asked.number = number
+        return bool(number)
+
     _asked.deferred = True
     try:
-        yield lambda: _asked.number is not None
+        yield stops
     finally:
         _asked.deferred = False
     _asked.stop()

@@ -295,6 +295,22 @@ def read_history(workdir: str | os.PathLike, epochs: int) -> list[dict[str, Any]
     return lines
 
 
+class Silent(Tracker):
+    """The tracker of a process that trains along with another, which logs for both."""
+
+    def __init__(self) -> None:
+        pass
+
+    def resume(self, epochs: int) -> None:
+        """Leaves the history to the other process."""
+
+    def log_steps(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Logs nothing."""
+
+    def log_epoch(self, entry: Mapping[str, Any]) -> None:
+        """Logs nothing."""
+
+
 def _whole_lines(path: pathlib.Path, epochs: int) -> list[bytes]:
     """Returns all lines up to the end of an epoch; a killed run may have left half a line."""
     if not path.exists():

@@ -18,6 +18,8 @@ LAYERS = (  # from the bottom up; each may import those before it
     "exit_status",
     "runtime",
     "profiling",
+    "parents",
+    "hosts",
     "ops",
     "data",
     "models",
@@ -50,6 +52,8 @@ CLOCKS = {  # who reads the time, and of what
     "runtime.py": "the date of a result",
     "locking.py": "since when a workdir is locked",
     "stopping.py": "whether a second signal is an echo of the first",
+    "parents.py": "how long a process may take to end",
+    "hosts.py": "how long an error waits for the loss of another process",
     "training/loop.py": "seconds of training",
     "learners/estimator.py": "seconds of a fit and of a search",
     "learners/progress.py": "the estimate of what is left",
@@ -62,6 +66,8 @@ ENVIRONMENT = {  # who reads environment variables
     "tracking.py": "the sweep whose agent started the run",
     "jobs/command_line.py": "the data folder",
     "notebook.py": "the data folder",
+    "parents.py": "what a process has of its parent",
+    "hosts.py": "the cluster that a process stands in",
     "training/kept.py": "the settings of JAX that change programs",
 }
 FLAGS = {"jobs/command_line.py", "experiments.py", "exit_status.py"}

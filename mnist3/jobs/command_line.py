@@ -15,7 +15,8 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from mnist3 import exit_status, experiments, jobs, runtime, stopping
+from mnist3 import exit_status, experiments, hosts, jobs, runtime, stopping
+from mnist3.config import NETWORK, search_method
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
 from mnist3.jobs.arguments import Arguments
@@ -169,6 +170,33 @@ def define_flags(values: flags.FlagValues) -> None:
         "the folder of the run.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "distributed",
+        "auto",
+        ["auto", "off"],
+        "For train: whether the processes of a cluster train together, where this is one of them; "
+        "off trains in this process alone.",
+        flag_values=values,
+    )
+    text(
+        "coordinator",
+        None,
+        "For train with others, where no cluster says it: host and port of the first process.",
+    )
+    flags.DEFINE_integer(
+        "processes",
+        None,
+        "With --coordinator: how many processes there are.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "process",
+        None,
+        "With --coordinator: the number of this one, from 0.",
+        lower_bound=0,
+        flag_values=values,
+    )
     flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)
 
 
@@ -244,12 +272,48 @@ def _require_steps(arguments: Arguments, config: ConfigDict) -> None:
     Raises:
         UserError: if not.
     """
-    network = config.kind in ("numbers", "digits") and config.learner.name == "network"
+    network = config.kind in ("numbers", "digits") and config.learner.name == NETWORK
+    if arguments.profile and hosts.several():
+        raise UserError("--profile watches one process, and several train here; leave it out.")
     if arguments.profile and not (network and arguments.mode == "train"):
         raise UserError(
             "--profile follows the steps of a network while it trains; give --mode=train and the "
             f"experiment of a network, for instance --config={experiments.EXAMPLE}."
         )
+
+
+def _join_others(values: flags.FlagValues) -> None:
+    """Joins the processes that train together, if this is one of several.
+
+    Raises:
+        UserError: if flags say so of a mode that is for one process, or the others do not come.
+    """
+    given = {name: values[name].value for name in ("coordinator", "processes", "process")}
+    named = [name for name, value in given.items() if value is not None]
+    if named and values.mode != "train":
+        raise UserError(
+            f"--{named[0]} is for several processes that train together, and "
+            f"--mode={values.mode} runs in one; leave it out."
+        )
+    if named and values.distributed == "off":
+        raise UserError(f"--{named[0]} and --distributed=off contradict each other; give one.")
+    if values.mode == "train" and values.distributed != "off":
+        hosts.start(**given)
+
+
+def _require_job_of_several(name: str, config: ConfigDict) -> None:
+    """Checks that several processes, if there are, can share a job.
+
+    Raises:
+        UserError: if they cannot.
+    """
+    if not hosts.several():
+        return
+    one = "one process; start it alone, with --distributed=off in a cluster."
+    if name != "run" or config.learner.name != NETWORK:
+        raise UserError(f"several processes train a network together, and this learns in {one}")
+    if (method := search_method(config)) != "none":
+        raise UserError(f"config.search.method={method} tries its settings in {one}")
 
 
 def _sweep_of(mode: str, experiment: str | None, content: Mapping[str, Any] | None) -> Sweep | None:
@@ -350,7 +414,8 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         )
     _require_mode_of_sweeps(values)
     elsewhere = values.mode == "evaluate" and bool(values.on or values.images)
-    if alone and values.mode in DRAWING and figures != "none" and not elsewhere:
+    _join_others(values)
+    if alone and hosts.first() and values.mode in DRAWING and figures != "none" and not elsewhere:
         drawers.start()
     experiment, content = values.config, None
     if values.sweep is not None:
@@ -396,6 +461,7 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
     config = _checked_config(arguments, given)
     _require_steps(arguments, config)
     name = jobs.job_of(arguments.mode, config, elsewhere)
+    _require_job_of_several(name, config)
     if alone and name in KEEPING:
         from mnist3.training import kept
 
@@ -413,6 +479,12 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
 def main(argv: Sequence[str], alone: bool = False) -> int:
     """Runs the job that the command line asks for and returns the exit status; see `run`."""
     try:
-        return exit_status.run(lambda: run(argv, alone))
+        status = exit_status.run(lambda: run(argv, alone))
+    except Exception as error:
+        if not hosts.several():
+            raise
+        status = hosts.failed(error)
     finally:
         drawers.stop()
+    hosts.end(status)
+    return status

@@ -6,7 +6,8 @@ import os
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import learners, profiling
+from mnist3 import config as configs
+from mnist3 import hosts, learners, profiling
 from mnist3.config import seeds_of
 from mnist3.data.splits import HELD_OUT
 from mnist3.errors import UserError
@@ -25,7 +26,15 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
 
 
 def learn(config: ConfigDict, arguments: Arguments) -> int:
-    """Learns, evaluates on val and test, and writes the files of a run into its workdir."""
+    """Learns, evaluates on val and test, and writes the files of a run into its workdir.
+
+    Of several processes the first does, and the others train along with it.
+    """
+    if not hosts.first():
+        made = parts.load(config, arguments.data_dir)
+        _require_alike(made)
+        learners.follow(config, made.dataset, made.task, made.examples)
+        return 0
     folder = arguments.workdir or workdir.fresh_workdir(arguments.experiment)
     with workdir.claimed(folder, config):
         logging.info("workdir: %s", folder)
@@ -44,6 +53,7 @@ def _learn(config: ConfigDict, arguments: Arguments, folder: str) -> Result:
     workdir.require_same_data(folder, made.dataset)
     learn_all = parts.prepared(made)
     parts.require_initial(made, folder)
+    _require_alike(made)
     workdir.write_start(folder, config, made.dataset)
     with output.tracked(folder, config) as tracker:
         result = learn_all(folder, tracker).with_splits("test")
@@ -51,6 +61,26 @@ def _learn(config: ConfigDict, arguments: Arguments, folder: str) -> Result:
             output.track(result, tracker)
             print(console.result_text(result, folder))
     return result
+
+
+def _require_alike(made: parts.Parts) -> None:
+    """Checks that this process trains what the first one does.
+
+    Raises:
+        UserError: names the first field that differs, or says that the data do.
+    """
+    own = {name: value for name, value in configs.fields(made.config) if name[:6] != "wandb."}
+    own["data"] = made.dataset.fingerprint
+    firsts = hosts.from_first(lambda: own)
+    place = hosts.place()
+    for name in firsts.keys() | own.keys():
+        if firsts.get(name) != own.get(name):
+            what = "other data" if name == "data" else f"another config.{name}, {own.get(name)!r}"
+            raise UserError(
+                f"process {place.process} of {place.processes} was started with {what} than the "
+                "first; start the same command with the same data in each, or --distributed=off "
+                "for runs of their own."
+            )
 
 
 def evaluate(config: ConfigDict, arguments: Arguments) -> int:

@@ -153,6 +153,23 @@ def prepare_replicates(
     return learn
 
 
+def follow(config: ConfigDict, dataset: Dataset, task: Task, examples: dict[str, Examples]) -> None:
+    """Trains a network along with the first of several processes, which has the run's folder.
+
+    Args:
+        config: of kind numbers or digits, whose learner is a network.
+        dataset: to learn from.
+        task: to learn.
+        examples: of the task, by split.
+
+    Raises:
+        UserError: if the data lack what training needs.
+    """
+    train = examples.get("train")
+    run = network.create(config, task, dataset, train)
+    network.follow(run, dataset, train, examples["val"])
+
+
 @profiling.phase(profiling.READING)
 def calibrate(
     config: ConfigDict, dataset: Dataset, examples: dict[str, Examples], learned: Learned

@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from mnist3 import models
+from mnist3 import hosts, models
 from mnist3.config import seeds_of
 from mnist3.data.splits import HELD_OUT, Dataset
 from mnist3.errors import UserError
@@ -27,9 +27,9 @@ from mnist3.files import read_replicates, replicate_folder
 from mnist3.learners import calibrated, tuned
 from mnist3.learners.learned import NetworkView
 from mnist3.tasks import Examples, Predictions, Task
-from mnist3.tracking import Tracker, read_history
+from mnist3.tracking import Silent, Tracker, read_history
 from mnist3.training import kept, loop, program
-from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.checkpoints import Checkpoints, SharedCheckpoints
 from mnist3.training.initial import describe, take_parameters
 from mnist3.training.run import Run, assemble
 from mnist3.training.state import TrainState
@@ -120,7 +120,7 @@ class Network:
         for known, logits in self._logits:
             if known is inputs:
                 return logits
-        batches = program.batched(inputs, self.run.mesh)
+        batches = program.batched(inputs, self.run.mesh, self.run.sharing)
         run = self.run
         compute_logits = _create_compute_logits(run.model, run.mesh, run.config.evaluation.shift)
         logits = compute_logits(self._placed_params, batches)[: len(inputs)]
@@ -178,7 +178,7 @@ def create(config: ConfigDict, task: Task, dataset: Dataset, train: Examples | N
             f"config.training.batch_size is {config.training.batch_size} but an epoch has only "
             f"{examples} images; give a batch size of at most that."
         )
-    run = assemble(config, task, examples, seeds_of(config))
+    run = assemble(config, task, examples, seeds_of(config), jax.devices())
     program.require_even_shares(config, run.mesh)
     return run
 
@@ -230,42 +230,7 @@ def learn_replicates(
         UserError: if the loss of every replicate is not finite.
     """
     with contextlib.ExitStack() as stack:
-        replicates = []
-        for folder, own in zip(folders, trackers, strict=True):
-            checkpoints = Checkpoints(folder)
-            stack.callback(checkpoints.close)
-            epoch = checkpoints.latest() or 0
-            history = read_history(folder, epoch)
-            if epoch:
-                logging.info("going on after epoch %d of %d", epoch, run.epochs)
-            own.resume(epoch)
-            replicates.append(loop.Replicate(history, checkpoints, own))
-        left = [len(each.history) for each in replicates if not loop.finished(run, each.history)]
-        told = min(left, default=max(len(each.history) for each in replicates))
-        if tracker is not None:
-            tracker.resume(told)
-        if left:
-            shapes = run.state_shapes()
-            states = [
-                each.checkpoints.restore(len(each.history), shapes)
-                if each.history
-                else _initial_state(run, place)
-                for place, each in enumerate(replicates)
-            ]
-            data: Any = dataset.stream  # where training images are composed
-            if train is not None and data is None:
-                data = run.task.network_examples(train)
-            loop.train(
-                run,
-                data,
-                val,
-                dataset.composition,
-                dataset.digit_indices_of("val"),
-                states,
-                replicates,
-                (lambda line: None) if tracker is None else tracker.log_epoch,
-                told,
-            )
+        replicates = _train(run, dataset, train, val, folders, trackers, tracker, stack)
         found: list[Network | UserError] = []
         for place, (folder, each) in enumerate(zip(folders, replicates, strict=True)):
             each.checkpoints.wait()
@@ -275,6 +240,111 @@ def learn_replicates(
                 or _restore(alone, each.checkpoints, folder, "best", tuned.read(folder))
             )
         return found
+
+
+def follow(run: Run, dataset: Dataset, train: Examples | None, val: Examples) -> None:
+    """Trains along with the first of several processes, which has the folders of the run.
+
+    Args:
+        run: the parts of the training.
+        dataset: with what training images are composed from, where they are.
+        train: fixed training examples; None where they are composed.
+        val: to choose the checkpoints by.
+
+    Raises:
+        UserError: if the loss of every replicate is not finite.
+    """
+    with contextlib.ExitStack() as stack:
+        nowhere, silent = [None] * len(run.seeds), [Silent()] * len(run.seeds)
+        _train(run, dataset, train, val, nowhere, silent, None, stack)
+
+
+def _train(
+    run: Run,
+    dataset: Dataset,
+    train: Examples | None,
+    val: Examples,
+    folders: Sequence[str | None],
+    trackers: Sequence[Tracker],
+    tracker: Tracker | None,
+    stack: contextlib.ExitStack,
+) -> list[loop.Replicate]:
+    """Trains replicates for the epochs that they have left, and returns what they have left behind.
+
+    Their checkpoints are closed with the stack; see `learn_replicates` and `follow`.
+    """
+    replicates = []
+    for folder, own in zip(folders, trackers, strict=True):
+        checkpoints = _checkpoints(run, folder)
+        stack.callback(checkpoints.close)
+        epoch = checkpoints.latest() or 0
+        history = hosts.from_first(functools.partial(read_history, folder or "", epoch))
+        if epoch:
+            logging.info("going on after epoch %d of %d", epoch, run.epochs)
+            _tell_devices(run, checkpoints.devices(epoch))
+        own.resume(epoch)
+        replicates.append(loop.Replicate(history, checkpoints, own))
+    left = [len(each.history) for each in replicates if not loop.finished(run, each.history)]
+    told = min(left, default=max(len(each.history) for each in replicates))
+    if tracker is not None:
+        tracker.resume(told)
+    if left:
+        shapes = run.state_shapes()
+        states = [
+            each.checkpoints.restore(len(each.history), shapes)
+            if each.history
+            else _initial_state(run, place)
+            for place, each in enumerate(replicates)
+        ]
+        data: Any = dataset.stream  # where training images are composed
+        if train is not None and data is None:
+            data = run.task.network_examples(train)
+        loop.train(
+            run,
+            data,
+            val,
+            dataset.composition,
+            dataset.digit_indices_of("val"),
+            states,
+            replicates,
+            (lambda line: None) if tracker is None else tracker.log_epoch,
+            told,
+        )
+    return replicates
+
+
+def _devices(run: Run) -> tuple[int, int]:
+    """Returns how many devices share a batch, and the processes that train."""
+    return run.mesh.shape["data"], hosts.place().processes
+
+
+def _checkpoints(run: Run, folder: str | None) -> Checkpoints:
+    """Returns the checkpoints of a replicate; the folder is None where another process has it."""
+    if hosts.several():
+        return SharedCheckpoints(folder, _devices(run))
+    return Checkpoints(str(folder), devices=_devices(run))
+
+
+def _tell_devices(run: Run, before: tuple[int, int] | None) -> None:
+    """Says what it means that a run goes on on other devices than those that it was trained on."""
+    now = _devices(run)
+    if before is None or before == now:
+        return
+    text = "{} devices of {} processes".format
+    if before[0] == now[0] and run.mesh.devices.flat[0].platform == "cpu":
+        logging.info(
+            "trained on %s until now, on %s from here: as many devices, so that the result is the "
+            "same to the last bit",
+            text(*before),
+            text(*now),
+        )
+        return
+    logging.warning(
+        "trained on %s until now, on %s from here: batches are summed in another order, so that "
+        "the result differs from that of either in the last bits",
+        text(*before),
+        text(*now),
+    )
 
 
 def ensemble(members: Sequence[Network]) -> Network:
@@ -342,7 +412,8 @@ def _initial_state(run: Run, replicate: int) -> TrainState:
     if not source:
         return state
     skip = run.config.training.init_skip
-    taken = take_parameters(jax.device_get(state.params), _params_of(source), skip)
+    other = hosts.from_first(lambda: _params_of(source))
+    taken = take_parameters(jax.device_get(state.params), other, skip)
     logging.info("%s", describe(taken, source))
     params = program.put_everywhere(taken.params, run.mesh)
     average = None if state.average is None else jax.tree.map(jnp.copy, params)

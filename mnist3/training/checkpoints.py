@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Float64
 from orbax import checkpoint as ocp
 
-from mnist3 import profiling
+from mnist3 import hosts, profiling
 from mnist3.errors import UserError
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics
@@ -24,7 +24,7 @@ PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
 WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
-BEST, KEEP = "best", "keep"  # what is saved beside the metrics
+BEST, KEEP, DEVICES = "best", "keep", "devices"  # what is saved beside the metrics
 
 
 def best_by_val(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:
@@ -92,10 +92,25 @@ class Checkpoints:
 
     A training that is asked to stop within an epoch leaves that part of it in the folder `within`,
     until the epoch is saved.
+
+    The folder is this process's alone, also where others train with it, see `SharedCheckpoints`.
+
+    Args:
+        workdir: folder of the run.
+        read_only: whether another process may be training there.
+        devices: that share a batch, and processes that have them, as each checkpoint says.
     """
 
-    def __init__(self, workdir: str, read_only: bool = False):
+    def __init__(self, workdir: str, read_only: bool = False, devices: tuple[int, int] = (0, 0)):
+        self._devices = devices
+        self._processes = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(),
+            active_processes={jax.process_index()} if jax.process_count() > 1 else None,
+        )
         folder = os.path.join(os.path.abspath(workdir), "checkpoints")
+        alone = self._processes.active_processes is None
+        if not (alone or read_only):
+            os.makedirs(folder, exist_ok=True)  # Orbax makes it for all processes or for none
         self._read_only = read_only
         self._manager = ocp.CheckpointManager(
             folder,
@@ -104,7 +119,8 @@ class Checkpoints:
                 todelete_subdir=None if read_only else REMOVED,
                 cleanup_tmp_directories=not read_only,
                 read_only=read_only,
-                create=not read_only,
+                create=alone and not read_only,
+                multiprocessing_options=self._processes,
             ),
         )
         self._folder = pathlib.Path(folder)
@@ -146,7 +162,7 @@ class Checkpoints:
                         TRAINING: ocp.args.StandardSave(training),
                     }
                 ),
-                metrics={**metrics, BEST: best, KEEP: sorted(keep)},
+                metrics={**metrics, BEST: best, KEEP: sorted(keep), DEVICES: self._devices},
             )
         if not saved:
             raise ValueError(f"epoch {epoch} is not later than those that were saved before")
@@ -170,7 +186,7 @@ class Checkpoints:
         with _told_when_full(self._folder):
             folder.mkdir(exist_ok=True)
             _require_space(self._folder, within.state)
-            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+            with self._checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
                 checkpointer.save(
                     folder / f"{epoch}-{steps}",
                     args=ocp.args.StandardSave(jax.tree.map(_on_one_device, parts)),
@@ -187,7 +203,7 @@ class Checkpoints:
         """Returns the part of an epoch, placed as `like`, whose shapes alone count."""
         params, training = _divide(like.state)
         parts = {**like._asdict(), "state": [params, training]}
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        with self._checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
             found = checkpointer.restore(
                 self._folder / WITHIN / f"{epoch}-{steps}",
                 args=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, parts)),
@@ -209,7 +225,17 @@ class Checkpoints:
     def metrics(self, epoch: int) -> dict[str, Any]:
         """Returns what was saved as the metrics of an epoch."""
         metrics = self._metrics()[epoch]
-        return {name: value for name, value in metrics.items() if name not in (BEST, KEEP)}
+        own = (BEST, KEEP, DEVICES)
+        return {name: value for name, value in metrics.items() if name not in own}
+
+    def devices(self, epoch: int) -> tuple[int, int] | None:
+        """Returns how many devices shared a batch, in how many processes; None if it is not said.
+
+        Args:
+            epoch: of a checkpoint.
+        """
+        devices = self._metrics()[epoch].get(DEVICES)
+        return None if devices is None else tuple(devices)
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """Returns the state of an epoch, placed as the state `like`, whose shapes alone count."""
@@ -254,12 +280,8 @@ class Checkpoints:
         with self._opened(epoch, ocp.PyTreeCheckpointHandler()) as (checkpointer, folder):
             metadata = checkpointer.metadata(folder / (WHOLE_STATE if whole else PARAMS))
         tree = metadata.item_metadata.tree
-        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        like = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            tree["params"] if whole else tree,
-        )
-        return self.restore_params(epoch, like)
+        like = _shapes_here(tree["params"] if whole else tree)
+        return Checkpoints.restore_params(self, epoch, like)
 
     @profiling.phase(profiling.SAVING)
     def wait(self) -> None:
@@ -324,6 +346,9 @@ class Checkpoints:
             )
         return whole
 
+    def _checkpointer(self, handler: ocp.CheckpointHandler) -> ocp.Checkpointer:
+        return ocp.Checkpointer(handler, multiprocessing_options=self._processes)
+
     def _parts(self) -> list[tuple[int, int]]:
         """Returns which epochs were saved in part, and how many steps of each."""
         names = [path.name for path in self._folder.glob(f"{WITHIN}/*")]
@@ -348,7 +373,7 @@ class Checkpoints:
         """Gives what reads items of an epoch, and the folder that they lie in."""
         folder = self._folder / str(epoch)
         try:
-            with ocp.Checkpointer(handler) as checkpointer:
+            with self._checkpointer(handler) as checkpointer:
                 yield checkpointer, folder
         except Exception as error:
             if folder.is_dir():
@@ -371,6 +396,90 @@ class Checkpoints:
         for epoch in sorted(set(self._manager.all_steps()) - kept):
             self._manager.delete(epoch)
         shutil.rmtree(self._folder / REMOVED, ignore_errors=True)
+
+
+class SharedCheckpoints(Checkpoints):
+    """Checkpoints of a run on several processes: the first has the folder, and tells the others.
+
+    All have to call the same methods in the same order, but for what is read once all is trained.
+    Orbax's own saving from several processes wants a folder that each of them reaches, and has all
+    wait for the slowest file system at each step of a save. As every process has the whole state,
+    the first one saves it alone: into the same files as a run on one process, so that either goes
+    on from the other.
+
+    Args:
+        workdir: folder of the run in the first process, None in the others.
+        devices: see `Checkpoints`.
+    """
+
+    def __init__(self, workdir: str | None, devices: tuple[int, int]):
+        self._writes = workdir is not None
+        if workdir is not None:
+            super().__init__(workdir, devices=devices)
+
+    def save(
+        self,
+        epoch: int,
+        state: TrainState,
+        metrics: Mapping[str, Any],
+        best: int,
+        keep: Collection[int] = (),
+    ) -> None:
+        """Saves in the first process, see `Checkpoints.save`."""
+        if self._writes:
+            super().save(epoch, state, metrics, best, keep)
+
+    def save_within(self, epoch: int, steps: int, within: Within) -> None:
+        """Saves in the first process, see `Checkpoints.save_within`."""
+        if self._writes:
+            super().save_within(epoch, steps, within)
+
+    def steps_within(self, epoch: int) -> int:
+        """Returns how many steps of an epoch were saved, 0 for none."""
+        read = super().steps_within
+        return hosts.from_first(lambda: read(epoch))
+
+    def restore_within(self, epoch: int, steps: int, like: Within) -> Within:
+        """Returns the part of an epoch, on the host."""
+        read, like = super().restore_within, like._replace(state=_shapes_here(like.state))
+        return hosts.from_first(lambda: jax.device_get(read(epoch, steps, like)))
+
+    def latest(self) -> int | None:
+        """Returns the epoch of the latest checkpoint, None before the first."""
+        return hosts.from_first(super().latest)
+
+    def devices(self, epoch: int) -> tuple[int, int] | None:
+        """Returns how many devices shared a batch, see `Checkpoints.devices`."""
+        read = super().devices
+        return hosts.from_first(lambda: read(epoch))
+
+    def restore(self, epoch: int, like: TrainState) -> TrainState:
+        """Returns the state of an epoch on the host."""
+        read = super().restore
+        return hosts.from_first(lambda: jax.device_get(read(epoch, _shapes_here(like))))
+
+    def restore_params(self, epoch: int, like: optax.Params) -> optax.Params:
+        """Returns the parameters of an epoch on the host."""
+        read = super().restore_params
+        return hosts.from_first(lambda: jax.device_get(read(epoch, _shapes_here(like))))
+
+    def wait(self) -> None:
+        """Waits in the first process, see `Checkpoints.wait`."""
+        if self._writes:
+            super().wait()
+
+    def close(self) -> None:
+        """Gives up what the manager holds, in the first process."""
+        if self._writes:
+            super().close()
+
+
+def _shapes_here(like: Any) -> Any:
+    """Returns shapes and dtypes placed on the first device of this process."""
+    place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), like
+    )
 
 
 def _best(metrics: Mapping[int, Mapping[str, Any]]) -> int | None:

@@ -12,7 +12,7 @@ from absl import logging
 from jaxtyping import Int
 from tqdm import tqdm
 
-from mnist3 import profiling, stopping
+from mnist3 import hosts, profiling, stopping
 from mnist3.data.composition import Layout
 from mnist3.data.splits import Stream
 from mnist3.errors import UserError
@@ -127,8 +127,9 @@ def train(
     seconds, train_seconds = part.seconds
     _read_highest(run, replicates, val.targets, lambda params: read_split(params, held_out))
     done, total = (min(len(each.history) for each in replicates), run.epochs)
-    bar = tqdm(total=total, initial=done, desc="training", unit="epoch", disable=None)
-    with stopping.deferred() as stops, bar as progress:
+    quiet = None if hosts.first() else True  # None: unless there is a terminal to show it on
+    bar = tqdm(total=total, initial=done, desc="training", unit="epoch", disable=quiet)
+    with stopping.deferred(hosts.largest) as stops, bar as progress:
         while not stops() and (training := _behind(run, replicates)):
             done = len(replicates[training[0]].history)
             for place in [place for place in training if place in waiting]:
@@ -151,7 +152,7 @@ def train(
                     part = part._replace(seconds=(seconds, train_seconds))
                     break
                 predictions = read_split(state.inference_params, held_out)
-            steps, predictions = jax.device_get((part.measured, predictions))
+            steps, predictions = program.fetch((part.measured, predictions))
             part = Part.nothing(run)
             seconds += time.perf_counter() - started
             times = {
@@ -199,6 +200,7 @@ def train(
             _save_part(run, replicates, _behind(run, replicates), state, part)
         for each in replicates:
             each.checkpoints.wait()
+        hosts.meet()
 
 
 class Part(NamedTuple):
@@ -298,7 +300,7 @@ class Segments:
         """Has the next segment take `config.training.segment_seconds`, if steps take so long."""
         wanted = self._run.config.training.segment_seconds
         steps = int(wanted / seconds) if wanted else self._run.steps
-        self._length = max(1, -(-steps // self._at_once)) * self._at_once
+        self._length = hosts.largest(max(1, -(-steps // self._at_once)) * self._at_once)
 
     def _place(self, step: int) -> jax.Array:
         return program.put_everywhere(np.int32(step), self._run.mesh)
@@ -382,7 +384,7 @@ def _read_highest(
     stacked = program.stack(
         [restored.get(place, some) for place in range(len(replicates))], run.mesh
     )
-    predictions = jax.device_get(read(stacked))
+    predictions = program.fetch(read(stacked))
     for place, each in begun:
         own = program.replicate_of(predictions, place)
         each._outcomes[highest_epoch(run, each.history)] = run.task.outcomes(targets, own)

@@ -1,5 +1,6 @@
 """The compiled programs of a run: an epoch of training, and reading many images."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -26,52 +27,86 @@ from mnist3.training.step import StepMetrics, as_ink, create_train_step
 
 PREDICTION_BATCH = 512
 AUGMENTATION_CHUNK = 1024
+_MESHES = 16  # whose programs are kept at a time
 
 
-def create_mesh(replicates: int = 1) -> Mesh:
-    """Returns all devices on two axes, `replicate` and `data`.
+def create_mesh(replicates: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Returns devices on two axes, `replicate` and `data`.
 
     Replicates are kept apart as far as the devices allow: with as many devices each has its own,
     and nothing is summed between devices.
 
     Args:
         replicates: that learn side by side.
-
-    Raises:
-        UserError: if several processes share the work, which is not supported yet.
+        devices: to learn on; None for those of this process.
     """
-    if (processes := jax.process_count()) > 1:
-        raise UserError(
-            f"JAX runs here in {processes} processes, which is not supported yet; start one "
-            "process alone, on one host."
-        )
-    devices = np.asarray(jax.devices())
-    return Mesh(devices.reshape(math.gcd(len(devices), replicates), -1), ("replicate", "data"))
+    every = np.asarray(jax.local_devices() if devices is None else devices)
+    return Mesh(every.reshape(math.gcd(len(every), replicates), -1), ("replicate", "data"))
+
+
+def _put(tree: Any, sharding: NamedSharding) -> Any:
+    """Puts arrays that this process has whole on the devices, of other processes' its own part."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def put(leaf: Any) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            words = put(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+        whole = np.asarray(leaf)
+        with jax.transfer_guard("allow"):  # which takes this for an accident
+            return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(put, tree)
+
+
+def _here(tree: Any) -> bool:
+    """Tells whether this process has all devices on which the arrays of a tree lie."""
+    return all(getattr(leaf, "is_fully_addressable", True) for leaf in jax.tree.leaves(tree))
+
+
+@functools.lru_cache(_MESHES)
+def _create_gather(mesh: Mesh) -> Callable[[Any], Any]:
+    return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, P()))
+
+
+def fetch(tree: Any) -> Any:
+    """Returns arrays whole on the host; those of several processes all of them have to fetch."""
+    if not _here(tree):
+        tree = _create_gather(jax.tree.leaves(tree)[0].sharding.mesh)(tree)
+    return jax.device_get(tree)
 
 
 def put_everywhere(tree, mesh: Mesh):
     """Puts a copy of every array on every device of the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, P()))
+    return _put(tree, NamedSharding(mesh, P()))
 
 
 def stack(trees: Sequence[Any], mesh: Mesh) -> Any:
     """Puts trees of arrays, one a replicate, on their devices, with an axis of replicates first."""
+    trees = [tree if _here(tree) else fetch(tree) for tree in trees]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-    return jax.device_put(stacked, NamedSharding(mesh, P("replicate")))
+    return _put(stacked, NamedSharding(mesh, P("replicate")))
 
 
 def put_replicate(stacked: Any, place: int, tree: Any) -> Any:
     """Returns stacked trees with another one at the place of a replicate."""
+    whole, tree = (each if _here(each) else fetch(each) for each in (stacked, tree))
     return jax.tree.map(
-        lambda leaves, leaf: jax.device_put(leaves.at[place].set(leaf), leaves.sharding),
+        lambda leaves, on_host, leaf: _put(
+            jnp.asarray(on_host).at[place].set(leaf), leaves.sharding
+        ),
         stacked,
+        whole,
         tree,
     )
 
 
 def replicate_of(stacked: Any, place: int) -> Any:
-    """Returns the tree of one replicate out of stacked ones."""
-    return jax.tree.map(lambda leaves: leaves[place], stacked)
+    """Returns the tree of one replicate out of stacked ones, of several processes' on the host."""
+    if _here(stacked):
+        return jax.tree.map(lambda leaves: leaves[place], stacked)
+    return jax.tree.map(lambda leaves: leaves[place, ...], fetch(stacked))
 
 
 def _each(function: Callable, mesh: Mesh) -> Callable:
@@ -438,17 +473,25 @@ def _gather(array: Array, axis: int) -> Array:
     return jax.lax.all_gather(array, "data", axis=axis, tiled=True)
 
 
-def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh) -> jax.Array:
+def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh, devices: int = 0) -> jax.Array:
     """Puts images on every device as `[batches, size, height, width]`, the last filled up.
 
     Integers wider than bytes are grey levels too, which may exceed 255: they become float32 ink.
+
+    Args:
+        images: or feature vectors.
+        mesh: of `create_mesh`.
+        devices: each device gets at once what it would get of a batch shared by so many, of which
+            the mesh has a part; 0 for as many as it has.
     """
+    devices = devices or mesh.size
     if images.dtype.kind == "i":
         images = (images / 255).astype(np.float32)
     n = len(images)
     size = min(PREDICTION_BATCH, n)
-    size += -size % mesh.size
+    size += -size % devices
     padded = np.pad(images, ((0, -n % size), *[(0, 0)] * (images.ndim - 1)))
+    size = size // devices * mesh.size
     return put_everywhere(padded.reshape(-1, size, *images.shape[1:]), mesh)
 
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -35,6 +38,8 @@ class Run:
         size: (height, width) of the images, px.
         seeds: of the replicates, which differ in nothing else.
         mesh: the devices on the axes `replicate` and `data`.
+        sharing: devices that share a batch which is read, of which the mesh has a part where other
+            processes have the others; 0 where it has all.
     """
 
     config: ConfigDict
@@ -46,6 +51,7 @@ class Run:
     size: tuple[int, int]
     seeds: tuple[int, ...]
     mesh: Mesh
+    sharing: int = 0
 
     def keys(self, replicate: int = 0) -> tuple[jax.Array, jax.Array]:
         """Returns the keys of the initial parameters and of the epochs of a replicate."""
@@ -74,13 +80,21 @@ class Run:
     def replicate(self, place: int) -> "Run":
         """Returns the parts of the training of one replicate, on as many devices as it had.
 
-        They are those of the first, so that one program reads with each of the replicates.
+        They are those of the first, so that one program reads with each of the replicates; of them
+        those of this process, which has to be the first.
         """
-        if len(self.seeds) == 1:
+        row = self.mesh.devices[:1]
+        own = [each for each in row.flat if each.process_index == jax.process_index()]
+        changes: dict[str, Any] = {}
+        if len(own) < row.size:
+            changes["sharing"] = row.size
+            row = np.asarray([own if row.size % len(own) == 0 else own[:1]])
+        elif len(self.seeds) == 1:
             return self
-        config, seeds = of_replicate(self.config, self.seeds[place]), (self.seeds[place],)
-        mesh = Mesh(self.mesh.devices[:1], self.mesh.axis_names)
-        return dataclasses.replace(self, config=config, seeds=seeds, mesh=mesh)
+        if len(self.seeds) > 1:
+            seed = self.seeds[place]
+            changes |= {"config": of_replicate(self.config, seed), "seeds": (seed,)}
+        return dataclasses.replace(self, mesh=Mesh(row, self.mesh.axis_names), **changes)
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
@@ -102,7 +116,11 @@ def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
 
 
 def assemble(
-    config: ConfigDict, task: Task, train_examples: int, seeds: tuple[int, ...] = ()
+    config: ConfigDict,
+    task: Task,
+    train_examples: int,
+    seeds: tuple[int, ...] = (),
+    devices: Sequence[jax.Device] | None = None,
 ) -> Run:
     """Returns the parts of a training.
 
@@ -111,6 +129,7 @@ def assemble(
         task: that is learned.
         train_examples: images an epoch.
         seeds: of the replicates; () for one, of the config's seed.
+        devices: to train on; None for those of this process.
     """
     seeds = seeds or (config.seed,)
     steps = max(1, train_examples // config.training.batch_size)
@@ -126,5 +145,5 @@ def assemble(
         steps=steps,
         size=(config.data.height, config.data.width),
         seeds=seeds,
-        mesh=program.create_mesh(len(seeds)),
+        mesh=program.create_mesh(len(seeds), devices),
     )

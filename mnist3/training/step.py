@@ -1,5 +1,6 @@
 """One training step: the place to change how a model learns."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
@@ -35,6 +37,19 @@ class StepMetrics(NamedTuple):
 def as_ink(images: Array) -> Array:
     """Returns uint8 images as float32 with ink from 0 to 1, and all else as it is."""
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
+
+
+def sum_over_devices(tree: Any) -> Any:
+    """Returns the sums of arrays over the devices of the axis `data`, on each of them.
+
+    CPUs of several processes would sum different parts of an array in different orders. They gather
+    them and sum in the order of the devices, as those of one process do, so that the sums are the
+    same to the last bit.
+    """
+    if jax.process_count() == 1 or jax.default_backend() != "cpu":
+        return jax.lax.psum(tree, "data")
+    flat, unravel = ravel_pytree(tree)
+    return unravel(functools.reduce(jnp.add, jax.lax.all_gather(flat, "data")))
 
 
 def create_train_step(
@@ -75,7 +90,7 @@ def create_train_step(
         zero = jax.tree.map(jnp.zeros_like, (state.params, (0.0, 0.0)))
         total, _ = jax.lax.scan(add_micro_batch, zero, (rows, keys))
         if jax.lax.axis_size("data") > 1:
-            total = jax.lax.psum(total, "data")
+            total = sum_over_devices(total)
         gradients, (loss, right) = jax.tree.map(lambda leaf: leaf / micro_batches, total)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
