@@ -165,6 +165,19 @@ def define_flags(values: flags.FlagValues) -> None:
         "the run shows: pdf, svg.",
         flag_values=values,
     )
+    text(
+        "joblib",
+        None,
+        "For train and compare with scikit-learn's estimators: dask:tcp://HOST:PORT, a Dask "
+        "cluster that fits their folds and searches.",
+    )
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "For train with a network: says where the time went, and leaves a trace of some steps in "
+        "the folder of the run.",
+        flag_values=values,
+    )
     flags.DEFINE_enum(
         "distributed",
         "auto",
@@ -190,19 +203,6 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         "With --coordinator: the number of this one, from 0.",
         lower_bound=0,
-        flag_values=values,
-    )
-    text(
-        "joblib",
-        None,
-        "For train and compare with scikit-learn's estimators: dask:tcp://HOST:PORT, a Dask "
-        "cluster that fits their folds and searches.",
-    )
-    flags.DEFINE_bool(
-        "profile",
-        False,
-        "For train with a network: says where the time went, and leaves a trace of some steps in "
-        "the folder of the run.",
         flag_values=values,
     )
     flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)
@@ -274,6 +274,22 @@ def _require_mode_of_sweeps(values: flags.FlagValues) -> None:
             )
 
 
+def _require_steps(arguments: Arguments, config: ConfigDict) -> None:
+    """Checks that a run which is to be profiled trains one network.
+
+    Raises:
+        UserError: if not.
+    """
+    network = config.kind in ("numbers", "digits") and config.learner.name == NETWORK
+    if arguments.profile and hosts.several():
+        raise UserError("--profile watches one process, and several train here; leave it out.")
+    if arguments.profile and not (network and arguments.mode == "train"):
+        raise UserError(
+            "--profile follows the steps of a network while it trains; give --mode=train and the "
+            f"experiment of a network, for instance --config={experiments.EXAMPLE}."
+        )
+
+
 def _join_others(values: flags.FlagValues) -> None:
     """Joins the processes that train together, if this is one of several.
 
@@ -306,20 +322,6 @@ def _require_job_of_several(name: str, config: ConfigDict) -> None:
         raise UserError(f"several processes train a network together, and this learns in {one}")
     if (method := search_method(config)) != "none":
         raise UserError(f"config.search.method={method} tries its settings in {one}")
-
-
-def _require_steps(arguments: Arguments, config: ConfigDict) -> None:
-    """Checks that a run which is to be profiled trains one network.
-
-    Raises:
-        UserError: if not.
-    """
-    network = config.kind in ("numbers", "digits") and config.learner.name == "network"
-    if arguments.profile and not (network and arguments.mode == "train"):
-        raise UserError(
-            "--profile follows the steps of a network while it trains; give --mode=train and the "
-            f"experiment of a network, for instance --config={experiments.EXAMPLE}."
-        )
 
 
 def _sweep_of(mode: str, experiment: str | None, content: Mapping[str, Any] | None) -> Sweep | None:

@@ -68,3 +68,10 @@ def test_what_has_no_steps_has_no_profile(words, tmp_path, capsys):
     assert status == 1
     assert "--profile follows the steps of a network" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_one_process_is_watched_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_line.hosts, "several", lambda: True)
+    assert train(small.NUMBERS, tmp_path / "run", "--profile") == 1
+    assert "--profile watches one process" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
