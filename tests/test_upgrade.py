@@ -134,7 +134,7 @@ def test_what_a_config_lacks_and_has_too_many_is_named_in_a_line_each(old, logge
         "config.evaluation.wanted_error=0.001, config.model.line_channels=(24, 48, 80, 96), "
         "config.model.line_context=2, "
         "config.seeds=1, config.training.init_from='', config.training.init_skip=(), "
-        "config.training.log_steps=50"
+        "config.training.log_steps=50, config.training.segment_seconds=10.0"
     )
     for name in ("config.compare.*", "config.data.shifted_copies", "config.textbook.*"):
         assert name in lines[1]
