@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mnist3 import profiling
+from mnist3.errors import UserError
 from mnist3.jobs import command_line
 from tests import small
 
@@ -70,8 +71,9 @@ def test_what_has_no_steps_has_no_profile(words, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_one_process_is_watched_alone(tmp_path, monkeypatch, capsys):
+def test_one_process_is_watched_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(command_line.hosts, "several", lambda: True)
-    assert train(small.NUMBERS, tmp_path / "run", "--profile") == 1
-    assert "--profile watches one process" in capsys.readouterr().err
+    words = [f"--config={small.NUMBERS.split()[0]}", f"--workdir={tmp_path}/run", "--profile"]
+    with pytest.raises(UserError, match="--profile watches one process"):
+        command_line.run(["launch.py", *words])
     assert not (tmp_path / "run").exists()
