@@ -250,41 +250,6 @@ def test_a_line_is_followed_over_a_wide_gap():
     assert only(whole).shape[1] > first.shape[1] + second.shape[1] - 4 * MARGIN
 
 
-@settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 2**16), darkness=st.floats(0.45, 0.7), angle=st.floats(0, 6.28))
-def test_a_hard_shadow_beside_a_number_is_no_writing(seed, darkness, angle):
-    """The noise of a camera is the same in light and shadow, so that it is more where it is dark."""
-    picture = padded(PLAIN, (150, 150), (150, 150))
-    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
-    middle = np.array(picture.shape[:2]) / 2
-    across = (x - middle[1]) * np.cos(angle) + (y - middle[0]) * np.sin(angle) - 190
-    light = 1 - darkness / (1 + np.exp(-np.clip(across / 6, -50, 50)))
-    noise = np.random.default_rng(seed).normal(0, 8, picture.shape[:2])
-    pixels = np.clip(picture * light[..., None] + noise[..., None], 0, 255)
-    (line,) = locate(pixels.astype(np.uint8))
-    left, top, right, bottom = (edge - 150 for edge in line.box)
-    assert -8 < left - 60 < 8 and -8 < top - 60 < 8
-    assert -12 < right - (PLAIN.shape[1] - 60) < 40 and -8 < bottom - (PLAIN.shape[0] - 60) < 8
-
-
-def test_the_one_digit_in_a_box_is_found():
-    """The box and the digit have one middle, so that either may be taken to hold the other."""
-    image = Image.fromarray(padded(written("4", margin=80), (200, 300), (200, 300)))
-    alone = only(np.asarray(image))
-    centre = 200 + 80 + 30
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((centre - 48, 225, centre + 14, 395), outline=INK, width=3)
-    assert alike(alone, only(np.asarray(image))) < 12
-
-
-def test_a_line_is_followed_over_a_wide_gap():
-    """At first one half of the line is found, then the other at the end of its cut-out."""
-    parts = [written("47", margin=60), written("03", margin=60)]
-    whole = np.concatenate([parts[0][:, :-20], parts[1][:, 20:]], axis=1)
-    first, second = only(parts[0]), only(parts[1])
-    assert only(whole).shape[1] > first.shape[1] + second.shape[1] - 4 * MARGIN
-
-
 def test_hair_thin_strokes_are_drawn_wider():
     strip = only(written("7", height=200, pen=2, margin=40))
     assert np.percentile(strip[strip > 0], 90) > 200
