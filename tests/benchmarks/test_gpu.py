@@ -87,9 +87,7 @@ def test_a_line_lowers_for_cuda(line):
     data = tasks.Examples(
         jax.ShapeDtypeStruct((rows, 28, 28), np.uint8), jax.ShapeDtypeStruct((rows, 1), np.int32)
     )
-    states = jax.eval_shape(
-        lambda: program.stack([run.create_state(run.keys(i)[0]) for i in range(2)], run.mesh)
-    )
+    states = jax.eval_shape(lambda: jax.vmap(run.create_state)(jax.random.split(jax.random.key(0))))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0)))
     begun, measured = jax.eval_shape(begin, data, keys), loop.Part.nothing(run).measured
     step = jax.ShapeDtypeStruct((), np.int32)
