@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from mnist3.training import kept
 from tests.faults import tiny, trials
 from tests.faults.calls import Calls
 
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("faults")
-    with tiny.environment(made / "cache"):
+    with tiny.environment(made / "cache"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept, "_kept", [])  # a command keeps its programs for the rest of a process
         yield made
 
 
