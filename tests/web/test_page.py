@@ -360,6 +360,7 @@ def test_without_a_folder_a_drawing_is_downloaded(opened):
         page.press("#truth", "Enter")
         shows(page, "#saved", "This browser cannot show the picture, and so cannot save it.")
         page.wrong.clear()  # what the browser logs of an answer 422
+        page.close()  # it may ask once more, and the server ends here
     assert files["labels.csv"] == b"file,number\ndrawing-0001.png,04\n"
     with Image.open(io.BytesIO(files["drawing-0001.png"])) as image:
         assert image.format == "PNG"

@@ -99,14 +99,14 @@ def test_every_network_computes_what_jax_does(opened, name):
     "name", ["multihead_cropped", "cnn", "logistic", "sequence_of_two_members"]
 )
 def test_feature_maps_are_those_of_the_server(opened, name):
-    here = network(name)
+    here = network_of(name)
     half = reader_page.with_rounded_weights(here)
     strip = (32, 64) if here.task.reads_lines else None
     size = strip or (here.run.config.data.height, here.run.config.data.width)
     (image,) = images_of(here, 1, size[1])
     read = maps.reader(here.task, half, [size])
     expected = [] if read is None else read(image)
-    page = opened(here)
+    page = opened(name)
     found = page.evaluate(
         "([image, width]) => parts.maps(width, bytesFrom(image))",
         [encoded(image), size[1]],
