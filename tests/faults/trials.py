@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import io
+import itertools
 import os
 import pathlib
 import random
@@ -22,7 +23,7 @@ from tests.faults.calls import Calls
 from tests.faults.tiny import Done, Process
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-JUMPS = (-86400.0, 86400.0, -3600.0, 31536000.0, 0.0)  # s, by which a clock is wrong for a while
+JUMPS = (-86400.0, 86400.0, -3600.0, 31536000.0)  # s, by which a clock is wrong from then on
 STOPPED = "run the same command to go on"
 
 
@@ -322,7 +323,7 @@ def in_one_cache(folder: pathlib.Path, undisturbed: Reference, processes: int) -
 def with_a_jumping_clock(
     folder: pathlib.Path, undisturbed: Reference, trials: int, seed: int = 0
 ) -> Row:
-    """Lets the clock of a run jump by up to a year, forth and back."""
+    """Lets the clock of a run jump by up to a year, forth or back."""
     failures = []
     for trial in range(trials):
         workdir = folder / f"clock{trial}"
@@ -335,13 +336,13 @@ def with_a_jumping_clock(
 
 
 def jump(seed: int) -> None:
-    """Has this process's clock be wrong by another time after every few times that it is asked."""
-    asked, moments, true, true_ns = [0.0], random.Random(seed), time.time, time.time_ns
+    """Has this process's clock jump once, some time after it was first asked."""
+    moments, true, true_ns = random.Random(seed), time.time, time.time_ns
+    asks, by = moments.randrange(1, 400), moments.choice(JUMPS)
+    asked = itertools.count()
 
     def wrong() -> float:
-        if moments.random() < 0.1:
-            asked[0] = moments.choice(JUMPS)
-        return asked[0]
+        return by if next(asked) >= asks else 0.0
 
     time.time = lambda: true() + wrong()
     time.time_ns = lambda: true_ns() + int(1e9 * wrong())
