@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 
 from absl import logging
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+COLLECTING = "_xla_gc_callback"  # JAX's function in which Python prints exceptions and goes on
 ECHO = 0.5  # s in which signals count as one: `timeout`, for one, sends each of its own twice
 
 
@@ -71,10 +73,11 @@ def handled(remedy: str) -> Iterator[None]:
         return
     _asked.number, _asked.remedy = None, remedy
 
-    def on_signal(number: int, frame: object) -> None:
+    def on_signal(number: int, frame: types.FrameType | None) -> None:
         if _asked.number is None:  # what ends the block is not disturbed by an echo
             _asked.number = number
-            if not _asked.deferred:
+            lost = frame is not None and frame.f_code.co_name == COLLECTING
+            if not (_asked.deferred or lost):
                 _asked.stop()
 
     # Python calls a handler between two of its own instructions, and an epoch is one. The thread

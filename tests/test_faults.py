@@ -3,7 +3,6 @@
 import errno
 import os
 
-import jax
 import pytest
 
 from mnist3.training import kept
@@ -16,8 +15,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("faults")
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={jax.device_count()}"
-    with tiny.environment(made / "cache", XLA_FLAGS=flags), pytest.MonkeyPatch.context() as patch:
+    with tiny.environment(made / "cache"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept, "_kept", [])  # a command keeps its programs for the rest of a process
         yield made
 

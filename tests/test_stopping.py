@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 
+import jax
 import pytest
 
 from mnist3 import exit_status, stopping
@@ -58,6 +59,17 @@ def test_a_signal_that_was_lost_in_a_callback_stops_at_the_next_chance():
     with pytest.raises(stopping.Interrupted), stopping.handled(REMEDY):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
+        with stopping.deferred():
+            pytest.fail("the signal ends the block")
+
+
+def test_a_signal_while_garbage_is_collected_stops_at_the_next_chance():
+    def _xla_gc_callback(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    assert _xla_gc_callback.__name__ == jax._src.lib._xla_gc_callback.__name__
+    with pytest.raises(stopping.Interrupted), stopping.handled(REMEDY):
+        _xla_gc_callback()
         with stopping.deferred():
             pytest.fail("the signal ends the block")
 

@@ -35,6 +35,7 @@ QUICK_TO_COMPILE = (
     "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     " --xla_cpu_use_fusion_emitters=false"
 )
+DEVICES = "xla_force_host_platform_device_count"
 TIMES = ("seconds", "train_seconds", "compile_seconds", "examples_per_second")
 UNSET = ("MNIST3_DATA_DIR", "MNIST3_DEBUG", "WANDB_SWEEP_ID", "XDG_CACHE_HOME")
 READ_AT_IMPORT = (  # by JAX, which a process here has imported before its variables are known
@@ -87,7 +88,9 @@ def environment(cache: str | os.PathLike, **changes: str | None) -> Iterator[Non
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+    flags = os.environ.get("XLA_FLAGS", QUICK_TO_COMPILE)
+    if DEVICES not in flags:  # this process goes on with what others began, on as many devices
+        os.environ["XLA_FLAGS"] = f"{flags} --{DEVICES}=1"
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")  # or the program starts anew
     try:
         yield
