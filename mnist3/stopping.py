@@ -4,15 +4,15 @@ import contextlib
 import dataclasses
 import os
 import signal
+import sys
 import threading
 import time
-import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from absl import logging
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-COLLECTING = "_xla_gc_callback"  # JAX's function in which Python prints exceptions and goes on
 ECHO = 0.5  # s in which signals count as one: `timeout`, for one, sends each of its own twice
 
 
@@ -73,12 +73,19 @@ def handled(remedy: str) -> Iterator[None]:
         return
     _asked.number, _asked.remedy = None, remedy
 
-    def on_signal(number: int, frame: types.FrameType | None) -> None:
+    def on_signal(number: int, frame: object) -> None:
         if _asked.number is None:  # what ends the block is not disturbed by an echo
             _asked.number = number
-            lost = frame is not None and frame.f_code.co_name == COLLECTING
-            if not (_asked.deferred or lost):
+            if not _asked.deferred:
                 _asked.stop()
+
+    # In callbacks of Python's, as of its garbage collector, an exception is printed and lost. The
+    # block ends at the next chance then, and there is nothing to print.
+    unraisable_before = sys.unraisablehook
+
+    def unless_asked(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            unraisable_before(unraisable)
 
     # Python calls a handler between two of its own instructions, and an epoch is one. The thread
     # hears of a signal meanwhile.
@@ -92,9 +99,11 @@ def handled(remedy: str) -> Iterator[None]:
         for each in SIGNALS
         if signal.getsignal(each) is not signal.SIG_IGN
     }
+    sys.unraisablehook = unless_asked
     try:
         yield
     finally:
+        sys.unraisablehook = unraisable_before
         for each, handler in before.items():
             signal.signal(each, handler)
         signal.set_wakeup_fd(woken_before)

@@ -259,3 +259,17 @@ def pytest_collection_modifyitems(items):
         order += [place for _, place in longest[worker::workers]]
         order += others[worker * len(others) // workers : (worker + 1) * len(others) // workers]
     items[:] = [items[place] for place in order]
+
+
+@pytest.fixture
+def fresh_wandb(tmp_path, monkeypatch):
+    """No account, no settings and no service of an earlier test."""
+    import wandb  # takes a second
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SWEEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    wandb.teardown()
+    yield
+    wandb.teardown()

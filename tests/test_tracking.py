@@ -18,17 +18,7 @@ from mnist3.errors import UserError
 from mnist3.tracking import Tracker, flatten, part_of
 from tests.offline_wandb import offline_runs, read_records
 
-
-@pytest.fixture(autouse=True)
-def fresh_wandb(tmp_path, monkeypatch):
-    """No account, no settings and no service of an earlier test."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SWEEP_ID"):
-        monkeypatch.delenv(name, raising=False)
-    wandb.teardown()
-    yield
-    wandb.teardown()
+pytestmark = pytest.mark.usefixtures("fresh_wandb")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import wandb
 
 from mnist3.jobs import sweep
 from mnist3.jobs.arguments import Arguments
@@ -11,19 +10,9 @@ from mnist3.sweeps import Choices, Hyperband, Sweep, study
 from tests import small
 from tests.offline_wandb import offline_runs, read_records
 
+pytestmark = pytest.mark.usefixtures("fresh_wandb")
+
 RATE = "optimizer.learning_rate"
-
-
-@pytest.fixture(autouse=True)
-def fresh_wandb(tmp_path, monkeypatch):
-    """No account, no settings and no service of an earlier test."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SWEEP_ID"):
-        monkeypatch.delenv(name, raising=False)
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 @pytest.mark.slow
