@@ -185,7 +185,8 @@ class Process:
         self._process.join(seconds)
         if self._process.exitcode is None:
             return None
-        return Done(self._process.exitcode, self._said.read_text(errors="replace"))
+        said = self._said.read_text(errors="replace") if self._said.exists() else ""
+        return Done(self._process.exitcode, said)  # "" of one that was killed before it began
 
     def signal(self, number: int) -> None:
         """Sends it a signal, unless it has ended."""
