@@ -190,8 +190,9 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Sends it a signal, unless it has ended."""
-        if self._process.exitcode is None:
-            os.kill(self._process.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.exitcode is None:
+                os.kill(self._process.pid, number)
 
 
 def _answer(
