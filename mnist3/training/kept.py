@@ -150,6 +150,7 @@ def _sources() -> str:
     libraries = tuple(os.path.join(each, "") for each in folders | {*site.getsitepackages()})
     loaded = {str(getattr(module, "__file__", None) or "") for module in sys.modules.values()}
     own = {path for path in loaded if path.endswith(".py") and not path.startswith(libraries)}
+    own = {path for path in own if os.path.isfile(path)}  # a module may name any text, as torch's
     own |= {str(path) for path in _PACKAGE.rglob("*.py")} | {*_kept[0].sources}
     digest = hashlib.sha256()
     for path in sorted(own):
