@@ -20,7 +20,6 @@ STRAIGHT = 0.88  # share of a line's columns that must lie on its parabola
 FITTED = 500  # pixels of a line that its parabola is fitted to
 PAIRED = 40  # of these, of which each two give the slope that it begins with
 STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
-GAP = 3  # thin blocks that a block without ink takes from a line
 
 
 def eroded(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "less width"]:
@@ -64,7 +63,7 @@ def _near(rows: np.ndarray) -> np.ndarray:
 def _followed(ink: np.ndarray, thin: np.ndarray) -> np.ndarray:
     """Returns how many thin blocks the best path through each block has, gaps subtracted."""
     blocks, rows = ink.shape
-    steps = np.where(ink, thin, -GAP).astype(np.int16)
+    steps = np.where(ink, thin, -3).astype(np.int16)
     ways = np.stack([steps, steps[::-1]], axis=1)  # from the left and from the right
     lengths = np.zeros((blocks + 1, 2, rows + 2), dtype=np.int16)
     reached = np.empty((2, rows), dtype=np.int16)
@@ -76,13 +75,6 @@ def _followed(ink: np.ndarray, thin: np.ndarray) -> np.ndarray:
         np.maximum(reached, 0, out=lengths[block + 1, :, 1:-1])
     found = lengths[1:, :, 1:-1]
     return found[:, 0] + found[::-1, 1] - thin
-
-
-def _at_most(ink: np.ndarray, thin: np.ndarray) -> int:
-    """Returns what no path of `_followed` exceeds: the best, were it free to change rows."""
-    steps = np.where(thin.any(axis=1), 1, np.where(ink.any(axis=1), 0, -GAP))
-    sums = np.append(0, steps.cumsum())
-    return int((sums - np.minimum.accumulate(sums)).max())
 
 
 def horizontal(
@@ -106,7 +98,7 @@ def horizontal(
     near[:-1] |= padded[1:]
     ink = np.ascontiguousarray(_all_columns(near).T)
     thin_blocks = np.ascontiguousarray((_all_columns(near) & _any_column(thin)).T)
-    if _at_most(ink, thin_blocks) * STEP < length:
+    if thin_blocks.any(axis=1).sum() * STEP < length:
         return np.zeros_like(mask)
     lines = _near(ink & (_followed(ink, thin_blocks) * STEP >= length))
     found = thin & np.repeat(lines.T, STEP, axis=1)

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist3.data import rules
 from mnist3.data.rules import printed
 
 DIGIT = 40  # px
@@ -42,19 +41,6 @@ def test_a_line_is_gone_and_what_stands_on_it_stays(slope, bend, thickness, touc
     found = printed(line | digits, DIGIT)
     assert found[line & ~digits].mean() > 0.85
     assert found[digits & ~line].mean() < 0.1
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    shape=st.tuples(st.integers(1, 30), st.integers(1, 12)),
-    share=st.floats(0, 1),
-    seed=st.integers(0, 99),
-)
-def test_no_path_is_longer_than_is_known_before_it_is_followed(shape, share, seed):
-    """So that what cannot hold a line need not be followed."""
-    ink, thin = np.random.default_rng(seed).random((2, *shape)) < share
-    thin &= ink
-    assert rules._followed(ink, thin).max() <= rules._at_most(ink, thin)
 
 
 @pytest.mark.parametrize("amplitude", [8, 12])

@@ -10,7 +10,6 @@ const STRAIGHT = 0.88; // share of a line's columns that must lie on its parabol
 const FITTED = 500; // pixels of a line that its parabola is fitted to
 const PAIRED = 40; // of these, of which each two give the slope that it begins with
 const STEP = 4; // columns of a block; from one to the next a line rises or falls by at most a row
-const GAP = 3; // thin blocks that a block without ink takes from a line
 
 // Takes from a mask what lies in vertical runs of another one that are longer than `rows`.
 function dropThick(found, { height, width, data }, rows) {
@@ -64,7 +63,7 @@ function followed(ink, thin, blocks, height, backwards) {
     if (n === 0) near(none, 0, height, reached);
     else near(lengths, before * height, height, reached);
     for (let y = 0, at = block * height; y < height; y += 1, at += 1) {
-      lengths[at] = ink[at] ? reached[y] + thin[at] : Math.max(reached[y] - GAP, 0);
+      lengths[at] = ink[at] ? reached[y] + thin[at] : Math.max(reached[y] - 3, 0);
     }
   }
   return lengths;
@@ -79,7 +78,7 @@ export function horizontal(mask, length, thickness) {
   if (blocks * STEP < length || height < 3) return found;
   const thin = dropThick({ height, width, data: data.slice() }, mask, thickness);
   const [ink, steps] = [new Uint8Array(blocks * height), new Uint8Array(blocks * height)];
-  const best = new Int8Array(blocks).fill(-GAP); // what a path gains there at most
+  const isReached = new Uint8Array(blocks); // by something thin
   for (let y = 0; y < height; y += 1) {
     // Beyond the first and the last row there is none; an edge's row again adds nothing.
     const above = y > 0 ? -width : 0;
@@ -92,15 +91,10 @@ export function horizontal(mask, length, thickness) {
       }
       ink[block * height + y] = all;
       steps[block * height + y] = all & any;
-      if (all) best[block] = Math.max(best[block], any);
+      isReached[block] |= all & any;
     }
   }
-  let [most, sum] = [0, 0]; // of any path, were it free to change rows
-  for (const step of best) {
-    sum = Math.max(sum + step, 0);
-    most = Math.max(most, sum);
-  }
-  if (most * STEP < length) return found;
+  if (isReached.filter(Boolean).length * STEP < length) return found;
   const forwards = followed(ink, steps, blocks, height, false);
   const backwards = followed(ink, steps, blocks, height, true);
   const lines = new Uint8Array(blocks * height);
