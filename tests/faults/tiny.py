@@ -7,8 +7,10 @@ import json
 import multiprocessing
 import os
 import pathlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -163,9 +165,11 @@ def _arrays(folder: pathlib.Path) -> dict[str, str]:
 class Process:
     """A command in a process of its own, which was forked from one that has imported everything.
 
+    Its standard streams are a pipe, which no limit of the size of files binds.
+
     Args:
         argv: of the command.
-        said: file that gets its standard streams.
+        said: file that gets what comes through them.
         prepare: called in the process before the command.
     """
 
@@ -175,18 +179,23 @@ class Process:
         self._said = said
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.faults.preloaded"])
-        variables = dict(os.environ)
-        self._process = context.Process(target=_answer, args=(argv, said, variables, prepare))
-        self._process.start()
+        reading, writing = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_answer, args=(argv, writing, dict(os.environ), prepare)
+        )
+        with writing:
+            self._process.start()
         self.started = time.monotonic()
+        self._copying = threading.Thread(target=_copy, args=(reading, said), daemon=True)
+        self._copying.start()
 
     def wait(self, seconds: float = LONGEST) -> Done | None:
         """Returns how it ended; None if it did not within so long."""
         self._process.join(seconds)
         if self._process.exitcode is None:
             return None
-        said = self._said.read_text(errors="replace") if self._said.exists() else ""
-        return Done(self._process.exitcode, said)  # "" of one that was killed before it began
+        self._copying.join()
+        return Done(self._process.exitcode, self._said.read_text(errors="replace"))
 
     def signal(self, number: int) -> None:
         """Sends it a signal, unless it has ended."""
@@ -195,15 +204,21 @@ class Process:
                 os.kill(self._process.pid, number)
 
 
+def _copy(reading: Connection, said: pathlib.Path) -> None:
+    with reading, open(said, "wb", buffering=0) as file:
+        while content := os.read(reading.fileno(), 1 << 16):
+            file.write(content)
+
+
 def _answer(
     argv: list[str],
-    said: pathlib.Path,
+    streams: Connection,
     variables: dict[str, str],
     prepare: Callable[[], object] | None,
 ) -> None:
-    streams = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(streams, 1)
-    os.dup2(streams, 2)
+    with streams:
+        os.dup2(streams.fileno(), 1)
+        os.dup2(streams.fileno(), 2)
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(ROOT)
