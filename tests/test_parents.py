@@ -36,9 +36,12 @@ while not all((folder / str(each)).exists() for each in range(3)):
     time.sleep(0.01)
 if end.isdigit():
     sys.exit(int(end))
+if end == "stop":
+    time.sleep(0.2)
+    sys.exit(143)
 if end == "wait":
     time.sleep(100)
-os.abort() if end == "abort" else os.kill(os.getpid(), 9)
+os.abort() if end == "abort" else os.kill(os.getpid(), 9 if end == "kill" else 15)
 """
 
 
@@ -80,6 +83,12 @@ def lost(process, reason):
         (("kill", "wait", "wait"), (1, 1, 1), (lost(0, "killed by signal 9, SIGKILL"),) * 3),
         (("wait", "wait", "abort"), (1, 1, 1), (lost(2, "killed by signal 6, SIGABRT"),) * 3),
         (("abort", "abort", "kill"), (1, 1, 1), (lost(2, "killed by signal 9, SIGKILL"),) * 3),
+        (("term", "wait", "wait"), (143, 143, 143), (lost(0, "stopped by SIGTERM"),) * 3),
+        (  # the first saves, while others wait for it that have nothing left to do
+            ("stop", "term", "wait"),
+            (143, 143, 143),
+            ("", lost(1, "stopped by SIGTERM"), lost(1, "stopped by SIGTERM")),
+        ),
         (("3", "3", "3"), (3, 3, 3), ("", "", "")),  # a mistake that each has told itself
         (
             ("143", "wait", "wait"),
@@ -111,6 +120,9 @@ def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
     host, port, _ = json.loads((tmp_path / "address").read_text())
     with socket.create_connection((host, port)) as stranger:
         stranger.sendall(b'["no token", 1]\nGET / HTTP/1.1\n')
+        assert stranger.recv(1) == b""
+    with socket.create_connection((host, port)) as stranger:
+        stranger.sendall(b"[" * 50_000 + b"\n")
         assert stranger.recv(1) == b""
     child = int((tmp_path / "1").read_text())
     every[1].send_signal(signal.SIGKILL)
