@@ -24,16 +24,24 @@ folder, process, end = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 link, file = parents.link(), folder / "address"
 if end == "early":
     os.abort()
+
+
+def wait_for(*names):
+    until = time.monotonic() + 60
+    while not all((folder / name).exists() for name in names):
+        if time.monotonic() > until:
+            sys.exit("the others do not come")
+        time.sleep(0.01)
+
+
 if process == 0:
     (folder / "begun").write_text(json.dumps(["127.0.0.1", link.port, link.token]))
     os.rename(folder / "begun", file)
-while not file.exists():
-    time.sleep(0.01)
+wait_for("address")
 parents.introduce(link, process, 3, json.loads(file.read_text()))
 time.sleep(0.5)
 (folder / str(process)).write_text(str(os.getpid()))
-while not all((folder / str(each)).exists() for each in range(3)):
-    time.sleep(0.01)
+wait_for("0", "1", "2")
 if end.isdigit():
     sys.exit(int(end))
 if end == "stop":
@@ -116,6 +124,7 @@ def test_what_each_says_last_and_how_it_ends(started, ends, statuses, said):
 def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
     every = started("wait", "wait", "wait")
     while not all((tmp_path / str(each)).exists() for each in range(3)):
+        assert all(each.poll() is None for each in every)  # each of which waits for a minute at most
         time.sleep(0.01)
     host, port, _ = json.loads((tmp_path / "address").read_text())
     with socket.create_connection((host, port)) as stranger:
