@@ -9,9 +9,11 @@ import os
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
+
+from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 ARGUMENTS = (
@@ -38,7 +40,6 @@ QUICK_TO_COMPILE = (
     " --xla_cpu_use_fusion_emitters=false"
 )
 DEVICES = "xla_force_host_platform_device_count"
-TIMES = ("seconds", "train_seconds", "compile_seconds", "examples_per_second")
 UNSET = ("MNIST3_DATA_DIR", "MNIST3_DEBUG", "WANDB_SWEEP_ID", "XDG_CACHE_HOME")
 READ_AT_IMPORT = (  # by JAX, which a process here has imported before its variables are known
     "JAX_COMPILATION_CACHE_DIR",
@@ -109,12 +110,12 @@ def left(workdir: str | os.PathLike) -> dict[str, Any]:
     folder = pathlib.Path(workdir)
     found: dict[str, Any] = {"names": sorted(_names(folder))}
     for path in sorted(folder.glob("*.json")):
-        found[path.name] = _without_times(json.loads(path.read_text()))
+        found[path.name] = without_times(json.loads(path.read_text()))
     for path in sorted(folder.glob("*.csv")):
         with path.open(newline="") as file:
             found[path.name] = list(csv.reader(file))
     lines = map(json.loads, (folder / "history.jsonl").read_text().splitlines())
-    found["history.jsonl"] = [_without_times(line) for line in lines]
+    found["history.jsonl"] = [without_times(line) for line in lines]
     return found | {"checkpoints": _arrays(folder)}
 
 
@@ -123,16 +124,6 @@ def _names(folder: pathlib.Path) -> Iterator[str]:
         yield path.name
         if path.name == "checkpoints":
             yield from (f"checkpoints/{each.name}" for each in path.iterdir())
-
-
-def _without_times(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            name: _without_times(inner)
-            for name, inner in value.items()
-            if name not in (*TIMES, "date", "commit")
-        }
-    return value
 
 
 def _arrays(folder: pathlib.Path) -> dict[str, str]:

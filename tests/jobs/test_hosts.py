@@ -21,6 +21,7 @@ from mnist3 import experiments, hosts, parents, stopping, validation
 from mnist3.errors import UserError
 from mnist3.jobs import command_line, parts, run
 from mnist3.training.checkpoints import Checkpoints
+from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 RUN = (
@@ -31,7 +32,6 @@ RUN = (
     "--config.wandb.mode=disabled",
     "--figures=none",
 )
-TIMES = ("seconds", "train_seconds", "compile_seconds", "examples_per_second", "environment")
 SECONDS = 300  # that a run takes at most
 PAGE = (ROOT / "docs" / "hosts.md").read_text()
 
@@ -84,12 +84,6 @@ def wait_for_epochs(started, folder, epochs):
         time.sleep(0.02)
 
 
-def without_times(value):
-    if isinstance(value, dict):
-        return {name: without_times(each) for name, each in value.items() if name not in TIMES}
-    return value
-
-
 def left(folder):
     """Returns what a run has left, by its files, without the times that it took."""
     found = {}
@@ -100,7 +94,7 @@ def left(folder):
         if path.name in ("history.jsonl", "metrics.json"):
             text = path.read_text()
             lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-            found[name] = [without_times(json.loads(line)) for line in lines]
+            found[name] = [without_times(json.loads(line), "environment") for line in lines]
         else:
             found[name] = path.read_bytes()
     checkpoints = Checkpoints(str(folder), read_only=True)
