@@ -124,9 +124,7 @@ def test_what_each_says_last_and_how_it_ends(started, ends, statuses, said):
 def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
     every = started("wait", "wait", "wait")
     while not all((tmp_path / str(each)).exists() for each in range(3)):
-        assert all(
-            each.poll() is None for each in every
-        )  # each of which waits for a minute at most
+        assert all(each.poll() is None for each in every)  # each waits for a minute at most
         time.sleep(0.01)
     host, port, _ = json.loads((tmp_path / "address").read_text())
     with socket.create_connection((host, port)) as stranger:

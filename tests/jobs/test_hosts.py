@@ -371,6 +371,9 @@ def test_what_the_image_copies_and_starts_is_there():
     assert lines[0] == ["FROM", "python:3.12-slim"]
     copied = [word for name, rest in lines if name == "COPY" for word in rest.split()[:-1]]
     assert all((ROOT / word).exists() for word in copied)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert {line[1:] for line in ignored if line.startswith("!")} == {*copied}
     (entry,) = [json.loads(rest) for name, rest in lines if name == "ENTRYPOINT"]
     assert entry == ["python", "launch.py"]
     assert {"launch.py", "mnist3", "experiments", "requirements.lock", "README.md"} <= {*copied}
