@@ -1,5 +1,6 @@
 """Parents of processes that do nothing: who is told of which loss, and how each ends."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+
+from mnist3 import parents
 
 ROOT = pathlib.Path(__file__).parent.parent
 PROCESS = """
@@ -143,6 +146,23 @@ def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
         for _ in range(1000):
             os.kill(child, 0)
             time.sleep(0.01)
+
+
+def test_a_host_that_is_gone_is_found_out_within_25_s_from_both_ends():
+    parent = parents._Parent(named=True)
+    port = parent._listening.getsockname()[1]
+    with parent._listening, contextlib.closing(parent._selector):
+        parent._connect("127.0.0.1", port, "token")
+        parent._accept()
+        assert len(parent._peers) == 2
+        for connection in [each.connection for each in parent._peers]:
+            with connection:
+                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                idle, interval, count = (
+                    connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+                )
+                assert idle + count * interval == 25
 
 
 def test_a_process_that_does_not_find_the_others_says_what_to_do(started):

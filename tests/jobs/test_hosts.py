@@ -21,17 +21,22 @@ from mnist3 import experiments, hosts, parents, stopping, validation
 from mnist3.errors import UserError
 from mnist3.jobs import command_line, parts, run
 from mnist3.training.checkpoints import Checkpoints
+from tests.faults import tiny
 from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-RUN = (
-    "--config=experiments/classify.py:learner=network,source=digits",
+OFTEN = (  # more than one micro-batch a device, and segments of a step
     "--config.training.epochs=6",
     "--config.training.cpu_micro_batch=8",
     "--config.training.segment_seconds=0.01",
+)
+RUN = (
+    "--config=experiments/classify.py:learner=network,source=digits",
     "--config.wandb.mode=disabled",
     "--figures=none",
+    *OFTEN,
 )
+COMPOSED = (*tiny.ARGUMENTS, "--config.seeds=2", *OFTEN)  # augmented, too
 SECONDS = 300  # that a run takes at most
 PAGE = (ROOT / "docs" / "hosts.md").read_text()
 
@@ -89,7 +94,14 @@ def left(folder):
     found = {}
     for path in sorted(pathlib.Path(folder).rglob("*")):
         name = str(path.relative_to(folder))
-        if name.startswith("checkpoints") or path.suffix == ".html" or path.is_dir():
+        if path.name == "checkpoints":
+            checkpoints = Checkpoints(str(path.parent), read_only=True)
+            for epoch in ("best", "latest"):
+                params = checkpoints.read_params(checkpoints.resolve(epoch))
+                arrays = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)]
+                found[f"{name} {epoch}"] = arrays
+            checkpoints.close()
+        if "checkpoints" in name or path.suffix == ".html" or path.is_dir():
             continue
         if path.name in ("history.jsonl", "metrics.json"):
             text = path.read_text()
@@ -97,11 +109,6 @@ def left(folder):
             found[name] = [without_times(json.loads(line), "environment") for line in lines]
         else:
             found[name] = path.read_bytes()
-    checkpoints = Checkpoints(str(folder), read_only=True)
-    for epoch in ("best", "latest"):
-        params = checkpoints.read_params(checkpoints.resolve(epoch))
-        found[epoch] = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)]
-    checkpoints.close()
     return found
 
 
@@ -109,8 +116,11 @@ def left(folder):
 def alone(once):
     """Returns the folder of the run of one process with so many devices."""
 
-    def trained(devices):
-        return once(f"alone-{devices}", lambda folder: ended(start(folder, 1, devices), [0]))
+    def trained(devices, flags=RUN):
+        def make(folder):
+            ended(start(folder, 1, devices, flags), [0])
+
+        return once(f"alone-{devices}-{'composed' if flags is COMPOSED else 'fixed'}", make)
 
     return trained
 
@@ -146,7 +156,7 @@ def test_of_four_processes_one_is_killed_the_others_say_so_and_the_same_command_
     alone, tmp_path
 ):
     folder = tmp_path / "run"
-    started = start(folder, 4)
+    started = start(folder, 4, flags=COMPOSED)
     wait_for_epochs(started, folder, 1)
     children = pathlib.Path(f"/proc/{started[2].pid}/task/{started[2].pid}/children").read_text()
     os.kill(int(children), signal.SIGKILL)
@@ -157,8 +167,8 @@ def test_of_four_processes_one_is_killed_the_others_say_so_and_the_same_command_
             "all of them to go on from the last checkpoint."
         )
     assert time.monotonic() - killed < 60
-    ended(start(folder, 4), [0, 0, 0, 0])
-    assert left(folder) == left(alone(4))
+    ended(start(folder, 4, flags=COMPOSED), [0, 0, 0, 0])
+    assert left(folder) == left(alone(4, COMPOSED))
 
 
 def test_a_process_with_another_config_or_other_data_ends(monkeypatch):
