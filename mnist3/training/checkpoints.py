@@ -26,6 +26,7 @@ PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
 WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
+_ITS_OWN = 1 << 20  # bytes, at most, that a checkpoint takes beside its state
 _REASON = 200  # letters of what TensorStore says, which may be pages
 BEST, KEEP, DEVICES = "best", "keep", "devices"  # what is saved beside the metrics
 
@@ -60,8 +61,12 @@ def _told_when_full(folder: os.PathLike) -> Iterator[None]:
 
 
 def _require_space(folder: pathlib.Path, state: TrainState) -> None:
-    """Tries, before Orbax begins in threads of its own, whether a state has room in a folder."""
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    """Tries, before Orbax begins in threads of its own, whether a state has room in a folder.
+
+    A disk that is full when it has begun it answers with tracebacks. So there has to be room for
+    its own files as well, and for what it may still have to write of the state before.
+    """
+    size = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + _ITS_OWN
     with tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
