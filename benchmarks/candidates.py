@@ -220,15 +220,6 @@ CANDIDATES = {
         3,
         "warm",
     ),
-    "triple_mnist_speed_command": Candidate(
-        "mnist3, launch.py on triple_mnist_speed, all of it",
-        "triple_mnist",
-        "benchmarks.recipes:triple_mnist_speed_command",
-        _COMMAND,
-        "jax",
-        3,
-        "warm",
-    ),
     "p3": Candidate(
         "P3 triple_mnist_with_cnn", "triple_mnist", "benchmarks.peers:p3", _PEERS, "torch", 1
     ),
