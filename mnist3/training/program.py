@@ -515,7 +515,7 @@ def _gather(array: Array, axis: int) -> Array:
     """Returns the devices' shares side by side, on each of them."""
     if jax.lax.axis_size("data") == 1:
         return array
-    return jax.lax.all_gather(array, "data", axis=axis, tiled=True)
+    return jax.lax.all_gather(array, "data", axis=axis, tiled=True, to="invarying")
 
 
 def batched(images: Num[np.ndarray, "n *size"], mesh: Mesh, devices: int = 0) -> jax.Array:

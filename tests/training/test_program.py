@@ -342,7 +342,10 @@ sys.path.insert(0, "tests/training")
 import jax, numpy as np
 from test_program import computed_by
 assert jax.device_count() == 8
-found = {f"{count} {name}": each for count in (8, 3) for name, each in computed_by(count).items()}
+found = {f"8 {name}": each for name, each in computed_by(8).items()}
+shard_map = jax.shard_map
+jax.shard_map = lambda *words, **named: shard_map(*words, **named | {"check_vma": True})
+found |= {f"3 {name}": each for name, each in computed_by(3).items()}
 np.savez(sys.argv[1], **found)
 """
 
