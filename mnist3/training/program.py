@@ -199,6 +199,7 @@ def create_train_epoch(
     def train(state, data, key):
         return take_steps(state, data, begin(data, key))
 
+    # Tests have the check on, of several devices: one gathers and sums nothing, and would not pass.
     everywhere = jax.shard_map(train, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
     return jax.jit(everywhere, donate_argnums=0)
 
