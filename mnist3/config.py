@@ -167,6 +167,7 @@ def table() -> ConfigDict:
 def comparison() -> ConfigDict:
     """Returns the config of a comparison; each experiment has its own data, task and learner."""
     config = _new("comparison")
+    del config["seed"]  # each experiment has its own
     config.compare = ConfigDict()
     config.compare.experiments = ()  # "FILE.py:VARIANTS --config.section.field=value", each a text
     config.compare.by = "val"  # on which images the best is chosen: val | cross_validation

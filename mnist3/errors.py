@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _PACKAGE = pathlib.Path(__file__).parent
 _LONGEST = 1500  # letters of a sentence
@@ -38,7 +38,7 @@ def debugging() -> bool:
     return os.environ.get("MNIST3_DEBUG", "") not in ("", "0")
 
 
-def comes_from(error: BaseException, folder: str | os.PathLike) -> bool:
+def comes_from(error: BaseException, folder: str, without: Sequence[str] = ()) -> bool:
     """Tells whether the code in a folder raised an error, or what that code called.
 
     What this package was called for in between is not of the folder: the last to call decides.
@@ -46,12 +46,14 @@ def comes_from(error: BaseException, folder: str | os.PathLike) -> bool:
     Args:
         error: that was caught.
         folder: of a library.
+        without: files and folders in it that do not count.
     """
-    own = {f"{_PACKAGE}{os.sep}": False, f"{os.fspath(folder)}{os.sep}": True}
+    left_out = tuple(os.path.join(folder, each) for each in without)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        for prefix, found in own.items():
-            if frame.filename.startswith(prefix):
-                return found
+        if frame.filename.startswith(f"{_PACKAGE}{os.sep}"):
+            return False
+        if frame.filename.startswith(f"{folder}{os.sep}"):
+            return not frame.filename.startswith(left_out)
     return False
 
 

@@ -1,5 +1,6 @@
 """What a field of a config may hold, whatever the run: its type and its range; and a network's."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,9 @@ def require_type(name: str, value: Any, default: Any) -> None:
             raise UserError(
                 f'config.{name} is {value!r}; give a tuple, as in --config.{name}="{example}".'
             )
-    elif not isinstance(value, type(default)):
+    elif not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(
+        default, bool
+    ):
         raise UserError(
             f"config.{name} is {value!r}, of type {type(value).__name__}; it takes a "
             f"{type(default).__name__} such as {default!r}."
@@ -88,11 +91,16 @@ def require_type(name: str, value: Any, default: Any) -> None:
 
 
 def require_range(name: str, value: Any) -> None:
-    """Checks that a field's value is not too low or too high.
+    """Checks that a field's value is finite, and not too low or too high.
 
     Raises:
         UserError: says what it may be.
     """
+    if name.startswith(OPEN):
+        return
+    each = value if isinstance(value, tuple) else (value,)
+    if not all(math.isfinite(item) for item in each if isinstance(item, float)):
+        raise UserError(f"config.{name} is {value}; give finite numbers.")
     if name in POSITIVE and not isinstance(value, tuple) and not value > 0:
         raise UserError(f"config.{name} is {value}; give a value above 0.")
     if name in SHARES and not 0 <= value < 1:
@@ -104,8 +112,7 @@ def require_range(name: str, value: Any) -> None:
             f"config.{name} is {value}, which random numbers would take for another seed; give "
             f"one from 0 to {LARGEST_SEED}."
         )
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and value < 0 and not name.startswith(OPEN):
+    if isinstance(value, int | float) and value < 0:
         raise UserError(f"config.{name} is {value}; give a value of 0 or above.")
 
 

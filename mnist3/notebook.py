@@ -22,6 +22,7 @@ from mnist3.data import sources
 from mnist3.data.sources import has_mnist
 from mnist3.data.splits import Dataset
 from mnist3.data.triple_mnist import has_triple_mnist
+from mnist3.errors import UserError
 from mnist3.evaluation import curves, selection
 from mnist3.jobs import candidates, parts
 from mnist3.jobs import compare as jobs_compare
@@ -97,16 +98,28 @@ def _load_dataset(section: str, folder: str | None) -> Dataset:
 def run(experiment: str, at_hand: AtHand) -> Result:
     """Learns an experiment, and returns the result with val read; `with_splits` reads test too.
 
+    Of several seeds the result is that of all replicates.
+
     Args:
         experiment: what stands behind --config= on a command line.
         at_hand: where the data are.
+
+    Raises:
+        UserError: if the experiment has several candidates, or cannot be learned.
     """
     config, dataset = load(experiment, at_hand)
+    if fields := configs.population_of(config):
+        raise UserError(
+            f"{experiment} has values of {', '.join(fields)} in config.population, and a notebook "
+            "learns one candidate at a time; give each its value, or train them with launch.py."
+        )
     config.wandb.mode = "disabled"
     made = parts.load(config, at_hand.folder, dataset)
     with tempfile.TemporaryDirectory() as folder:
-        learned = made.prepare()(folder, Tracker(folder, config))
-    return made.result(learned, ("val",))
+        tracker = Tracker(folder, config)
+        if len(configs.seeds_of(config)) > 1:
+            return parts.learn_replicates(made, made.prepare_replicates(), folder, tracker)
+        return made.result(made.prepare()(folder, tracker), ("val",))
 
 
 def compare(results: Mapping[str, Result]) -> selection.Comparison:

@@ -180,9 +180,9 @@ def _require_learners(config: ConfigDict) -> None:
 def _require_network(config: ConfigDict) -> None:
     if config.learner.name != NETWORK and config.kind == "numbers":
         raise UserError(
-            f"config.learner.name={config.learner.name} does not fit the task number, which "
-            "networks alone read; set config.learner.name=network or run an experiment such as "
-            "experiments/classify.py."
+            f"config.learner.name={config.learner.name} does not fit the task {config.task.name}, "
+            "which networks alone read; set config.learner.name=network or run an experiment such "
+            "as experiments/classify.py."
         )
 
 

@@ -3,6 +3,7 @@
 import pathlib
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -131,6 +132,20 @@ def test_a_reader_keeps_its_results_in_memory():
         notebook.draw(found, "missread")
     measured = {"n", "exact_match_ci95", *found.task.metrics}
     assert measured <= {*found.measured["val"]} == {*found.measured["test"]}
+
+
+def test_several_seeds_give_the_result_of_all_replicates():
+    found = notebook.run(f"{TINY.format('logistic')} --config.seeds=2", DIGITS).with_splits("test")
+    each = [one.measured["test"]["exact_match"] for one in found.replicates]
+    assert [one.config.seed for one in found.replicates] == [0, 1]
+    assert found.measured["test"]["exact_match"] == pytest.approx(np.mean(each))
+    assert isinstance(notebook.draw(found, "misread"), Figure)
+
+
+def test_a_population_is_refused():
+    rates = '--config.population.optimizer.learning_rate="(0.001, 0.002)"'
+    with pytest.raises(UserError, match=r"optimizer\.learning_rate in config\.population, and a"):
+        notebook.run(f"{TINY.format('logistic')} {rates}", DIGITS)
 
 
 def test_a_reader_without_convolutions_has_no_figures_of_them():

@@ -55,18 +55,6 @@ class Problem:
     calls: int
 
 
-class Trained(NamedTuple):
-    """What a fit leaves.
-
-    Attributes:
-        params: of the model, numpy arrays.
-        loss_curve: mean loss of each pass over the data, taken while it trained.
-    """
-
-    params: optax.Params
-    loss_curve: list[float]
-
-
 class Programs(NamedTuple):
     """The compiled programs of a problem."""
 
@@ -102,7 +90,9 @@ def plan(config: ConfigDict, task: tasks.Task, inputs: Inputs, epochs: int | Non
     return Problem(configs.to_json(config), task, inputs.shape[1:], steps, calls)
 
 
-def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) -> Trained:
+def fit(
+    problem: Problem, inputs: Inputs, targets: Targets | None, seed: int
+) -> tuple[optax.Params, list[float]]:
     """Trains a model.
 
     Args:
@@ -110,6 +100,10 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
         inputs: uint8 images or float32 images with ink from 0 to 1, or float32 feature vectors.
         targets: what the loss of the problem's task takes; None of images that are their own.
         seed: of everything random.
+
+    Returns:
+        The parameters of the model, numpy arrays, and the mean loss of each pass over the data,
+        taken while it trained.
     """
     mesh = program.create_mesh()
     programs = _compiled(problem)
@@ -128,7 +122,7 @@ def fit(problem: Problem, inputs: Inputs, targets: Targets | None, seed: int) ->
     losses = np.concatenate(losses)
     passes = np.arange(0, len(losses), math.ceil(len(inputs) / batch))
     curve = [float(each.mean()) for each in np.split(losses, passes[1:])]
-    return Trained(jax.tree.map(np.asarray, params), curve)
+    return jax.tree.map(np.asarray, params), curve
 
 
 def logits(problem: Problem, params: optax.Params, inputs: Inputs) -> Float32[np.ndarray, "n ..."]:

@@ -232,7 +232,8 @@ class FlaxClassifier(ClassifierMixin, FlaxEstimator):
         self.model_ = self._choose_model(X.shape[1])
         self._learn_range(X)
         inputs = self._inputs(X)
-        on = [name for name in augmentation.defaults() if getattr(self, name)]
+        # An augmentation that was added is no argument here.
+        on = [name for name in augmentation.defaults() if getattr(self, name, None)]
         if inputs.ndim == 2 and on:
             raise EstimatorError(
                 f"{on[0]} distorts images but model={self.model_!r} sees feature vectors; set it "

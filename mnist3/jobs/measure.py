@@ -174,7 +174,7 @@ def _on_pictures(folder: str, config: ConfigDict, arguments: Arguments) -> int:
     if task.number_lengths is None:
         raise UserError(
             f"the run in {folder} has learned the task {task.name}, which reads no numbers to "
-            f"compare with {LABELS_FILE}; give one of the task number or multiclass."
+            f"compare with {LABELS_FILE}; {tasks.readers_text()}."
         )
     classes = sources.REGISTRY[config.data.source].classes
     pictures = read_labels(images, classes)

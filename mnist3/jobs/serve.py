@@ -12,7 +12,7 @@ import uvicorn
 from absl import logging
 from ml_collections import ConfigDict
 
-from mnist3 import learners
+from mnist3 import learners, tasks
 from mnist3.errors import UserError
 from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
@@ -62,8 +62,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     task = parts.task_of(config)
     if task.number_lengths is None:
         raise UserError(
-            f"the run in {folder} has learned the task {task.name}, which reads no numbers; give "
-            "one of the task string, number or multiclass."
+            f"the run in {folder} has learned the task {task.name}, which reads no numbers; "
+            f"{tasks.readers_text()}."
         )
     drawings = None
     if arguments.save_drawings:

@@ -29,7 +29,7 @@ def trim_cache() -> None:
 
 
 def fits_folder() -> str:
-    """Returns where all versions keep what fitted estimators say."""
+    """Returns where all versions keep predictions of fitted estimators."""
     return os.path.join(runtime.cache_dir(), "fits")
 
 

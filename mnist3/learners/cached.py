@@ -1,9 +1,9 @@
 """Fits that are made once: scikit-learn's own tools over estimators that remember.
 
 A study fits dozens of estimators to the same large arrays. Here the inputs are hashed once, and
-whoever splits or searches handles their row numbers alone. What is kept on the disk is what an
-estimator said of some rows, not the fitted estimator, which may be larger than the data (a forest,
-or the nearest neighbours, who are the data). So
+whoever splits or searches handles their row numbers alone. What is kept on the disk are the
+predictions of some rows, not the fitted estimator, which may be larger than the data (a forest, or
+the nearest neighbours, who are the data). So
 
     inputs = Inputs(images)
     estimator = CachedEstimator(KNeighborsClassifier(), inputs, joblib.Memory(folder))
@@ -12,7 +12,7 @@ or the nearest neighbours, who are the data). So
 fits three times at first and never again, an interrupted study goes on with the first fit that is
 missing, and `cross_val_predict`, `GridSearchCV` and the others work alike.
 
-Joblib throws a function's answers away where it finds other code of the function. Two checkouts of
+Joblib throws a function's results away where it finds other code of the function. Two checkouts of
 this package may share a cache, so each version of the code that fits has a folder of its own there.
 """
 
@@ -40,7 +40,16 @@ METHODS = ("predict", "predict_proba", "decision_function")
 _PACKAGE = pathlib.Path(__file__).parent.parent
 _LIBRARIES = ("scikit-learn", "numpy", "scipy")
 _OWN_LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # besides, of this package's estimators
-_ESTIMATORS_REST_ON = ("config.py", "data", "estimators", "models", "ops", "tasks", "training")
+_ESTIMATORS_REST_ON = (
+    "config.py",
+    "data",
+    "estimators",
+    "models",
+    "ops",
+    "tasks",
+    "training",
+    "varied.py",
+)
 _PREDICTIONS_REST_ON = ("learners/estimator.py", "tasks")
 _FITS_REST_ON = ("learners/cached.py", "learners/estimator.py")  # where cached functions stand
 
@@ -103,7 +112,7 @@ class MadeInputs(Inputs):
 
 
 def fits_cache() -> joblib.Memory:
-    """Returns where jobs keep what fitted estimators say: in the user's cache folder."""
+    """Returns where jobs keep predictions of fitted estimators: in the user's cache folder."""
     every = joblib.Memory(fits_folder(), verbose=0)
     version = _code_version(_FITS_REST_ON)[:12]
     # Below the folder of all, so that its size is that of the versions together.
@@ -120,10 +129,10 @@ def fingerprint(values: Any) -> str:
 
 
 class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
-    """An estimator over row numbers that is fitted only if what it says is not yet known.
+    """An estimator over row numbers that is fitted only if its predictions are not yet known.
 
-    `fit` remembers rows and targets; whoever asks then has the answer from the cache, or the
-    estimator is fitted. Parameters are those of the estimator inside. What was remembered is
+    `fit` remembers rows and targets; predictions then come from the cache, or the estimator is
+    fitted. Parameters are those of the estimator inside. What was remembered is
     forgotten when the estimator's parameters, the inputs, the targets, scikit-learn, NumPy or
     SciPy change, and for estimators of this package also when its code, JAX, Flax, Optax, the
     devices or the precision of matrix products do.
@@ -131,9 +140,9 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     Args:
         estimator: the estimator inside, not fitted.
         inputs: what the rows are numbers of.
-        memory: where answers are kept; `joblib.Memory(None)` keeps none.
-        answers: what to ask the estimator for as long as it is fitted, of `METHODS`. Name all that
-            will be asked of the same rows, so that one fit serves them.
+        memory: where predictions are kept; `joblib.Memory(None)` keeps none.
+        methods: of `METHODS`, those that will be called with the same rows, so that one fit serves
+            them all.
     """
 
     def __init__(
@@ -141,12 +150,12 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         estimator: BaseEstimator,
         inputs: Inputs,
         memory: joblib.Memory,
-        answers: Sequence[str] = ("predict",),
+        methods: Sequence[str] = ("predict",),
     ):
         self.estimator = estimator
         self.inputs = inputs
         self.memory = memory
-        self.answers = answers
+        self.methods = methods
 
     def fit(
         self, rows: Int[np.ndarray, "rows"], targets: Shaped[np.ndarray, "rows *outputs"]
@@ -165,17 +174,17 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
 
     def predict(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
         """Returns what the estimator predicts for rows."""
-        return self._answer("predict", rows)
+        return self._call("predict", rows)
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def predict_proba(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
         """Returns the estimator's probabilities of the classes of rows."""
-        return self._answer("predict_proba", rows)
+        return self._call("predict_proba", rows)
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))
     def decision_function(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
         """Returns the estimator's scores of rows."""
-        return self._answer("decision_function", rows)
+        return self._call("decision_function", rows)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Returns the parameters of the estimator inside."""
@@ -187,7 +196,7 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def __sklearn_clone__(self) -> "CachedEstimator":
-        return CachedEstimator(clone(self.estimator), self.inputs, self.memory, self.answers)
+        return CachedEstimator(clone(self.estimator), self.inputs, self.memory, self.methods)
 
     def __sklearn_tags__(self):
         return self.estimator.__sklearn_tags__()
@@ -195,15 +204,15 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "rows_")
 
-    def _answer(self, method: str, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
-        methods = self.answers if method in self.answers else (method,)
+    def _call(self, method: str, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        methods = self.methods if method in self.methods else (method,)
         # `cross_val_score` leaves a detector's targets booleans, `cross_val_predict` makes them
         # integers; the fit is the same.
         whole = self.targets_.ndim == 1 and self.targets_.dtype.kind in "biu"
         targets = self.targets_.astype(np.int64) if whole else self.targets_
-        answers = self.memory.cache(_answers, ignore=["estimator", "inputs", "rows", "asked"])
+        predict = self.memory.cache(_predictions, ignore=["estimator", "inputs", "rows", "asked"])
         with warnings.catch_warnings():  # threads of scikit-learn may leave the filters empty
-            answer = answers(
+            predictions = predict(
                 estimator_key(self.estimator),
                 self.inputs.fingerprint,
                 (fingerprint(self.rows_), fingerprint(targets), fingerprint(rows)),
@@ -213,7 +222,9 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
                 rows=(self.rows_, targets),
                 asked=rows,
             )[method]
-        return answer.astype(self.targets_.dtype) if whole and method == "predict" else answer
+        if whole and method == "predict":
+            return predictions.astype(self.targets_.dtype)
+        return predictions
 
 
 def estimator_key(estimator: BaseEstimator) -> str:
@@ -240,7 +251,7 @@ def estimator_key(estimator: BaseEstimator) -> str:
 
 
 def predictions_version() -> str:
-    """Returns a hash of the code that makes predictions of what fitted estimators say, in hex."""
+    """Returns a hash of the code between fitted estimators and a task's predictions, in hex."""
     return _code_version(_PREDICTIONS_REST_ON)
 
 
@@ -261,7 +272,7 @@ def _code_version(names: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _answers(
+def _predictions(
     estimator_key: str,
     inputs_key: str,
     row_keys: tuple[str, str, str],
@@ -272,7 +283,7 @@ def _answers(
     rows: tuple[np.ndarray, np.ndarray],
     asked: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Fits an estimator and asks it; the first four arguments are what joblib remembers it by."""
+    """Fits and predicts; the first four arguments are what joblib remembers it by."""
     train, targets = rows
     fitted = clone(estimator).fit(inputs[train], targets)
     held_out = inputs[asked]

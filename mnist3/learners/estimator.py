@@ -44,6 +44,7 @@ from mnist3.tasks.estimated import last_step
 
 OLD_MODEL_FILE = "model.joblib"  # of older runs: a pickle
 SKLEARN = os.path.dirname(sklearn.__file__)
+OF_ARRAYS = ("utils/multiclass.py", "utils/validation.py")  # what there checks shapes and types
 SMALL = 10_000  # training rows; below, OpenMP's threads wait for each other longer than they work
 
 
@@ -254,7 +255,7 @@ def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
     """
     content = load_model(folder, allow_pickle)
     fitted = content.pop("estimator")
-    said = {name: content.pop(name) for name in ("name", "parameters", "loss_curve")}
+    saved = {name: content.pop(name) for name in ("name", "parameters", "loss_curve")}
     try:
         times = read_json(os.path.join(folder, FITTING_FILE))
     except (OSError, ValueError) as error:
@@ -264,7 +265,7 @@ def load(task: Task, folder: str, allow_pickle: bool = False) -> Estimator:
         ) from error
     return Estimator(
         task=task,
-        **said,
+        **saved,
         **times,
         unfitted=fitted,
         train=None,
@@ -450,13 +451,14 @@ def working(name: str, what: str) -> Iterator[None]:
     """Tells what takes long, and in one sentence what an estimator does not take.
 
     Raises:
-        UserError: with what the estimator said, if it refuses its settings or the data.
+        UserError: with the estimator's reason, if it refuses its settings or the data; that it was
+            handed arrays of a wrong shape or type is neither's fault.
     """
     try:
         with progress.telling(what):
             yield
     except ValueError as error:
-        if not (isinstance(error, EstimatorError) or comes_from(error, SKLEARN)):
+        if not (isinstance(error, EstimatorError) or comes_from(error, SKLEARN, OF_ARRAYS)):
             raise  # a fault of ours, which the user's data are not to be blamed for
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(

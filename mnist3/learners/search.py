@@ -39,7 +39,7 @@ def search(
         inputs: what to fit to.
         targets: of each input.
         seed: of what is drawn.
-        memory: where answers of fitted estimators are kept.
+        memory: where predictions of fitted estimators are kept.
         scoring: scikit-learn's name of the score to maximise.
 
     Returns:

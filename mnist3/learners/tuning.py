@@ -23,7 +23,7 @@ def tune(
     """Returns a network's config with the settings that cross-validation on train found best.
 
     Raises:
-        UserError: if there is a value to try of what no field of the config says.
+        UserError: if there are values to try of what is no field of the config.
     """
     estimator = _unfitted(config, task)  # what it lacks, such as members, trains with what is found
     places = _places(config, task, estimator)
@@ -82,7 +82,7 @@ def _unfitted(config: ConfigDict, task: Task) -> BaseEstimator:
 def _places(config: ConfigDict, task: Task, estimator: BaseEstimator) -> dict[str, tuple[str, str]]:
     """Returns the section and the field of a config that each setting of a search stands at.
 
-    What the task says of an estimator is no setting, whatever a field of the same name is.
+    What the task sets is not searched, whatever a field of the same name is.
     """
     searched = estimator.get_params(deep=False).keys() - task.estimator_parameters().keys()
     places = {

@@ -14,7 +14,16 @@ from mnist3.tasks.numbers import Number
 from mnist3.tasks.strings import String
 from mnist3.tasks.task import Examples, Predictions, Task
 
-__all__ = ["DIGITS", "REGISTRY", "Examples", "Predictions", "Task", "create", "of_column"]
+__all__ = [
+    "DIGITS",
+    "REGISTRY",
+    "Examples",
+    "Predictions",
+    "Task",
+    "create",
+    "of_column",
+    "readers_text",
+]
 
 REGISTRY: dict[str, type[Task]] = {
     "number": Number,
@@ -43,3 +52,13 @@ def create(
         UserError: if a field of the section cannot be used.
     """
     return REGISTRY[config.name].create(config, classes, digit_range(positions)[1])
+
+
+def readers_text() -> str:
+    """Returns what to do where a run is wanted that reads numbers: the tasks that do."""
+    reading = [
+        name
+        for name, each in REGISTRY.items()
+        if create(ConfigDict({"name": name, **each.fields})).number_lengths
+    ]
+    return f"give a run of one of the tasks {', '.join(reading)}"

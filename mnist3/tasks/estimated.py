@@ -1,4 +1,4 @@
-"""What fitted scikit-learn estimators say of examples, in one form whichever estimator says it."""
+"""The predictions of fitted scikit-learn estimators, in one form whichever the estimator."""
 
 from typing import Any
 

@@ -224,7 +224,7 @@ class Task(abc.ABC):
         """
 
     def progress(self, targets: Targets, predictions: Predictions) -> dict[str, float]:
-        """Returns what is said of val after each epoch: the headline, and `nll` where known."""
+        """Returns the metrics of val after each epoch: the headline, and `nll` where known."""
         return {
             self.metrics[0]: float(self.outcomes(targets, predictions).mean()),
             "nll": -float(predictions.log_likelihood.mean()),
@@ -302,7 +302,7 @@ class Task(abc.ABC):
         return None
 
     def estimator_parameters(self) -> dict[str, Any]:
-        """Returns parameters that the task says, for estimators that have them."""
+        """Returns parameters that the task sets, of estimators that have them."""
         return {}
 
     def train_limit(self, entry: Entry) -> int:

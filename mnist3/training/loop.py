@@ -1,4 +1,4 @@
-"""The training loop: epochs, what is said of each, and the checkpoint after it."""
+"""The training loop: epochs, the metrics of each, and the checkpoint after it."""
 
 import dataclasses
 import time

@@ -52,6 +52,14 @@ def sum_over_devices(tree: Any) -> Any:
     return unravel(functools.reduce(jnp.add, jax.lax.all_gather(flat, "data")))
 
 
+def own_to_each_device(tree: Any) -> Any:
+    """Returns arrays that are the same on all devices of the axis `data`, as ones that may differ.
+
+    Nothing is computed. Derivatives by them are then of a device's own share, not of the whole.
+    """
+    return jax.lax.pcast(tree, "data", to="varying")
+
+
 def create_train_step(
     model: nn.Module,
     task: Task,
@@ -80,14 +88,16 @@ def create_train_step(
     def train_step(state, batch, keys):
         """Takes a step; `batch` is (data, rows [micro-batches, micro-batch]), `keys` one each."""
         data, rows = batch
+        # Until they are summed below, each device has the gradients of its own share alone.
+        params = own_to_each_device(state.params)
 
         def add_micro_batch(total, inputs):
             drawn = draw(data, *inputs)
             return jax.tree.map(
-                jnp.add, total, jax.grad(loss_of, has_aux=True)(state.params, *drawn)
+                jnp.add, total, jax.grad(loss_of, has_aux=True)(params, *drawn)
             ), None
 
-        zero = jax.tree.map(jnp.zeros_like, (state.params, (0.0, 0.0)))
+        zero = own_to_each_device(jax.tree.map(jnp.zeros_like, (state.params, (0.0, 0.0))))
         total, _ = jax.lax.scan(add_micro_batch, zero, (rows, keys))
         if jax.lax.axis_size("data") > 1:
             total = sum_over_devices(total)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from mnist3.config import numbers
@@ -220,13 +219,6 @@ def test_half_precision_and_other_shapes_are_kept():
     assert (changed != images).any()
 
 
-def test_a_batch_over_devices_is_augmented_alike():
-    mesh = Mesh(np.asarray(jax.local_devices()), ("data",))
-    images = random_images(8 * mesh.size)
-    sharded = jax.device_put(images, NamedSharding(mesh, PartitionSpec("data")))
-    np.testing.assert_allclose(run(sharded, config(**ALL)), run(images, config(**ALL)), atol=1e-5)
-
-
 def test_copies_to_look_at_differ_from_each_other_and_stay_in_order():
     images = np.zeros((2, 28, 28), np.uint8)
     images[0, 10:18, 10:18] = 255
@@ -255,8 +247,6 @@ def test_the_section_of_the_config_has_the_declared_fields_and_all_is_off():
         ("shear", 90.0, 80.0),
         ("elastic", 28.0, 5.0),
         ("noise", 10.5, 10.0),
-        ("noise", float("nan"), 0.1),
-        ("rotation", float("inf"), 360.0),
         ("cutout", 35, 27),
         ("cutout", 34, 27),
     ],

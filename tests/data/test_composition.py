@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mnist3.data.composition import (
     Composition,
@@ -218,19 +217,6 @@ def test_the_key_decides_inside_a_compiled_scan_without_copies():
                    composition, 4)  # fmt: skip
     np.testing.assert_array_equal(first[0][1], alone[0])
     np.testing.assert_array_equal(first[1][1], alone[1])
-
-
-def test_a_batch_over_devices_is_the_same_batch():
-    mesh = Mesh(np.asarray(jax.local_devices()), ("data",))
-    over_devices = NamedSharding(mesh, PartitionSpec("data"))
-    batch = 4 * mesh.size
-    sharded = jax.jit(
-        lambda key: ONE_ROW.draw(key, POOL, None, batch)[:2], out_shardings=over_devices
-    )(jax.random.key(0))
-    for part, whole in zip(
-        sharded, sample(jax.random.key(0), POOL, None, ONE_ROW, batch), strict=True
-    ):
-        np.testing.assert_array_equal(part, whole)
 
 
 @pytest.mark.parametrize(

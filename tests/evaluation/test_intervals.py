@@ -2,6 +2,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from scipy import stats
 
 from mnist3.errors import UserError
 from mnist3.evaluation import intervals
@@ -29,6 +30,7 @@ def test_the_ends_of_the_wilson_interval_solve_its_equation(n, data):
     low, high = wilson_interval(successes, n)
     assert 0 <= low <= share <= high <= 1
     assert low < high
+    assert (low, high) == stats.binomtest(successes, n).proportion_ci(method="wilson")
     for end in (low, high):  # |share - end| is 1.96 standard errors at the end
         assert (share - end) ** 2 == pytest.approx(
             1.9599639845**2 * end * (1 - end) / n, rel=1e-6, abs=1e-12

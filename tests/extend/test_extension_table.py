@@ -22,7 +22,7 @@ from mnist3 import models, tasks
 from mnist3.data import augmentation, dataset, single_digit, sources
 from mnist3.data.augmentation.fields import Augmentation, Field
 from mnist3.data.splits import Split
-from mnist3.estimators import registry
+from mnist3.estimators import FlaxClassifier, registry
 from mnist3.jobs import command_line
 from mnist3.models.fields import field
 from mnist3.reporting import drawing, pictures
@@ -243,6 +243,7 @@ def test_an_augmentation(run, monkeypatch):
     assert 0.5 in seen
     assert json.loads((folder / "config.json").read_text())["augmentation"]["mirror"] == 0.5
     assert (folder / "figures/augmented.png").exists()
+    FlaxClassifier("logistic", epochs=1).fit(np.eye(16), np.arange(16) % 2)  # which lacks it
 
 
 def test_an_estimator(run, monkeypatch):

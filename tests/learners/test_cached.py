@@ -1,3 +1,4 @@
+import ast
 import importlib.metadata
 import os
 import shutil
@@ -50,11 +51,11 @@ def data():
     return random.normal(size=(90, 4)) + targets[:, None], targets
 
 
-def test_scikit_learn_gets_the_same_answers_from_one_fit_a_fold(memory, data):
+def test_scikit_learn_gets_the_same_predictions_from_one_fit_a_fold(memory, data):
     values, targets = data
     inputs = Inputs(values)
     methods = ("predict", "predict_proba")
-    estimator = CachedEstimator(Nearest(), inputs, memory, answers=methods)
+    estimator = CachedEstimator(Nearest(), inputs, memory, methods=methods)
     for _ in range(2):
         np.testing.assert_array_equal(
             cross_val_score(estimator, inputs.rows, targets, cv=3, scoring="accuracy"),
@@ -193,6 +194,32 @@ def test_estimators_of_this_package_are_forgotten_when_its_code_changes(monkeypa
     assert estimator_key(SGDClassifier()) == ""
     monkeypatch.setattr(cached, "_ESTIMATORS_REST_ON", ("config.py",))
     assert estimator_key(Ours()) != key
+
+
+WITHOUT_EFFECT = {  # on what an estimator learns and predicts
+    "errors",
+    "evaluation",  # which measures predictions
+    "files",
+    "hosts",  # an estimator is of one process
+    "limits",
+    "profiling",
+    "stopping",
+    "tracking",
+}
+
+
+def test_estimators_rest_on_all_that_their_code_imports():
+    listed = {name.removesuffix(".py") for name in cached._ESTIMATORS_REST_ON}
+    imported = set()
+    for path in cached._PACKAGE.rglob("*.py"):
+        if path.relative_to(cached._PACKAGE).parts[0].removesuffix(".py") not in listed:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "mnist3":
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and f"{node.module}".startswith("mnist3."):
+                imported.add(node.module.split(".")[1])
+    assert imported - listed == WITHOUT_EFFECT
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,13 @@ def test_a_fault_in_this_package_is_not_blamed_on_the_data(examples, monkeypatch
 
 
 @pytest.mark.parametrize("search", ["none", "grid"])
+def test_a_wrong_shape_is_not_blamed_on_the_data(examples, monkeypatch, search):
+    monkeypatch.setattr(estimator, "flat", lambda targets: targets[:-1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        learn(examples, "knn", search=search)
+
+
+@pytest.mark.parametrize("search", ["none", "grid"])
 def test_a_fault_below_scikit_learn_is_not_blamed_on_the_data(examples, monkeypatch, search):
     def predictions_of(*_):
         raise ValueError("a fault of ours")

@@ -1,6 +1,5 @@
 """The one-program epoch: learning, its copies and compilations, and its devices."""
 
-import json
 import os
 import pathlib
 import socket
@@ -11,12 +10,14 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
 
 from mnist3 import models, tasks
 from mnist3.config import digits, numbers
 from mnist3.data import dataset as datasets
 from mnist3.data import draws
+from mnist3.data.augmentation import augment
 from mnist3.errors import UserError
 from mnist3.tasks.images import Denoise
 from mnist3.training import program
@@ -49,12 +50,13 @@ def fixed(dataset):
     return tasks.Examples(dataset.splits["val"].images, dataset.splits["val"].labels)
 
 
-def parts_of(config, images=32):
-    return assemble(config, tasks.create(config.task, positions=config.data.digits), images)
+def parts_of(config, images=32, devices=None):
+    task = tasks.create(config.task, positions=config.data.digits)
+    return assemble(config, task, images, devices=devices)
 
 
-def run_epochs(config, dataset, data, epochs=1):
-    parts = parts_of(config)
+def run_epochs(config, dataset, data, epochs=1, devices=None):
+    parts = parts_of(config, devices=devices)
     layout = dataset.composition if data is dataset.stream else None
     train_epoch = program.create_train_epoch(
         parts.model, parts.task, parts.optimizer, config, parts.steps, layout, parts.mesh
@@ -289,41 +291,82 @@ def test_images_are_cleaned(dataset, noise):
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
 
 
-def devices_and_losses():
-    """Returns how many devices this process has, and the losses of two kinds of data on them."""
+BATCH = 48  # which 8 devices share evenly, and 3
+DISTORTIONS = {
+    "shift": 2,
+    "rotation": 15.0,
+    "scale": 0.1,
+    "shear": 10.0,
+    "elastic": 1.5,
+    "noise": 0.1,
+    "cutout": 6,
+    "stroke": 1.5,
+}
+
+
+def computed_by(devices):
+    """Returns what so many devices of this process compute together, by name."""
+    devices = jax.local_devices()[:devices]
     config = tiny_config()
     dataset = datasets.load(config.data, None, "unused")
     config.augmentation.shift, config.model.dropout = 2, 0.2
-    config.training.batch_size, config.training.cpu_micro_batch = 32, 4
-    return [
-        jax.device_count(),
-        run_epochs(config, dataset, dataset.stream, 2)[1].tolist(),
-        run_epochs(config, dataset, fixed(dataset), 2)[1].tolist(),
-    ]
+    config.training.batch_size, config.training.cpu_micro_batch = BATCH, 2
+    parts, val = parts_of(config, devices=devices), dataset.splits["val"]
+    key = jax.random.key(0)
+    shared = NamedSharding(parts.mesh, PartitionSpec("data"))
+    images, labels = jax.jit(
+        lambda key: dataset.composition.draw(key, dataset.stream.pool, None, BATCH)[:2],
+        out_shardings=shared,
+    )(key)
+    distort = jax.jit(lambda images: augment(key, program.as_ink(images), ConfigDict(DISTORTIONS)))
+    params = parts.initial_state().params
+    split = program.put_split(val.images, val.labels, parts.mesh)
+    logits = program.create_compute_logits(parts.model, parts.mesh)(params, split.batches)
+    decoded = program.create_decode(parts.task)(logits[: len(val.images)], split.targets, 2.0)
+    read_split = program.create_read_split(parts.model, parts.task, parts.mesh)
+    read = read_split(program.stack([params], parts.mesh), split, len(val.images))
+    return {
+        "images": images,
+        "labels": labels,
+        "distorted": distort(images),
+        "losses of composed images": run_epochs(config, dataset, dataset.stream, 2, devices)[1],
+        "losses of examples": run_epochs(config, dataset, fixed(dataset), 2, devices)[1],
+        **{f"decoded {name}": each for name, each in decoded._asdict().items() if each is not None},
+        **{f"read {name}": each for name, each in read._asdict().items() if each is not None},
+    }
 
 
-EIGHT_DEVICES = """
-import json, sys
+OF_EIGHT_DEVICES = """
+import sys
 sys.path.insert(0, "tests/training")
-from test_program import devices_and_losses
-print(json.dumps(devices_and_losses()))
+import jax, numpy as np
+from test_program import computed_by
+assert jax.device_count() == 8
+found = {f"8 {name}": each for name, each in computed_by(8).items()}
+shard_map = jax.shard_map
+jax.shard_map = lambda *words, **named: shard_map(*words, **named | {"check_vma": True})
+found |= {f"3 {name}": each for name, each in computed_by(3).items()}
+np.savez(sys.argv[1], **found)
 """
 
 
-def test_eight_devices_see_the_losses_of_one():
+def test_eight_devices_and_three_compute_what_one_does(tmp_path):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     done = subprocess.run(
-        [sys.executable, "-c", EIGHT_DEVICES],
+        [sys.executable, "-c", OF_EIGHT_DEVICES, tmp_path / "found.npz"],
         cwd=ROOT,
         env=os.environ | {"XLA_FLAGS": flags},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    devices, *of_eight = json.loads(done.stdout.splitlines()[-1])
-    device, *of_one = devices_and_losses()
-    assert (devices, device) == (8, 1)
-    np.testing.assert_allclose(of_eight, of_one, atol=1e-5)
+    assert jax.device_count() == 1
+    of_one = computed_by(1)
+    with np.load(tmp_path / "found.npz") as found:
+        assert {*found} == {f"{count} {name}" for count in (8, 3) for name in of_one}
+        for name in found:
+            expected = of_one[name.partition(" ")[2]]
+            np.testing.assert_allclose(found[name], expected, atol=1e-5, err_msg=name)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(dataset):

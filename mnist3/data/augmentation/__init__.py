@@ -5,7 +5,6 @@ of the config and how it acts.
 """
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -53,8 +52,6 @@ def require_learnable(config: ConfigDict, size: Size) -> None:
     """
     for name, field in declared().items():
         value = config[name]
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"config.augmentation.{name} is {value}; give a finite number.")
         if spoils := field.spoils(value, size):
             raise UserError(
                 f"config.augmentation.{name} is {value} ({field.unit}), which {spoils} of "

@@ -55,6 +55,7 @@ def runs(tmp_path_factory):
             before = len(fits)
             run(SMALL, str(folders[-1]), None, COMMAND)
             counts.append(len(fits) - before)
+            patch.setattr("experiments.textbook.run.draw", lambda *_: [])  # drawn once is enough
     return folders, counts
 
 
