@@ -214,9 +214,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     """Answers where there is a fault of ours, outside the guard; the server logs it."""
     del request, error
-    sentence = (
-        "the server has failed at this; its log says why, and it goes on with other requests."
-    )
+    sentence = "the server has failed at this and goes on with others; its log says why."
     return JSONResponse({"error": sentence}, 500, HEADERS)
 
 

@@ -24,7 +24,7 @@ def test_all_is_within_the_page():
     assert len(text) < 1_500_000
     markup = re.sub(r"(<script[^>]*>).*?</script>", r"\1", text, flags=re.S)
     assert markup.count("<script") == 5  # network, weights, program, and what begins
-    assert not re.search(r"""\b(src|href|srcset|action)=["']?(?!["']?(data:|#))""", markup)
+    assert not re.search(r"""\b(src|href|srcset|action)=["']?(?!["']?(data:|#))|url\(""", markup)
     assert not re.search(r"^\s*(import|export)\b", page.script(), re.M)
     assert text.count("default-src 'none'") == 1
 
