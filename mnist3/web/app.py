@@ -7,6 +7,8 @@ import importlib.resources
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import UInt8
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -84,11 +86,12 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         hosts: by which names it may be asked.
     """
     queues = [Queue(read, PICTURES, WAITING) for read in (service.read, service.read_lines) if read]
-    maps = None
-    if service.maps is not None:
-        of_one = service.maps
-        maps = Queue(lambda images: [of_one(image) for image in images], PICTURES, WAITING)
-        queues.append(maps)
+
+    def maps_of(images: list[UInt8[np.ndarray, "height width"]]) -> list[list[dict[str, Any]]]:
+        assert service.maps is not None
+        return [service.maps(image) for image in images]
+
+    maps = Queue(maps_of, PICTURES, WAITING)
     held = _Held()
 
     async def read(request: Request) -> Response:
@@ -115,7 +118,7 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         fields = answers.as_json(answer, service.classes, _asks_for(request, "views"))
         if _asks_for(request, "maps"):
             fields["maps"] = []
-            if maps is not None and answer.image is not None:
+            if service.maps is not None and answer.image is not None:
                 (fields["maps"],) = await maps.read([answer.image])
         return fields
 
@@ -148,7 +151,7 @@ def create(service: Service, hosts: Hosts) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
-        works = [asyncio.create_task(queue.work()) for queue in queues]
+        works = [asyncio.create_task(queue.work()) for queue in (*queues, maps)]
         try:
             yield
         finally:

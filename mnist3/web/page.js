@@ -234,7 +234,7 @@
     return surface;
   }
 
-  // {blob, width, height, image, isShown} of a file, the image being no larger than a screen.
+  // {blob, width, height, image, isShown} of a file; the image is what is kept of it to be shown.
   async function pictureOf(blob) {
     const whole = new Image();
     whole.src = URL.createObjectURL(blob);

@@ -74,12 +74,14 @@ def maps(image):
     ]
 
 
+def counting(drawings):
+    about = {"classes": list(DIGITS), "digits": [0, 9], "once": False}
+    return app.Service(counted, DIGITS, about, drawings, maps)
+
+
 @contextlib.contextmanager
-def running(drawings):
+def running(service):
     """Serves beside the tests, and gives the address."""
-    service = app.Service(
-        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings, maps
-    )
     application = app.create(service, hosts_of("127.0.0.1"))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, ws="none"))
@@ -99,7 +101,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(folder):
-    with running(Drawings(str(folder), DIGITS)) as address:
+    with running(counting(Drawings(str(folder), DIGITS))) as address:
         yield address
 
 
@@ -579,7 +581,7 @@ def test_a_drawing_is_saved_once(opened, folder):
 
 
 def test_without_a_folder_a_drawing_is_downloaded(opened):
-    with running(None) as address:
+    with running(counting(None)) as address:
         page = opened(address)
         draw(page, "4")
         wait_for(page, "1")
@@ -605,7 +607,7 @@ def test_without_a_folder_a_drawing_is_downloaded(opened):
 
 
 def test_a_server_that_has_ended_is_said(opened):
-    with running(None) as address:
+    with running(counting(None)) as address:
         page = opened(address)
         shows(page, "#about", re.compile("9 digits"))
     draw(page, "4")
