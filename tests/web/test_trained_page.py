@@ -26,10 +26,9 @@ def network(trained):
 @pytest.fixture(params=["served", "from the disk"])
 def address(request, network, tmp_path):
     if request.param == "served":
-        task, limits = network.task, Limits(sizes=(1,))
-        read = answers.reader(
-            task, reader_of(network.run.config, task, network.predict, limits=limits)
-        )
+        config, task = network.run.config, network.task
+        batches = reader_of(config, task, network.predict, limits=Limits(sizes=(1,)))
+        read = answers.reader(task, batches)
         about = {"classes": list(task.classes), "digits": list(task.number_lengths)}
         with running(app.Service(read, task.classes, about)) as url:
             yield url
