@@ -43,7 +43,7 @@ def counted(pictures):
     found = []
     for picture in pictures:
         try:
-            lines = lines_of(picture, every_line=False)
+            lines = lines_of(picture, False, app.MOST_PIXELS)
         except UnreadableImage as error:
             found.append([Answer(Reading(error=str(error)))])
             continue
@@ -207,7 +207,7 @@ def is_inked(page, x, y):
 def unanswered(page):
     """Keeps requests to read from the server for the length of the block; gives those kept."""
     kept = []
-    page.route("**/read?*", kept.append)
+    page.route("**/read?*", lambda route: kept.append(route))
     yield kept
     page.unroute("**/read?*")
     for route in kept:
@@ -478,6 +478,7 @@ def megapixels(count):
     return content.getvalue()
 
 
+@pytest.mark.filterwarnings("ignore:Image size")  # by which Pillow warns
 def test_a_picture_of_100_megapixels_is_refused(opened):
     page = opened()
     hand_over(page, "drop", megapixels(100), "image/png")
@@ -503,7 +504,10 @@ def test_on_a_phone_that_is_turned_the_keys_reach_every_place(opened):
     page = opened(viewport={"width": 844, "height": 390})
     box = page.locator("#canvas").bounding_box()
     for x in (20, box["width"] - 20):
-        page.mouse.click(box["x"] + x, box["y"] + 40)
+        page.mouse.move(box["x"] + x, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x, box["y"] + 120, steps=5)
+        page.mouse.up()
     wait_for(page, "12")
     page.set_viewport_size({"width": 390, "height": 844})
     page.focus("#canvas")
@@ -559,6 +563,8 @@ def test_keys_that_are_held_and_buttons_that_do_nothing_more(opened):
     page.keyboard.down("Space")  # as a key that is held
     page.keyboard.up("Space")
     assert page.inner_text("#pen") == "Pen down"
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowDown")
     page.keyboard.press("Control+Z")
     assert page.inner_text("#pen") == "Pen up"
     assert page.inner_text("#verdict") == "Nothing is written yet."
