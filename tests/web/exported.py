@@ -24,7 +24,7 @@ parts.constants = constantsOf(parts.network.constants, bytesFrom(content).buffer
 parts.reader = fileReader(parts.network, bytesFrom(content).buffer);
 parts.outputs = (width, image) => run(parts.network.programs[width], parts.constants, image);
 parts.maps = (width, image) => sheetsOf(parts.network.layers, parts.outputs(width, image).maps)
-    .map((each) => ({ ...each, image: textOf(each.image.data) }));
+    .map((each) => ({ ...each, image: globalThis.textOf(each.image.data) }));
 parts.read = (width, image) => {
     const { logits, ...all } = parts.outputs(width, image);
     if (logits) return decodeString(logits, parts.network.about.digits[1]);
