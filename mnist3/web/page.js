@@ -64,8 +64,9 @@
     changes += 1;
     if (reading && !lasts(reading.of)) reading = null;
     // Buttons that were disabled would lose the focus.
-    const useless = { undo: now === 0, redo: now === history.length - 1, clear: isEmpty() };
-    for (const name of Object.keys(useless)) $(name).setAttribute("aria-disabled", useless[name]);
+    $("undo").setAttribute("aria-disabled", now === 0 && !stroke);
+    $("redo").setAttribute("aria-disabled", now === history.length - 1);
+    $("clear").setAttribute("aria-disabled", isEmpty());
     $("hint").hidden = !isEmpty();
     draw();
     schedule();
