@@ -214,7 +214,9 @@ asyncio.run(serve.Server(config).serve([listener]))
 
 
 def test_a_second_ctrl_c_ends_it_at_once_whatever_it_reads():
-    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as busy:
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as busy:
         port = int(busy.stdout.readline())
         with socket.create_connection(("127.0.0.1", port)) as client:
             head = f"POST /read HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 1\r\n\r\n"
