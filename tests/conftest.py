@@ -89,6 +89,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/test_docs.py::test_the_audit_of_the_docs_runs",
     "tests/web/test_page.py",
     "tests/web/test_reader_page.py",
+    "tests/web/test_trained_page.py",
 )
 
 

@@ -21,7 +21,7 @@ def require_library() -> None:
     if importlib.util.find_spec("onnx") is None:
         raise UserError(
             "the format onnx needs the library onnx; install it with `pip install onnx`, or leave "
-            "the format out with --formats=stablehlo."
+            "the format out with --formats=stablehlo,html."
         )
 
 

@@ -126,7 +126,7 @@ class Graph:
             if "".join(term[0] for term in terms) != text:
                 raise UserError(
                     f"the network has an array of size {dim}, which is not translated to ONNX; "
-                    "leave it out with --formats=stablehlo."
+                    "leave it out with --formats=stablehlo,html."
                 )
             total = ""
             for term in terms:

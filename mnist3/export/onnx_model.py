@@ -105,7 +105,7 @@ def translate(
         else:
             raise UserError(
                 f"the network computes {name}, which is not translated to ONNX; leave it out with "
-                "--formats=stablehlo, or add it to mnist3/export/onnx_operations.py."
+                "--formats=stablehlo,html, or add it to mnist3/export/onnx_operations.py."
             )
         known.update(zip(equation.outvars, found, strict=True))
     return [value_of(atom) for atom in jaxpr.outvars]

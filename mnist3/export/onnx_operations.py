@@ -33,7 +33,7 @@ def _require(right: bool, equation: Any, what: str) -> None:
     if not right:
         raise UserError(
             f"the network computes {equation.primitive.name} with {what}, which is not translated "
-            "to ONNX; leave it out with --formats=stablehlo."
+            "to ONNX; leave it out with --formats=stablehlo,html."
         )
 
 

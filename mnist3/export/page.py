@@ -37,11 +37,13 @@ SCRIPTS = (  # of mnist3/web/js, each after those that it imports
     "locate",
     "reading",
     "reader",
+    "worker",
 )
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"[^\"]*\";\n", re.M)
 _EXPORT = re.compile(r"^export (?=const |function |async function )", re.M)
 _POLICY = (  # so that nothing that the page is given leaves it
-    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; worker-src blob:"
 )
 _DRAWN = ("values", "confidence", "probabilities")  # outputs that a page shows
 
@@ -87,9 +89,6 @@ def _about(reader: Reader) -> dict[str, Any]:
         "digits": [fewest, most],
         "once": bool(reader.network.run.config.evaluation.shift),
         "lines": task.reads_lines,
-        "saves": True,
-        "saving": "Downloads the picture with its number in the file's name: a test set of your "
-        "own.",
     }
 
 
@@ -121,7 +120,7 @@ def _network(reader: Reader, constants: Constants) -> dict[str, Any]:
 
 
 def script() -> str:
-    """Returns the program in JavaScript, which gives the page `globalThis.mnist3Reader`."""
+    """Returns the program of the worker that reads, in JavaScript."""
     folder = importlib.resources.files("mnist3.web").joinpath("js")
     texts = [folder.joinpath(f"{name}.js").read_text() for name in SCRIPTS]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
@@ -130,8 +129,9 @@ def script() -> str:
 def _page(description: dict[str, Any], weights: bytes) -> str:
     """Returns the page of `mnist3/web` with all that it needs within."""
     folder = importlib.resources.files("mnist3.web")
-    page, style, behaviour = (
-        folder.joinpath(name).read_text() for name in ("index.html", "page.css", "page.js")
+    page, style, reader, behaviour = (
+        folder.joinpath(name).read_text()
+        for name in ("index.html", "page.css", "offline.js", "page.js")
     )
     given = json.dumps(description, separators=(",", ":")).replace("<", "\\u003c")
     content = base64.b64encode(weights).decode()
@@ -140,11 +140,13 @@ def _page(description: dict[str, Any], weights: bytes) -> str:
         f"<style>\n{style}</style>\n"
         f'<script type="application/json" id="network">{given}</script>\n'
         f'<script type="text/plain" id="weights">{content}</script>\n'
+        f'<script type="text/plain" id="program">\n"use strict";\n(() => {{\n{script()}}})();\n'
+        "</script>\n"
     )
-    end = "".join(f'<script type="module">\n{text}</script>\n' for text in (script(), behaviour))
+    end = "".join(f'<script type="module">\n{text}</script>\n' for text in (reader, behaviour))
     for here, there in (
         ('<link rel="stylesheet" href="page.css">\n', inside),
-        ('<script src="page.js" defer></script>\n', ""),
+        ('<script src="server.js" defer></script>\n<script src="page.js" defer></script>\n', ""),
         ("</body>\n", end + "</body>\n"),
     ):
         assert page.count(here) == 1

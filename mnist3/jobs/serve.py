@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import types
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -29,9 +30,14 @@ GRACE_SECONDS = 5  # for requests that are being answered at the end
 class Server(uvicorn.Server):
     """A server that ends at a signal without passing it on."""
 
+    def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
+        """Ends the server once what is being read is read, at a second Ctrl-C at once."""
+        super().handle_exit(sig, frame)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Ends the server at Ctrl-C and SIGTERM, a second time at once."""
+        """Ends the server at Ctrl-C and SIGTERM for the length of the block."""
         names = (signal.SIGINT, signal.SIGTERM)
         before = {each: signal.signal(each, self.handle_exit) for each in names}
         try:

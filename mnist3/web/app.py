@@ -7,6 +7,8 @@ import importlib.resources
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import UInt8
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -19,7 +21,7 @@ from mnist3.data.images import UnreadableImage
 from mnist3.errors import UserError
 from mnist3.web import answers, openapi
 from mnist3.web.drawings import Drawings
-from mnist3.web.guard import Guard, Hosts
+from mnist3.web.guard import HEADERS, Guard, Hosts
 from mnist3.web.maps import Maps
 from mnist3.web.queue import Full, Queue
 
@@ -35,6 +37,7 @@ FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/server.js": ("server.js", "text/javascript"),
 }
 
 Call = Callable[[Request], Awaitable[Response]]
@@ -83,6 +86,12 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         hosts: by which names it may be asked.
     """
     queues = [Queue(read, PICTURES, WAITING) for read in (service.read, service.read_lines) if read]
+
+    def maps_of(images: list[UInt8[np.ndarray, "height width"]]) -> list[list[dict[str, Any]]]:
+        assert service.maps is not None
+        return [service.maps(image) for image in images]
+
+    maps = Queue(maps_of, PICTURES, WAITING)
     held = _Held()
 
     async def read(request: Request) -> Response:
@@ -90,23 +99,27 @@ def create(service: Service, hosts: Hosts) -> Starlette:
         if by_line and service.read_lines is None:
             raise Refused(400, "this run reads pictures as a whole; ask without lines=1.")
         async with _form(request, held) as form:
-            found = await _answered(request, queues[by_line].read(form.pictures))
+            found = await _answered(request, described(request, form.pictures, by_line))
         if found is None:
             return Response(status_code=499)  # nobody is there to get it
-        described = []
+        return found
+
+    async def described(request: Request, pictures: list[bytes], by_line: bool) -> Response:
+        found = await queues[by_line].read(pictures)
+        of_pictures = []
         for lines in found:
             fields = [await fields_of(answer, request) for answer in lines]
-            described.append({"lines": fields} if by_line else fields[0])
-        if len(described) > 1:
-            return JSONResponse(described)
-        return JSONResponse(described[0], 200 if found[0][0].is_picture else 422)
+            of_pictures.append({"lines": fields} if by_line else fields[0])
+        if len(of_pictures) > 1:
+            return JSONResponse(of_pictures)
+        return JSONResponse(of_pictures[0], 200 if found[0][0].is_picture else 422)
 
     async def fields_of(answer: answers.Answer, request: Request) -> dict[str, Any]:
         fields = answers.as_json(answer, service.classes, _asks_for(request, "views"))
         if _asks_for(request, "maps"):
             fields["maps"] = []
             if service.maps is not None and answer.image is not None:
-                fields["maps"] = await asyncio.to_thread(service.maps, answer.image)
+                (fields["maps"],) = await maps.read([answer.image])
         return fields
 
     async def save(request: Request) -> Response:
@@ -138,7 +151,7 @@ def create(service: Service, hosts: Hosts) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
-        works = [asyncio.create_task(queue.work()) for queue in queues]
+        works = [asyncio.create_task(queue.work()) for queue in (*queues, maps)]
         try:
             yield
         finally:
@@ -158,7 +171,12 @@ def create(service: Service, hosts: Hosts) -> Starlette:
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, hosts=hosts)],
-        exception_handlers={Refused: _refuse, 404: _not_found, 405: _not_found},
+        exception_handlers={
+            Refused: _refuse,
+            404: _not_found,
+            405: _not_found,
+            Exception: _failed,
+        },
         lifespan=lifespan,
     )
 
@@ -194,6 +212,13 @@ async def _not_found(request: Request, error: Exception) -> Response:
         },
         getattr(error, "status_code", 404),
     )
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Answers where there is a fault of ours, outside the guard; the server logs it."""
+    del request, error
+    sentence = "the server has failed at this and goes on with others; its log says why."
+    return JSONResponse({"error": sentence}, 500, HEADERS)
 
 
 class _Form(NamedTuple):
@@ -285,8 +310,8 @@ def _require_pictures(pictures: list[bytes]) -> None:
             )
 
 
-async def _answered(request: Request, reading: Awaitable[list[Any]]) -> list[Any] | None:
-    """Returns what is read; None if whoever asked has gone, who may draw on meanwhile."""
+async def _answered(request: Request, reading: Awaitable[Response]) -> Response | None:
+    """Returns the answer; None if whoever asked has gone, who may draw on meanwhile."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":

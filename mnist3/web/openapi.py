@@ -93,6 +93,7 @@ def document(version: str, saves: bool) -> dict[str, Any]:
         "403": ERROR | {"description": "the header Host or Origin names another site"},
         "408": ERROR | {"description": "the request took too long to arrive"},
         "413": ERROR | {"description": "a picture, or the request, is too large"},
+        "500": ERROR | {"description": "the server has failed; its log says why"},
         "503": ERROR | {"description": "too much is waiting; the header Retry-After says how long"},
     }
     answers = [READING, {"$ref": "#/components/schemas/Lines"}]

@@ -1,38 +1,23 @@
 "use strict";
-// Draws, shows and saves; what reads is the object `reader`, which a page without a server can
-// define before this script, as `globalThis.mnist3Reader`:
-//   about() -> promise of {classes, digits, once, saves, maps}; `saving` says what becomes of a
-//     picture, if that is not what the page says
-//   read(picture: Blob, signal, withMaps) -> promise of the fields of POST /read?views=1, and maps=1
-//   save(picture: Blob, number) -> promise of {file}; only where `saves` is true
+// Draws, shows and saves; what reads is `globalThis.mnist3Reader` of server.js or offline.js:
+//   about() -> promise of {classes, digits, once, saves, maps}
+//   read(source, signal, withMaps) -> promise of the fields of POST /read?views=1, and maps=1
+//   save(source, number) -> promise of {file}; only where `saves` is true
+// A source is {canvas} of a drawing, or {blob, width, height} of a file: upright, px, 0 of one that
+// the browser does not show.
 (() => {
   const LARGEST = 640; // px of the picture that is made of a drawing
-  const LARGEST_SAVED = 1600; // px of a saved picture
+  const LARGEST_SHOWN = 1600; // px of a picture of a file as it is shown and downloaded
+  const MOST_PIXELS = 64e6; // of a file; what has more is not shown
   const PAUSE = 120; // ms between a stroke and its reading
   const QUIET = 700; // ms without a change until a number is announced
+  const EDGE = 4; // px of the paper that the pen keeps away from its edge
   const STEP = 10; // px that an arrow key moves the pen
 
-  const server = {
-    about: async () => answer(await fetch("healthz")),
-    read: async (picture, signal, withMaps) => {
-      const asked = `read?views=1&maps=${Number(withMaps)}`;
-      const sent = await fetch(asked, { method: "POST", body: picture, signal });
-      return sent.status === 422 ? sent.json() : answer(sent);
-    },
-    save: async (picture, number) => {
-      const form = new FormData();
-      form.append("image", picture, "drawing.png");
-      form.append("number", number);
-      return answer(await fetch("drawings", { method: "POST", body: form }));
-    },
+  const missing = async () => {
+    throw new Error("a part of the page did not load; load it again, or try a newer browser.");
   };
-  const reader = globalThis.mnist3Reader ?? server;
-
-  async function answer(sent) {
-    const fields = await sent.json().catch(() => ({ error: `the server says ${sent.status}.` }));
-    if (!sent.ok) throw new Error(fields.error);
-    return fields;
-  }
+  const reader = globalThis.mnist3Reader ?? { about: missing, read: missing };
 
   const $ = (id) => document.getElementById(id);
   const canvas = $("canvas");
@@ -45,13 +30,22 @@
   let history = [EMPTY];
   let now = 0;
   let stroke = null; // while it is drawn
-  let reading = null; // {fields, toPaper} of what is on the paper
+  let reading = null; // {fields, toPaper, of}: what was read, of content that is still there
+  let changes = 0; // of what is on the paper
   let about = { classes: [..."0123456789"], saves: false, once: false, maps: false };
   let cursor = null; // of the keyboard: {x, y, down}
 
   const sheet = () => history[now];
   const drawn = () => (stroke ? [...sheet().strokes, stroke] : sheet().strokes);
+  // What there is to read: a picture, or strokes, the first of which takes its place.
+  const content = () => ({ picture: stroke ? null : sheet().picture, strokes: drawn() });
   const isEmpty = () => !sheet().picture && drawn().length === 0;
+
+  // Whether all of some content is still on the paper, with more strokes or without.
+  function lasts({ picture, strokes }) {
+    const there = content();
+    return picture === there.picture && strokes.every((line, n) => line === there.strokes[n]);
+  }
 
   function change(next) {
     history = [...history.slice(0, now + 1), next];
@@ -63,19 +57,20 @@
     const to = Math.min(Math.max(now + by, 0), history.length - 1);
     if (to === now) return;
     now = to;
-    cursor = cursor && { ...cursor, down: false };
     changed();
   }
 
   function changed() {
-    if (!stroke) reading = null;
-    $("undo").disabled = now === 0;
-    $("redo").disabled = now === history.length - 1;
-    $("clear").disabled = isEmpty();
+    changes += 1;
+    if (reading && !lasts(reading.of)) reading = null;
+    // Buttons that were disabled would lose the focus.
+    $("undo").setAttribute("aria-disabled", now === 0 && !stroke);
+    $("redo").setAttribute("aria-disabled", now === history.length - 1);
+    $("clear").setAttribute("aria-disabled", isEmpty());
     $("hint").hidden = !isEmpty();
-    $("keep").disabled = isEmpty();
     draw();
     schedule();
+    if (!reading) show(null);
   }
 
   // ---- drawing on the screen
@@ -89,8 +84,8 @@
     let bottom = 1;
     for (const line of strokes) {
       for (const [x, y] of line) {
-        right = Math.max(right, x + 4);
-        bottom = Math.max(bottom, y + 4);
+        right = Math.max(right, x + EDGE);
+        bottom = Math.max(bottom, y + EDGE);
       }
     }
     return Math.min(1, canvas.clientWidth / right, canvas.clientHeight / bottom);
@@ -108,20 +103,19 @@
     if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
-    const { picture } = sheet();
-    const scale = scaleOf(drawn());
-    if (picture && !stroke) {
-      const { scale, left, top } = placeOf(picture.image);
-      pen.drawImage(
-        picture.image, left, top, scale * picture.image.width, scale * picture.image.height,
-      );
+    const { picture, strokes } = content();
+    const scale = scaleOf(strokes);
+    if (picture) {
+      const { image } = picture;
+      const { scale, left, top } = placeOf(image);
+      pen.drawImage(image, left, top, scale * image.width, scale * image.height);
     } else {
       pen.save();
       pen.scale(scale, scale);
-      inked(pen, stroke && picture ? [stroke] : drawn(), penWidth(), color("--ink"));
+      inked(pen, strokes, penWidth(), color("--ink"));
       pen.restore();
     }
-    if (reading) marked(reading, picture ? 1 : scale);
+    if (reading && (!picture || picture.isShown)) marked(reading, picture ? 1 : scale);
     if (cursor && document.activeElement === canvas) crossed(scale);
   }
 
@@ -142,7 +136,7 @@
     }
   }
 
-  function marked({ fields, toPaper }, scale) {
+  function marked({ fields, toPaper, of }, scale) {
     const names = parts(fields.number);
     pen.font = "600 14px system-ui, sans-serif";
     pen.textBaseline = "bottom";
@@ -164,7 +158,7 @@
       const x = Math.min(Math.max(middle, half), canvas.clientWidth - half);
       const narrow = right - left + 2 * pad < 2 * half - 6;
       const text = narrow ? names[n] : label;
-      if (sheet().picture) {
+      if (of.picture) {
         const wide = pen.measureText(text).width / 2 + 4;
         pen.fillRect(x - wide, y - 18, 2 * wide, 19);
         pen.fillStyle = color("--on-accent");
@@ -188,12 +182,8 @@
 
   // ---- pictures of what is on the paper
 
-  function blobOf(surface, type = "image/png") {
-    return new Promise((done) => surface.toBlob(done, type));
-  }
-
   // Dark on light whatever the page looks like, cut to the ink with a margin.
-  async function pictureOf(strokes) {
+  function drawingOf(strokes) {
     const points = strokes.flat();
     const xs = points.map(([x]) => x);
     const ys = points.map(([, y]) => y);
@@ -207,60 +197,89 @@
     const surface = document.createElement("canvas");
     surface.width = Math.max(1, Math.round(scale * w));
     surface.height = Math.max(1, Math.round(scale * h));
-    const context = surface.getContext("2d");
+    const context = surface.getContext("2d", { willReadFrequently: true });
     context.fillStyle = "#fff";
     context.fillRect(0, 0, surface.width, surface.height);
     context.scale(scale, scale);
     context.translate(-x0, -y0);
     inked(context, strokes, width, "#000");
-    return { blob: await blobOf(surface), toPaper: (x, y) => [x0 + x / scale, y0 + y / scale] };
+    return {
+      source: { canvas: surface }, toPaper: (x, y) => [x0 + x / scale, y0 + y / scale],
+    };
   }
 
   const minimum = (values) => values.reduce((a, b) => Math.min(a, b));
   const maximum = (values) => values.reduce((a, b) => Math.max(a, b));
 
-  async function shown() {
-    const { picture } = sheet();
-    if (!picture || stroke) {
-      return pictureOf(picture ? [stroke] : drawn());
-    }
-    return {
-      blob: picture.blob,
-      toPaper: (x, y) => {
-        const { scale, left, top } = placeOf(picture.image);
-        return [left + scale * x, top + scale * y];
-      },
+  // What the reader gets of content, and where on the paper a place in that is.
+  function sourceOf({ picture, strokes }) {
+    if (!picture) return drawingOf(strokes);
+    const toPaper = (x, y) => {
+      const { scale, left, top } = placeOf(picture.image);
+      const own = (scale * picture.image.width) / picture.width;
+      return [left + own * x, top + own * y];
     };
+    return { source: picture, toPaper };
   }
 
+  function placeholder(text) {
+    const surface = document.createElement("canvas");
+    [surface.width, surface.height] = [320, 120];
+    const context = surface.getContext("2d");
+    context.fillStyle = "#8885";
+    context.fillRect(0, 0, 320, 120);
+    context.fillStyle = color("--text");
+    context.font = "14px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.fillText(text, 160, 64);
+    return surface;
+  }
+
+  // {blob, width, height, image, isShown} of a file; the image is what is kept of it to be shown.
+  async function pictureOf(blob) {
+    const whole = new Image();
+    whole.src = URL.createObjectURL(blob);
+    try {
+      await new Promise((loaded, failed) => {
+        Object.assign(whole, { onload: loaded, onerror: failed });
+      });
+      const { naturalWidth: width, naturalHeight: height } = whole;
+      if (width * height > MOST_PIXELS) {
+        return { blob, width, height, image: placeholder("Too large to be shown"), isShown: false };
+      }
+      await whole.decode();
+      const share = Math.min(1, LARGEST_SHOWN / Math.max(width, height));
+      const image = document.createElement("canvas");
+      image.width = Math.max(1, Math.round(share * width));
+      image.height = Math.max(1, Math.round(share * height));
+      image.getContext("2d").drawImage(whole, 0, 0, image.width, image.height);
+      return { blob, width, height, image, isShown: true };
+    } catch {
+      // The server may know kinds of pictures that the browser does not show.
+      const image = placeholder("This browser cannot show the picture");
+      return { blob, width: 0, height: 0, image, isShown: false };
+    } finally {
+      URL.revokeObjectURL(whole.src);
+    }
+  }
+
+  // Puts a picture on the paper, unless that changes while the picture is opened.
   async function take(blob) {
     if (!blob) return;
-    let image;
-    let isShown = true;
-    try {
-      image = await createImageBitmap(blob);
-    } catch {
-      isShown = false;
-      // The server may know kinds of pictures that the browser does not show.
-      image = document.createElement("canvas");
-      [image.width, image.height] = [320, 120];
-      const context = image.getContext("2d");
-      context.fillStyle = "#8885";
-      context.fillRect(0, 0, 320, 120);
-      context.fillStyle = color("--text");
-      context.font = "14px system-ui, sans-serif";
-      context.textAlign = "center";
-      context.fillText("This browser cannot show the picture", 160, 64);
-    }
+    finish();
+    changes += 1;
+    const own = changes;
+    const picture = await pictureOf(blob);
+    if (own !== changes) return;
     cursor = null;
-    change({ strokes: [], picture: { blob, image, isShown } });
+    change({ strokes: [], picture });
   }
 
   // ---- reading
 
   let timer = 0;
-  let running = null; // AbortController of the request under way
-  let again = false; // something has changed since it was sent
+  let running = null; // {own: AbortController, of: content} of what is being read
+  let again = false; // something has changed since
   let quiet = 0;
 
   function schedule() {
@@ -269,54 +288,45 @@
       clearTimeout(timer);
       timer = 0;
       again = false;
-      running?.abort();
-      show(null);
-      return;
-    }
-    if (running) {
+      running?.own.abort();
+    } else if (running) {
       again = true;
-      if (sheet().picture) running.abort();
+      if (!lasts(running.of)) running.own.abort();
     } else if (!timer) {
       timer = setTimeout(read, PAUSE);
     }
+    $("answer").setAttribute("aria-busy", Boolean(timer || running));
   }
 
   async function read() {
     timer = 0;
     again = false;
-    const own = new AbortController();
-    running = own;
-    const of = sheet();
+    const [own, of] = [new AbortController(), content()];
+    const { source, toPaper } = sourceOf(of);
+    running = { own, of };
+    let fields;
     try {
-      const { blob, toPaper } = await shown();
-      if (!blob.size) throw new Error("The file is empty; choose another.");
-      const fields = await reader.read(blob, own.signal, $("maps").open);
-      // A newer drawing is on its way, but what grew since is still well described by this.
-      if (!own.signal.aborted && (sheet() === of || !sheet().picture) && !isEmpty()) {
-        reading = { fields, toPaper };
-        show(fields);
-      }
+      if (source.blob?.size === 0) throw new Error("The file is empty; choose another.");
+      fields = await reader.read(source, own.signal, $("maps").open);
     } catch (error) {
-      if (!own.signal.aborted) {
-        const lost = error instanceof TypeError;
-        show({
-          number: "", confidences: [], spans: [],
-          error: lost ? "The server does not answer; start it again." : error.message,
-        });
-        reading = null;
-        draw();
-      }
-    } finally {
-      if (running === own) running = null;
-      if (again && !isEmpty() && !timer) timer = setTimeout(read, 0);
+      fields = failed(error);
     }
+    running = null;
+    if (again && !isEmpty()) timer = setTimeout(read, 0);
+    $("answer").setAttribute("aria-busy", Boolean(timer));
+    // What was drawn meanwhile is read next, but what there was is still well described by this.
+    if (own.signal.aborted || !lasts(of)) return;
+    reading = { fields, toPaper, of };
+    show(fields);
+    draw();
   }
 
+  const failed = (error) => ({ number: "", confidences: [], spans: [], error: error.message });
   const parts = (number) =>
     about.classes.every((name) => name.length === 1) ? [...number] : number.split(" ");
   const percent = (share) => {
-    const rounded = Math.min(Math.floor(share * 1000) / 10, 99.9); // nothing is certain
-    return `${rounded.toFixed(rounded < 99 ? 0 : 1)} %`;
+    const thousandths = Math.min(Math.floor(share * 1000 + 1e-6), 999); // nothing is certain
+    return `${thousandths < 990 ? Math.floor(thousandths / 10) : thousandths / 10} %`;
   };
   const doubtful = (fields, n) => fields.sure === false && fields.confidences[n] < 0.99;
 
@@ -326,7 +336,8 @@
     const seen = $("seen");
     $("digits").replaceChildren();
     seen.hidden = !fields?.view;
-    $("maps").hidden = !about.maps || !fields?.view;
+    // While the next answer is on its way nothing that may have the focus is hidden.
+    if (fields || isEmpty()) $("maps").hidden = !about.maps || !fields?.view;
     showMaps(fields?.maps ?? []);
     verdict.className = "verdict";
     number.replaceChildren();
@@ -336,13 +347,11 @@
       none.className = "none";
       none.textContent = "–";
       number.append(none);
-      verdict.textContent = !fields
-        ? "Nothing is written yet."
-        : fields.error ? sentence(fields.error) : "The network sees no digit.";
+      if (!fields) verdict.textContent = isEmpty() ? "Nothing is written yet." : "Reading…";
+      else verdict.textContent = fields.error ? sentence(fields.error) : "The network sees no digit.";
       if (fields) verdict.classList.add("unsure");
       if (fields?.view) $("view").src = fields.view;
-      if (fields) announce(verdict.textContent);
-      draw();
+      announce(verdict.textContent);
       return;
     }
     const names = parts(fields.number);
@@ -379,7 +388,6 @@
     }
     if (fields.view) $("view").src = fields.view;
     announce(`${names.join(" ")}. ${verdict.textContent}`);
-    draw();
   }
 
   // ---- feature maps, while they are asked for
@@ -394,7 +402,8 @@
   async function showMaps(maps) {
     shownMaps += 1;
     const own = shownMaps;
-    const figures = await Promise.all(maps.map(figureOf));
+    const figures = await Promise.all(maps.map(figureOf))
+      .catch(() => ["This browser cannot show the feature maps."]);
     if (own === shownMaps) $("layers").replaceChildren(...figures);
   }
 
@@ -450,43 +459,70 @@
 
   // ---- pointers: mouse, pen and finger
 
-  const at = (event) => {
+  let pointer = null; // id of the one that draws
+
+  // A place on the paper, or the nearest one on it, so that no stroke makes the others smaller.
+  function onPaper(x, y, scale) {
+    const held = (place, length) => Math.max(Math.min(place, length / scale - EDGE), EDGE);
+    return [held(x, canvas.clientWidth), held(y, canvas.clientHeight)];
+  }
+
+  function at(event) {
     const box = canvas.getBoundingClientRect();
     const scale = scaleOf(drawn());
-    return [event.clientX - box.left, event.clientY - box.top].map(
-      (each) => Math.round((each / scale) * 10) / 10,
-    );
-  };
+    return onPaper((event.clientX - box.left) / scale, (event.clientY - box.top) / scale, scale);
+  }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (stroke || event.button !== 0 || !event.isPrimary) return;
+    if (event.button !== 0 || !event.isPrimary) return;
     event.preventDefault();
     canvas.classList.add("pointed"); // who points needs no ring of the focus
     canvas.focus({ preventScroll: true });
+    finish();
     canvas.setPointerCapture(event.pointerId);
+    pointer = event.pointerId;
     cursor = null;
     stroke = [at(event)];
     changed();
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!stroke || !event.isPrimary || !canvas.hasPointerCapture(event.pointerId)) return;
+    if (event.pointerId !== pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) stroke.push(at(each));
     changed();
   });
-  const lift = (event) => {
-    if (!stroke || !event.isPrimary) return;
-    ended(stroke);
-  };
-  canvas.addEventListener("pointerup", lift);
-  canvas.addEventListener("pointercancel", lift);
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    canvas.addEventListener(name, (event) => {
+      if (event.pointerId === pointer) finish();
+    });
+  }
 
-  function ended(line) {
+  // Ends the stroke that is being drawn.
+  function finish() {
+    if (cursor?.down) lower(false);
+    pointer = null;
+    if (!stroke) return;
+    const line = stroke;
     stroke = null;
     change({ strokes: [...sheet().strokes, line], picture: null });
   }
 
   // ---- keyboard
+
+  function lower(down) {
+    cursor.down = down;
+    $("pen").textContent = down ? "Pen down" : "Pen up";
+  }
+
+  function press() {
+    if (cursor.down) {
+      finish();
+      return;
+    }
+    lower(true);
+    stroke = [[cursor.x, cursor.y]];
+    changed();
+  }
 
   canvas.addEventListener("keydown", (event) => {
     canvas.classList.remove("pointed");
@@ -494,22 +530,16 @@
     cursor ??= { x: canvas.clientWidth / 4, y: canvas.clientHeight / 3, down: false };
     if (way[event.key]) {
       const by = STEP * (event.shiftKey ? 4 : 1);
-      cursor.x = Math.min(Math.max(cursor.x + by * way[event.key][0], 4), canvas.clientWidth - 4);
-      cursor.y = Math.min(Math.max(cursor.y + by * way[event.key][1], 4), canvas.clientHeight - 4);
+      const [x, y] = way[event.key];
+      const to = onPaper(cursor.x + by * x, cursor.y + by * y, scaleOf(drawn()));
+      [cursor.x, cursor.y] = to;
       if (cursor.down) {
-        stroke.push([cursor.x, cursor.y]);
+        stroke.push(to);
         changed();
       }
       draw();
     } else if (event.key === " ") {
-      cursor.down = !cursor.down;
-      if (cursor.down) {
-        stroke = [[cursor.x, cursor.y]];
-        changed();
-      } else {
-        ended(stroke);
-      }
-      announce(cursor.down ? "Pen down" : "Pen up");
+      if (!event.repeat) press();
     } else {
       return;
     }
@@ -517,17 +547,13 @@
   });
   canvas.addEventListener("blur", () => {
     canvas.classList.remove("pointed");
-    if (cursor?.down && stroke) {
-      cursor.down = false;
-      ended(stroke);
-    }
+    if (cursor?.down) finish();
     draw();
   });
   canvas.addEventListener("focus", () => draw());
 
   function act(name) {
-    if (stroke) ended(stroke);
-    if (cursor) cursor.down = false;
+    finish();
     if (name === "undo") step(-1);
     else if (name === "redo") step(1);
     else if (name === "clear" && !isEmpty()) change(EMPTY);
@@ -540,7 +566,6 @@
     if (command && key === "z") act(event.shiftKey ? "redo" : "undo");
     else if (command && key === "y") act("redo");
     else if (!command && key === "delete") act("clear");
-    else if (!command && !event.altKey && key === "o") $("file").click();
     else return;
     event.preventDefault();
   });
@@ -587,19 +612,6 @@
     $("saved").textContent = text;
   };
 
-  async function savedBlob() {
-    const { picture } = sheet();
-    if (!picture || about.saves) return (await shown()).blob;
-    const { image, isShown } = picture;
-    if (!isShown) throw new Error("This browser cannot show the picture, and so cannot save it.");
-    const scale = Math.min(1, LARGEST_SAVED / Math.max(image.width, image.height));
-    const surface = document.createElement("canvas");
-    surface.width = Math.round(scale * image.width);
-    surface.height = Math.round(scale * image.height);
-    surface.getContext("2d").drawImage(image, 0, 0, surface.width, surface.height);
-    return blobOf(surface);
-  }
-
   function download(blob, name) {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
@@ -608,8 +620,27 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
+  // A name that no other picture has, nor had before the page was loaded again.
+  async function downloadWith(number, { picture, strokes }) {
+    if (picture && !picture.isShown) {
+      throw new Error("This browser cannot show the picture, and so cannot save it.");
+    }
+    const surface = picture ? picture.image : drawingOf(strokes).source.canvas;
+    const blob = await new Promise((done) => surface.toBlob(done));
+    const stamp = new Date().toISOString().replace(/[-:Z]/g, "").replace(/[T.]/g, "-");
+    const [file, labels] = [`drawing-${stamp}.png`, `labels-${stamp}.csv`];
+    kept = [...kept, `${file},${number}`];
+    download(blob, file);
+    download(new Blob([`file,number\n${kept.join("\n")}\n`], { type: "text/csv" }), labels);
+    return `Downloaded ${file} and ${labels}, which has a row for each picture since the page was `
+      + "opened; name the last of these labels.csv, beside the pictures.";
+  }
+
+  let isSaving = false;
+
   $("save").addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (isSaving) return;
     const number = $("truth").value.trim();
     if (isEmpty()) {
       say("Nothing is written yet: draw a number first.");
@@ -621,22 +652,20 @@
       $("truth").focus();
       return;
     }
-    if (cursor?.down && stroke) ended(stroke);
+    finish();
+    isSaving = true;
     try {
-      const blob = await savedBlob();
       if (about.saves) {
-        const { file } = await reader.save(blob, number);
+        const { file } = await reader.save(sourceOf(content()).source, number);
         say(`Saved as ${file}.`);
       } else {
-        const file = `drawing-${String(kept.length + 1).padStart(4, "0")}.png`;
-        kept = [...kept, `${file},${number}`];
-        download(blob, file);
-        download(new Blob([`file,number\n${kept.join("\n")}\n`], { type: "text/csv" }), "labels.csv");
-        say(`Downloaded ${file} and labels.csv, which has a row for each one since the page was opened.`);
+        say(await downloadWith(number, content()));
       }
       $("truth").value = "";
     } catch (error) {
       say(sentence(error.message));
+    } finally {
+      isSaving = false;
     }
   });
 
@@ -646,13 +675,12 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   reader.about().then((found) => {
     about = { ...about, ...found };
-    if (about.saving) say(about.saving);
     const [fewest, most] = about.digits;
     const digits = fewest === most ? `${most === 1 ? "one digit" : `exactly ${most} digits`}`
       : `up to ${most} digits`;
     $("about").textContent =
       `Draw ${digits} below, or paste, drop or choose a picture.` +
       (about.once ? " It is read once here, not in moved views as this run's figures are." : "");
-  }, () => {});
+  }).catch((error) => show(failed(error)));
   changed();
 })();

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-Read = Callable[[list[bytes]], Sequence[Any]]
+Read = Callable[[list[Any]], Sequence[Any]]
 
 
 class Full(Exception):
@@ -14,7 +14,7 @@ class Full(Exception):
 
 
 class _Waiting(NamedTuple):
-    picture: bytes
+    picture: Any
     answer: asyncio.Future
 
 
@@ -29,7 +29,8 @@ class Queue:
         """Takes what reads pictures.
 
         Args:
-            read: from pictures to what is answered of each, in order; it runs in one thread.
+            read: from pictures, of whatever type, to what is answered of each, in order; it runs
+                in one thread.
             batch_size: most pictures of a call.
             most: pictures that may wait.
         """
@@ -38,7 +39,7 @@ class Queue:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
 
-    async def read(self, pictures: Sequence[bytes]) -> list[Any]:
+    async def read(self, pictures: Sequence[Any]) -> list[Any]:
         """Returns what is answered of pictures, in order.
 
         A call that is cancelled takes its pictures back, unless they are being read already.
@@ -55,9 +56,10 @@ class Queue:
         return await asyncio.gather(*(each.answer for each in waiting))
 
     async def work(self) -> None:
-        """Reads what arrives, batch by batch, until it is cancelled."""
+        """Reads what arrives, batch by batch, until it is cancelled and the last batch is read."""
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "reading") as thread:
+        thread = ThreadPoolExecutor(1, "reading")
+        try:
             while True:
                 await self._arrived.wait()
                 batch = self._next_batch()
@@ -71,6 +73,8 @@ class Queue:
                 else:
                     found = iter(answers)
                     _settle(batch, lambda answer, value: answer.set_result(value), found)
+        finally:
+            await asyncio.to_thread(thread.shutdown)  # the loop goes on meanwhile
 
     def _next_batch(self) -> list[_Waiting]:
         batch = []

@@ -194,6 +194,41 @@ def test_a_signal_ends_it_quietly(numbers, name):
     assert out == "" and "Traceback" not in error and "Stopped" not in error
 
 
+BUSY = """
+import asyncio, socket, time
+import uvicorn
+from mnist3.jobs import serve
+from mnist3.web import app
+from mnist3.web.guard import hosts_of
+
+def read(pictures):
+    print("reading", flush=True)
+    time.sleep(120)
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+application = app.create(app.Service(read, ("1",), {}), hosts_of("127.0.0.1"))
+config = uvicorn.Config(application, log_config=None, timeout_graceful_shutdown=1)
+asyncio.run(serve.Server(config).serve([listener]))
+"""
+
+
+def test_a_second_ctrl_c_ends_it_at_once_whatever_it_reads():
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as busy:
+        port = int(busy.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            head = f"POST /read HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 1\r\n\r\n"
+            client.sendall(f"{head}x".encode())
+            assert busy.stdout.readline() == "reading\n"
+            os.kill(busy.pid, signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                busy.wait(timeout=3)  # it waits for what it reads
+            os.kill(busy.pid, signal.SIGINT)
+            assert busy.wait(timeout=60) == -signal.SIGINT
+
+
 def test_each_field_of_a_reading_is_answered():
     from mnist3.web import openapi
 

@@ -1,4 +1,7 @@
-"""reader.html whose parts can be called one by one, to hold them against Python."""
+"""reader.html whose parts can be called one by one, to hold them against Python.
+
+They stand in the page itself, beside the worker that reads for it.
+"""
 
 import base64
 
@@ -13,20 +16,27 @@ _PARTS = """
 globalThis.bytesFrom = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
 globalThis.textOf = (bytes) =>
     btoa(Array.from(bytes, (each) => String.fromCharCode(each)).join(""));
+const [described, content] = ["network", "weights"].map((id) =>
+    document.getElementById(id).textContent);
 globalThis.parts = { locate, OTHERS, USUAL };
 parts.network = JSON.parse(described);
-parts.constants = constantsOf(parts.network.constants, bytesOf(content));
+parts.constants = constantsOf(parts.network.constants, bytesFrom(content).buffer);
+parts.reader = fileReader(parts.network, bytesFrom(content).buffer);
 parts.outputs = (width, image) => run(parts.network.programs[width], parts.constants, image);
 parts.maps = (width, image) => sheetsOf(parts.network.layers, parts.outputs(width, image).maps)
-    .map((each) => ({ ...each, image: canvasOf(each.image).toDataURL() }));
+    .map((each) => ({ ...each, image: globalThis.textOf(each.image.data) }));
 parts.read = (width, image) => {
     const { logits, ...all } = parts.outputs(width, image);
     if (logits) return decodeString(logits, parts.network.about.digits[1]);
     const [digits, probabilities] = [[...all.values.data], [...all.probabilities.data]];
     return { digits, confidence: all.confidence.data[0], probabilities };
 };
+parts.sourceOf = async (blob) => {
+    const { width, height } = await createImageBitmap(blob);
+    return { blob, width, height };
+};
 parts.lineIn = async (blob) => {
-    const picture = await pictureOf(blob, ...sizesFor(parts.network));
+    const picture = await pictureOf(await parts.sourceOf(blob), ...sizesFor(parts.network));
     return { scale: picture.scale, ...locate(picture) };
 };
 parts.compute = (program, described, content, image) => {
@@ -34,15 +44,14 @@ parts.compute = (program, described, content, image) => {
     return [...run(program, known, bytesFrom(image)).found.data].map(String);
 };
 """
-_END = "globalThis.mnist3Reader = "
 READ = "([images, width]) => images.map((image) => parts.read(width, bytesFrom(image)))"
 
 
 def page_with_parts(network: Network) -> str:
     """Returns reader.html, in which `parts` reads images and finds lines."""
     text = page.files(export.reader_of(network))["reader.html"].decode()
-    assert text.count(_END) == 1
-    return text.replace(_END, _PARTS + _END)
+    parts = f'<script type="module">\n{page.script()}{_PARTS}</script>\n'
+    return text.replace("</body>", f"{parts}</body>")
 
 
 def encoded(pixels: UInt8[np.ndarray, "..."]) -> str:

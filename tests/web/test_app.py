@@ -216,6 +216,20 @@ def test_a_reader_that_takes_too_long_is_not_waited_for(create, monkeypatch):
     assert found.status_code == 503
 
 
+def test_feature_maps_that_take_too_long_are_not_waited_for(reader, monkeypatch):
+    monkeypatch.setattr(app, "ANSWER_SECONDS", 0.01)
+
+    def slow(image):
+        import time
+
+        time.sleep(0.3)
+        return []
+
+    application = app.create(app.Service(reader, DIGITS, {}, maps=slow), hosts_of("127.0.0.1"))
+    with Client(application) as client:
+        assert client.post("/read?maps=1", content=b"picture").status_code == 503
+
+
 def test_a_fault_in_reading_ends_one_request_alone(create):
     def read(pictures):
         if b"fault" in pictures:
@@ -224,7 +238,9 @@ def test_a_fault_in_reading_ends_one_request_alone(create):
 
     application = create(read=read)
     with Client(application) as client:
-        assert client.post("/read", content=b"fault").status_code == 500
+        found = client.post("/read", content=b"fault")
+        assert (found.status_code, "its log says why" in found.json()["error"]) == (500, True)
+        assert found.headers["content-security-policy"]
         assert client.post("/read", content=b"picture").status_code == 200
 
 

@@ -43,7 +43,7 @@ def counted(pictures):
     found = []
     for picture in pictures:
         try:
-            lines = lines_of(picture, every_line=False)
+            lines = lines_of(picture, False, app.MOST_PIXELS)
         except UnreadableImage as error:
             found.append([Answer(Reading(error=str(error)))])
             continue
@@ -74,12 +74,14 @@ def maps(image):
     ]
 
 
+def counting(drawings):
+    about = {"classes": list(DIGITS), "digits": [0, 9], "once": False}
+    return app.Service(counted, DIGITS, about, drawings, maps)
+
+
 @contextlib.contextmanager
-def running(drawings):
+def running(service):
     """Serves beside the tests, and gives the address."""
-    service = app.Service(
-        counted, DIGITS, {"classes": list(DIGITS), "digits": [0, 9], "once": False}, drawings, maps
-    )
     application = app.create(service, hosts_of("127.0.0.1"))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, ws="none"))
@@ -99,7 +101,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(folder):
-    with running(Drawings(str(folder), DIGITS)) as address:
+    with running(counting(Drawings(str(folder), DIGITS))) as address:
         yield address
 
 
@@ -155,6 +157,64 @@ def draw(page, text, place=0, of=3):
         page.mouse.up()
 
 
+def write_by_finger(page, text, of):
+    touch = page.context.new_cdp_session(page)
+    for stroke in strokes(page, text, of=of):
+        for kind, (x, y) in zip(
+            ["touchStart"] + ["touchMove"] * (len(stroke) - 1), stroke, strict=True
+        ):
+            points = [{"x": x, "y": y}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def write_by_keys(page, lines):
+    """Draws upright lines side by side; the paper has the focus."""
+    for _ in range(lines):
+        page.keyboard.press("Space")
+        assert page.inner_text("#pen") == "Pen down"  # at once
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("Space")
+        assert page.inner_text("#pen") == "Pen up"
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowUp")
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowRight")
+
+
+def fits_a_phone(page):
+    """Whether nothing sticks out, and the number is seen without scrolling."""
+    sizes = "[document.documentElement.scrollWidth, innerWidth, scrollY]"
+    number = page.locator("#number").bounding_box()
+    return page.evaluate(sizes) == [390, 390, 0] and number["y"] + number["height"] < 844
+
+
+def is_inked(page, x, y):
+    """Tells whether anything is drawn at a place on the screen."""
+    return page.evaluate(
+        """([x, y]) => {
+            const canvas = document.querySelector("#canvas");
+            const { left, top } = canvas.getBoundingClientRect();
+            const place = [x - left, y - top].map((each) => Math.round(each * devicePixelRatio));
+            return canvas.getContext("2d").getImageData(...place, 1, 1).data[3] > 0;
+        }""",
+        [x, y],
+    )
+
+
+@contextlib.contextmanager
+def unanswered(page):
+    """Keeps requests to read from the server for the length of the block; gives those kept."""
+    kept = []
+    page.route("**/read?*", lambda route: kept.append(route))
+    yield kept
+    page.unroute("**/read?*")
+    for route in kept:
+        with contextlib.suppress(Exception):  # of one that the page has given up
+            route.continue_()
+
+
 def wait_for(page, number):
     shows(page, "#number", number)
 
@@ -169,7 +229,8 @@ def shows(page, selector, text):
 def test_a_number_is_read_while_it_is_drawn(opened):
     page = opened()
     assert page.inner_text("#verdict") == "Nothing is written yet."
-    assert page.is_disabled("#undo") and page.is_disabled("#clear")
+    for name in ("#undo", "#redo", "#clear"):
+        assert page.get_attribute(name, "aria-disabled") == "true"
     for place, digit in enumerate("206"):
         draw(page, digit, place)
         wait_for(page, "123"[: place + 1])
@@ -177,6 +238,133 @@ def test_a_number_is_read_while_it_is_drawn(opened):
     assert page.locator("#digits li").all_inner_texts() == [f"{n}\n99.9 %" for n in (1, 2, 3)]
     assert page.locator("#view").evaluate("image => image.naturalHeight") == 32
     shows(page, "#spoken", "1 2 3. Sure, 99.9 %")
+
+
+def test_a_stroke_beyond_the_edge_leaves_the_others_as_they_are(opened):
+    page = opened()
+    draw(page, "1", of=3)
+    (first, *_) = strokes(page, "1", of=3)
+    wait_for(page, "1")
+    box = page.locator("#canvas").bounding_box()
+    right, bottom = box["x"] + box["width"], box["y"] + box["height"]
+    page.mouse.move(right - 60, bottom - 60)
+    page.mouse.down()
+    for n in range(40):
+        page.mouse.move(right + 20 + n, bottom + 20 + n)
+    assert all(is_inked(page, *point) for point in first)
+    page.mouse.up()
+    assert all(is_inked(page, *point) for point in first)
+    assert is_inked(page, right - 6, bottom - 6)  # where it left
+
+
+def test_what_was_read_does_not_stand_beside_a_new_picture(opened):
+    page = opened()
+    draw(page, "2", of=3)
+    wait_for(page, "1")
+    with unanswered(page) as kept:
+        hand_over(page, "drop", picture("58"))
+        shows(page, "#verdict", "Reading…")
+        assert page.locator("#number .none").count() == 1
+        assert page.locator("#digits li").count() == 0
+        assert page.get_attribute("#answer", "aria-busy") == "true"
+        shows(page, "#spoken", "Reading…")
+    assert len(kept) == 1
+    wait_for(page, "12")
+    assert page.get_attribute("#answer", "aria-busy") == "false"
+
+
+def test_an_answer_to_what_is_no_longer_there_is_not_shown(opened):
+    page = opened()
+    draw(page, "20", of=3)
+    wait_for(page, "12")
+    page.evaluate(
+        """() => {
+            globalThis.shown = [];
+            new MutationObserver(() => shown.push(document.querySelector("#number").textContent))
+                .observe(document.querySelector("#number"), { childList: true });
+        }"""
+    )
+    with unanswered(page) as kept:
+        draw(page, "6", place=2)
+        page.wait_for_timeout(300)
+        assert len(kept) == 1
+        page.click("#undo")
+        assert page.inner_text("#number") == "12"  # which still is what stands there
+    with unanswered(page) as kept:
+        hand_over(page, "drop", picture("5830"))
+        shows(page, "#verdict", "Reading…")
+        page.wait_for_timeout(300)
+        assert len(kept) == 1
+        draw(page, "7")
+    wait_for(page, "1")
+    assert not {"123", "1234"} & set(page.evaluate("shown"))
+
+
+def test_of_two_pictures_the_later_stays_and_so_does_what_is_drawn_meanwhile(opened):
+    from playwright.sync_api import expect
+
+    page = opened()
+    page.evaluate(
+        """() => {
+            const decode = Image.prototype.decode;
+            globalThis.slow = [];
+            Image.prototype.decode = function () {
+                if (this.naturalWidth < 700) return decode.call(this);
+                document.title = "slow";
+                return new Promise((done) => slow.push(done)).then(() => decode.call(this));
+            };
+        }"""
+    )
+    for meanwhile in (
+        lambda: hand_over(page, "drop", picture("5", width=400)),
+        lambda: draw(page, "7"),
+    ):
+        hand_over(page, "drop", picture("583"))
+        expect(page).to_have_title("slow")
+        meanwhile()
+        wait_for(page, "1")
+        page.evaluate("slow.pop()()")
+        page.wait_for_timeout(300)
+        assert page.inner_text("#number") == "1"
+        page.evaluate("document.title = ''")
+
+
+def test_on_a_picture_that_is_not_shown_nothing_is_marked(opened):
+    page = opened()
+    drawn = "document.querySelector('#canvas').toDataURL()"
+    with unanswered(page):
+        hand_over(page, "drop", picture("58", "tiff"), "image/tiff")
+        shows(page, "#verdict", "Reading…")
+        before = page.evaluate(drawn)
+    wait_for(page, "12")
+    assert page.evaluate(drawn) == before
+
+
+def test_shares_are_rounded_down(opened):
+    page = opened()
+    shares = [0.29, 0.989, 0.99, 0.9999]
+    fields = {"number": "1234", "confidence": 0.28, "confidences": shares, "sure": False,
+              "spans": [], "error": "", "view": None, "maps": []}  # fmt: skip
+    page.route("**/read?*", lambda route: route.fulfill(json=fields))
+    draw(page, "1")
+    shows(page, "#verdict", "Not sure, 28 %: check it.")
+    shown = page.locator("#digits span").all_inner_texts()
+    assert shown == ["29 %", "98 %", "99 %", "99.9 %"]
+    assert page.locator("#digits .doubtful b").all_inner_texts() == ["1", "2"]
+
+
+def test_a_pointer_that_is_lost_ends_its_stroke(opened):
+    page = opened()
+    (points, *_) = strokes(page, "1")
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1])
+    page.evaluate("document.querySelector('#canvas').releasePointerCapture(1)")
+    page.mouse.move(*points[2])
+    assert not is_inked(page, *points[2])
+    page.mouse.up()
+    draw(page, "1", place=1)
+    wait_for(page, "12")
 
 
 def test_steps_are_undone_and_done_again_and_what_is_not_sure_says_so(opened):
@@ -220,8 +408,8 @@ def test_feature_maps_are_drawn_and_described_while_they_are_asked_for(opened):
     page.locator("#layers canvas").first.wait_for(state="detached")
 
 
-def picture(text, kind="jpeg"):
-    pixels, _ = renderer.render(np.random.default_rng(7), text, kinds=(), width=700)
+def picture(text, kind="jpeg", width=700):
+    pixels, _ = renderer.render(np.random.default_rng(7), text, kinds=(), width=width)
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, format=kind)
     return content.getvalue()
@@ -285,25 +473,56 @@ def test_a_wrong_file_and_an_empty_picture_say_so(opened):
     shows(page, "#verdict", "No number is found on it.")
 
 
+def megapixels(count):
+    """A black picture as a PNG file."""
+    content = io.BytesIO()
+    side = round(1000 * count**0.5)
+    Image.new("1", (side, side)).save(content, format="png", compress_level=1)
+    return content.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:Image size")  # by which Pillow warns
+def test_a_picture_of_100_megapixels_is_refused(opened):
+    page = opened()
+    hand_over(page, "drop", megapixels(100), "image/png")
+    shows(page, "#verdict", "Has 100 megapixels, and at most 64 are read; scale it down.")
+    assert page.wrong and all("422" in each for each in page.wrong)
+    page.wrong.clear()
+    draw(page, "7")
+    wait_for(page, "1")
+
+
 def test_on_a_phone_a_finger_writes_and_nothing_sticks_out(opened):
     page = opened(**PHONE)
-    touch = page.context.new_cdp_session(page)
-    for stroke in strokes(page, "25", of=2):
-        for kind, (x, y) in zip(
-            ["touchStart"] + ["touchMove"] * (len(stroke) - 1), stroke, strict=True
-        ):
-            points = [{"x": x, "y": y}]
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    write_by_finger(page, "25", of=2)
     wait_for(page, "12")
-    sizes = "[document.documentElement.scrollWidth, innerWidth, scrollY]"
-    assert page.evaluate(sizes) == [390, 390, 0]
+    assert fits_a_phone(page)
     for button in page.locator("button").all():
         assert button.bounding_box()["height"] >= 44
-    number = page.locator("#number").bounding_box()
-    assert number["y"] + number["height"] < 844  # seen without scrolling
     page.set_viewport_size({"width": 844, "height": 390})
     assert page.evaluate("document.documentElement.scrollWidth") == 844
+
+
+def test_on_a_phone_that_is_turned_the_keys_reach_every_place(opened):
+    page = opened(viewport={"width": 844, "height": 390})
+    box = page.locator("#canvas").bounding_box()
+    for x in (20, box["width"] - 20):
+        page.mouse.move(box["x"] + x, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x, box["y"] + 120, steps=5)
+        page.mouse.up()
+    wait_for(page, "12")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.focus("#canvas")
+    for _ in range(40):
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Space")
+    page.keyboard.press("Space")
+    page.focus("#truth")  # which takes the pen's cross away
+    box = page.locator("#canvas").bounding_box()
+    corner = box["x"] + box["width"] - 2, box["y"] + box["height"] - 2
+    assert is_inked(page, *corner)
 
 
 def test_the_keyboard_alone_draws_and_saves(opened, folder):
@@ -313,22 +532,14 @@ def test_the_keyboard_alone_draws_and_saves(opened, folder):
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "canvas"
-    for _ in range(2):  # two upright lines
-        page.keyboard.press("Space")
-        for _ in range(4):
-            page.keyboard.press("Shift+ArrowDown")
-        page.keyboard.press("Space")
-        for _ in range(4):
-            page.keyboard.press("Shift+ArrowUp")
-        for _ in range(2):
-            page.keyboard.press("Shift+ArrowRight")
+    write_by_keys(page, lines=2)
     wait_for(page, "12")
     reached = []
     while not reached or reached[-1] != "truth":
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-    # Nothing to redo; the summary of the feature maps has no name.
-    assert reached == ["undo", "clear", "choose", "photograph", "", "truth"]
+    # The summary of the feature maps has no name.
+    assert reached == ["undo", "redo", "clear", "choose", "photograph", "", "truth"]
     page.keyboard.type("1x")
     page.keyboard.press("Enter")
     assert "x is none of 0, 1" in page.inner_text("#saved")
@@ -341,10 +552,45 @@ def test_the_keyboard_alone_draws_and_saves(opened, folder):
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Delete")
     assert page.inner_text("#verdict") == "Nothing is written yet."
+    shows(page, "#spoken", "Nothing is written yet.")
+    page.focus("#truth")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#saved") == "Nothing is written yet: draw a number first."
+
+
+def test_keys_that_are_held_and_buttons_that_do_nothing_more(opened):
+    page = opened()
+    page.focus("#canvas")
+    page.keyboard.down("Space")
+    page.keyboard.down("Space")  # as a key that is held
+    page.keyboard.up("Space")
+    assert page.inner_text("#pen") == "Pen down"
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Control+Z")
+    assert page.inner_text("#pen") == "Pen up"
+    assert page.inner_text("#verdict") == "Nothing is written yet."
+    page.focus("#redo")
+    page.keyboard.press("Enter")
+    wait_for(page, "1")
+    assert page.get_attribute("#redo", "aria-disabled") == "true"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "redo"
+    assert page.inner_text("#number") == "1"
+
+
+def test_a_drawing_is_saved_once(opened, folder):
+    page = opened()
+    draw(page, "4")
+    page.fill("#truth", "1234")
+    page.evaluate("for (let n = 0; n < 3; n += 1) document.querySelector('#save').requestSubmit()")
+    shows(page, "#saved", re.compile("^Saved as"))
+    assert (folder / "labels.csv").read_text().count(",1234\n") == 1
 
 
 def test_without_a_folder_a_drawing_is_downloaded(opened):
-    with running(None) as address:
+    with running(counting(None)) as address:
         page = opened(address)
         draw(page, "4")
         wait_for(page, "1")
@@ -352,7 +598,7 @@ def test_without_a_folder_a_drawing_is_downloaded(opened):
         downloads = []
         page.on("download", lambda each: downloads.append(each))
         page.click("#keep")
-        shows(page, "#saved", re.compile("labels.csv, "))
+        shows(page, "#saved", re.compile("^Downloaded drawing-.*; name the last"))
         page.wait_for_timeout(300)
         files = {each.suggested_filename: each.path().read_bytes() for each in downloads}
         hand_over(page, "drop", b"no picture", "text/plain")
@@ -361,19 +607,31 @@ def test_without_a_folder_a_drawing_is_downloaded(opened):
         shows(page, "#saved", "This browser cannot show the picture, and so cannot save it.")
         page.wrong.clear()  # what the browser logs of an answer 422
         page.close()  # it may ask once more, and the server ends here
-    assert files["labels.csv"] == b"file,number\ndrawing-0001.png,04\n"
-    with Image.open(io.BytesIO(files["drawing-0001.png"])) as image:
+    drawing, labels = sorted(files)
+    assert re.fullmatch(r"drawing-\d{8}-\d{6}-\d{3}\.png", drawing)
+    assert labels == drawing.replace("drawing", "labels").replace("png", "csv")
+    assert files[labels].decode() == f"file,number\n{drawing},04\n"
+    with Image.open(io.BytesIO(files[drawing])) as image:
         assert image.format == "PNG"
 
 
 def test_a_server_that_has_ended_is_said(opened):
-    with running(None) as address:
+    with running(counting(None)) as address:
         page = opened(address)
         shows(page, "#about", re.compile("9 digits"))
     draw(page, "4")
-    shows(page, "#verdict", re.compile("start it again"))
+    shows(page, "#verdict", "The server does not answer; start it again.")
     page.close()
     page.wrong.clear()  # the browser's own words about it
+
+
+def test_a_part_that_did_not_load_is_said(opened):
+    page = opened()
+    page.route("**/server.js", lambda route: route.abort())
+    page.reload()
+    shows(page, "#verdict", re.compile("^A part of the page did not load; load it again"))
+    assert page.wrong and all("ERR_FAILED" in each for each in page.wrong)
+    page.wrong.clear()
 
 
 def test_dark_pages_have_light_ink(opened):

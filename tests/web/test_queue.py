@@ -97,6 +97,25 @@ def test_what_nobody_waits_for_is_not_read():
     assert read.calls == [[b"a"], [b"c"]]
 
 
+def test_the_end_waits_for_a_batch_and_the_loop_goes_on_meanwhile():
+    read = Held()
+
+    async def visit(queue):
+        work = asyncio.create_task(queue.work())
+        reading = asyncio.create_task(queue.read([b"a"]))
+        await read.begun()
+        work.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        assert not work.done()
+        read.may_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        reading.cancel()
+
+    asyncio.run(visit(Queue(read, 32, 64)))
+
+
 def test_a_fault_reaches_who_asked_and_the_next_is_read():
     def read(pictures):
         if pictures == [b"bad"]:

@@ -16,7 +16,9 @@ from PIL import Image, ImageDraw
 
 from mnist3.data import strips
 from mnist3.data.images import read_picture
+from mnist3.data.labelled import read_labels
 from mnist3.data.locate import LARGEST_SIDE, OTHERS, USUAL, locate
+from mnist3.data.numbers import DIGITS
 from mnist3.export import page as reader_page
 from mnist3.export.page_network import Constants, program_of
 from mnist3.pictures import reader_of, readings_in
@@ -24,7 +26,17 @@ from mnist3.web import maps
 from tests import renderer
 from tests.export.test_export import images_of, network
 from tests.web.exported import READ, encoded, page_with_parts
-from tests.web.test_page import DESKTOP, draw, hand_over, shows
+from tests.web.test_page import (
+    DESKTOP,
+    PHONE,
+    draw,
+    fits_a_phone,
+    hand_over,
+    megapixels,
+    shows,
+    write_by_finger,
+    write_by_keys,
+)
 
 NAMES = [
     "multihead",
@@ -53,13 +65,17 @@ def page_of(name):
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Opens the page of a network from the disk, offline; it may log no error."""
+    """Opens the page of a network from the disk, offline; it may log no error.
+
+    `before` is a script that changes the browser.
+    """
     contexts, wrong = [], []
 
-    def open_page(name):
+    def open_page(name, text=None, before="", **options):
         path = tmp_path / "reader.html"
-        path.write_text(page_of(name))
-        context = browser.new_context(viewport=DESKTOP, offline=True)
+        path.write_text(text or page_of(name))
+        context = browser.new_context(**{"viewport": DESKTOP} | options, offline=True)
+        context.add_init_script(before)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -113,8 +129,9 @@ def test_feature_maps_are_those_of_the_server(opened, name):
     )
     assert [{**each, "image": ""} for each in found] == [{**each, "image": ""} for each in expected]
     for each, other in zip(found, expected, strict=True):
-        pixels = [np.asarray(decoded(one["image"]).convert("L"), int) for one in (each, other)]
-        assert np.abs(pixels[0] - pixels[1]).max() <= 1  # grey levels
+        own = np.frombuffer(base64.b64decode(each["image"]), np.uint8).astype(int)
+        theirs = np.asarray(decoded(other["image"]), int)
+        assert np.abs(own.reshape(theirs.shape) - theirs).max() <= 1  # grey levels
     about = page.evaluate("parts.network.about")
     assert about["maps"] == bool(expected) == (name != "logistic")
 
@@ -253,7 +270,7 @@ def read_in_page(page, content, kind):
     return page.evaluate(
         """async ([content, type]) => {
             const blob = new Blob([bytesFrom(content)], { type });
-            const fields = await mnist3Reader.read(blob);
+            const fields = await mnist3Reader.read(await parts.sourceOf(blob));
             return { ...fields, view: Boolean(fields.view) };
         }""",
         [base64.b64encode(content).decode(), kind],
@@ -356,32 +373,115 @@ def test_constants_are_those_of_python():
     assert len(checked) >= 25
 
 
-def test_a_number_is_drawn_read_and_saved_without_a_server(opened, tmp_path):
+def saved(page, number):
+    """Saves what is on the page with its number; gives the files' names and contents."""
+    downloads = []
+    page.on("download", lambda each: downloads.append(each))
+    page.fill("#truth", number)
+    page.press("#truth", "Enter")
+    shows(page, "#saved", re.compile("^Downloaded drawing-.*; name the last"))
+    page.wait_for_timeout(300)
+    return {each.suggested_filename: each.path().read_bytes() for each in downloads}
+
+
+def test_drawings_and_photos_are_saved_as_a_folder_that_evaluate_reads(opened, tmp_path):
     page = opened("sequence")
     shows(page, "#about", re.compile("up to 4 digits"))
-    assert "file's name" in page.inner_text("#saved")
+    folder = tmp_path / "saved"
+    folder.mkdir()
     draw(page, "20", of=3)
-    shows(page, "#verdict", re.compile("sees no digit|ure, "))
-    assert page.locator("#view").evaluate("image => image.naturalHeight") == 32
-    page.fill("#truth", "20")
-    with page.expect_download() as download:
-        page.click("#keep")
-    assert download.value.suggested_filename == "drawing-0001-20.png"
-    with Image.open(download.value.path()) as image:
-        assert image.format == "PNG"
-    shows(page, "#saved", "Saved as drawing-0001-20.png.")
+    files = saved(page, "20")
+    hand_over(page, "drop", as_file(photo(1, [], width=1900), "jpeg"))
+    shows(page, "#verdict", "Reading…")
+    files |= saved(page, "40713")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    *drawings, _, last = sorted(files)
+    (folder / last).rename(folder / "labels.csv")
+    found = read_labels(str(folder), DIGITS)
+    assert found.files == drawings
+    assert found.numbers == ["20", "40713"]
+    for path, largest in zip(found.paths, (640, 1600), strict=True):
+        with Image.open(path) as image:
+            assert image.format == "PNG" and max(image.size) <= largest
 
 
-def test_a_photo_is_saved_as_png_and_a_wrong_file_says_so(opened):
+def test_a_wrong_file_and_an_empty_picture_say_so(opened):
     page = opened("sequence")
-    hand_over(page, "drop", as_file(photo(1, []), "jpeg"))
-    shows(page, "#verdict", re.compile("sees no digit|ure, "))
-    page.fill("#truth", "40713")
-    with page.expect_download() as download:
-        page.press("#truth", "Enter")
-    with Image.open(download.value.path()) as image:
-        assert image.format == "PNG"
     hand_over(page, "drop", b"no picture", "text/plain")
     shows(page, "#verdict", "This browser cannot read the file as a picture.")
     hand_over(page, "drop", as_file(np.full((120, 300), 255, np.uint8)), "image/png")
     shows(page, "#verdict", "No number is found on it.")
+
+
+def test_a_picture_of_100_megapixels_is_refused(opened):
+    page = opened("sequence")
+    hand_over(page, "drop", megapixels(100), "image/png")
+    shows(page, "#verdict", "Has 100 megapixels, and at most 64 are read; scale it down.")
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_a_large_photo_is_read_where_it_is_shown(opened, turn):
+    """Of 18 megapixels, which is more than a canvas of a phone holds."""
+    pixels = np.kron(photo(2, [], width=1500)[..., 0], np.ones((5, 5), np.uint8))
+    assert pixels.size > 16e6
+    given = turned(pixels) if turn else {"picture": pixels}
+    content = as_file(given.pop("picture"), "jpeg", quality=90, **given)
+    page = opened("sequence")
+    found = page.evaluate(
+        """async (content) =>
+            parts.lineIn(new Blob([bytesFrom(content)], { type: "image/jpeg" }))""",
+        base64.b64encode(content).decode(),
+    )
+    picture = read_picture(content, LARGEST_SIDE)
+    (line,) = locate(picture.pixels)
+    assert found["scale"] == pytest.approx(picture.scale, rel=1e-3)
+    np.testing.assert_allclose(found["box"], line.box, atol=3)
+    hand_over(page, "drop", content)
+    page.locator("#seen").wait_for()
+
+
+def test_on_a_phone_a_finger_writes_and_nothing_sticks_out(opened):
+    page = opened("sequence", **PHONE)
+    write_by_finger(page, "25", of=2)
+    page.locator("#seen").wait_for()
+    assert fits_a_phone(page)
+
+
+def test_the_keyboard_alone_writes_and_clears(opened):
+    page = opened("sequence")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    write_by_keys(page, lines=2)
+    page.locator("#seen").wait_for()
+    page.keyboard.press("Delete")
+    shows(page, "#verdict", "Nothing is written yet.")
+
+
+def test_the_page_goes_on_while_a_picture_is_read_and_can_give_it_up(opened):
+    page = opened("sequence")
+    content = base64.b64encode(as_file(photo(1, []))).decode()
+    found = page.evaluate(
+        """async (content) => {
+            const source = await parts.sourceOf(new Blob([bytesFrom(content)]));
+            const given = new AbortController();
+            const reading = mnist3Reader.read(source, given.signal).catch((error) => error.message);
+            given.abort();
+            const first = await reading;
+            let turns = 0;
+            const going = setInterval(() => { turns += 1; }, 1);
+            const { error, view } = await mnist3Reader.read(source);
+            clearInterval(going);
+            return { first, turns, error, view: Boolean(view) };
+        }""",
+        content,
+    )
+    assert "given up" in found["first"]
+    assert found["turns"] > 1
+    assert (found["error"], found["view"]) == ("", True)
+
+
+def test_a_browser_that_lacks_something_is_told(opened):
+    page = opened("sequence", before="globalThis.Worker = undefined")
+    draw(page, "2", of=3)
+    shows(page, "#verdict", re.compile("^This browser cannot read it .*; open the page in one of"))

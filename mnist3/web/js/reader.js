@@ -1,5 +1,5 @@
-// The page's reader without a server: the network that stands in the page itself, see
-// mnist3/export/page.py, and the browser's own decoders of picture files.
+// Reads pictures as a browser has them: the canvas of a drawing, or a file, by the browser's own
+// decoders. It needs no page, so that a worker can do it.
 
 import { median, roundToEven } from "./arrays.js";
 import { nothing, readerOf } from "./reading.js";
@@ -8,27 +8,27 @@ import { fitting } from "./whole.js";
 
 const LARGEST_SIDE = 1600; // px; a larger picture shows no more
 const MOST_PIXELS = 64e6; // of a picture
+const MOST_AT_ONCE = 16e6; // pixels of a canvas; those of iOS hold no more
 const PNG_COLOUR = 25; // place of the byte that says how a PNG file holds colours
 const WITH_ALPHA = [4, 6];
 
 // ---- from a file to a picture
 
-async function decoded(blob) {
+// The pixels of a file, of a large one made smaller by the browser; null of what is no picture to it.
+async function decoded(blob, width, height) {
+  const share = Math.min(1, Math.sqrt(MOST_AT_ONCE / (width * height)));
+  const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.floor(share * side));
+  const smaller = share < 1 ? { resizeWidth, resizeHeight, resizeQuality: "high" } : {};
   const image = await createImageBitmap(blob, {
     imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none",
-  });
-  const { width, height } = image;
-  if (width * height > MOST_PIXELS) {
-    throw new RangeError(
-      `has ${Math.round((width * height) / 1e6)} megapixels, and at most ${MOST_PIXELS / 1e6} are `
-        + "read; scale it down",
-    );
-  }
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
+    ...smaller,
+  }).catch(() => null);
+  if (!image) return null;
+  const canvas = new OffscreenCanvas(image.width, image.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
-  return context.getImageData(0, 0, width, height);
+  image.close();
+  return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
 // Whether a file may hold transparency, seen or not: as Pillow it is then read as brightness.
@@ -57,11 +57,15 @@ function withoutTransparency(colours, data) {
   };
 }
 
-// {height, width, channels, data, scale}, see reading.js. `least` gives the width and the height
-// that are enough, and a JPEG file is read at a fraction of its size that is no smaller.
-async function pictureOf(blob, least, largest) {
-  const { width, height, data } = await decoded(blob);
-  const colours = { height, width, channels: 3, data: new Uint8Array(3 * width * height) };
+// {height, width, channels, data, scale}, see reading.js; null of what is no picture. Of a drawing
+// there is its ImageData, of a file its size. `least` gives the width and the height that are enough,
+// and a JPEG file is read at a fraction of its size that is no smaller.
+async function pictureOf({ image, blob, width, height }, least, largest) {
+  const pixels = image ?? (await decoded(blob, width, height));
+  if (!pixels) return null;
+  const { data } = pixels;
+  const size = { height: pixels.height, width: pixels.width };
+  const colours = { ...size, channels: 3, data: new Uint8Array((data.length / 4) * 3) };
   let isGrey = true;
   for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
     const [red, green, blue] = [data[from], data[from + 1], data[from + 2]];
@@ -71,17 +75,17 @@ async function pictureOf(blob, least, largest) {
     if (red !== green || green !== blue) isGrey = false;
   }
   let picture = colours;
-  if (await mayBeTransparent(blob, data)) picture = withoutTransparency(colours, data);
+  if (blob && (await mayBeTransparent(blob, data))) picture = withoutTransparency(colours, data);
   else if (isGrey) picture = channelOf(colours, "R");
-  if (blob.type === "image/jpeg") {
+  if (blob?.type === "image/jpeg") {
     const enough = least(width, height);
-    const fraction = Math.min(Math.floor(width / enough[0]), Math.floor(height / enough[1]));
+    const fraction = Math.min(Math.floor(size.width / enough[0]), Math.floor(size.height / enough[1]));
     picture = reducedBy(picture, [8, 4, 2, 1].find((each) => fraction >= each) ?? 1);
   }
   if (Math.max(picture.height, picture.width) > largest) {
     picture = fitting(picture, largest, largest);
   }
-  return { ...picture, scale: Math.max(width / picture.width, 1) };
+  return { ...picture, scale: Math.max((blob ? width : size.width) / picture.width, 1) };
 }
 
 // What `pictureOf` is told for a network that reads lines, and for one of whole pictures.
@@ -97,68 +101,19 @@ function sizesFor(network) {
   return [() => [twice, twice], Infinity];
 }
 
-// ---- from pixels to a file
-
-function canvasOf({ height, width, data }) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
-  data.forEach((value, n) => image.data.set([value, value, value, 255], 4 * n));
-  context.putImageData(image, 0, 0);
-  return canvas;
-}
-
-async function asPng(blob) {
-  if (blob.type === "image/png") return blob;
-  const image = await createImageBitmap(blob);
-  const share = Math.min(1, LARGEST_SIDE / Math.max(image.width, image.height));
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(share * image.width));
-  canvas.height = Math.max(1, Math.round(share * image.height));
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
-}
-
-// ---- the page's reader, see page.js
-
-const bytesOf = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0)).buffer;
-
-function pageReader(network, weights) {
+// Returns what reads a source, {image} of a drawing or {blob, width, height} of a file, as `readerOf`
+// reads pictures.
+export function fileReader(network, weights) {
   const read = readerOf(network, weights);
   const [least, largest] = sizesFor(network);
-  let saved = 0;
-  return {
-    about: async () => network.about,
-    read: async (blob, signal, withMaps = false) => {
-      let picture;
-      try {
-        picture = await pictureOf(blob, least, largest);
-      } catch (error) {
-        const isLarge = error instanceof RangeError;
-        return nothing(isLarge ? error.message : "this browser cannot read the file as a picture");
-      }
-      const fields = read(picture, withMaps);
-      return {
-        ...fields,
-        view: fields.view && canvasOf(fields.view).toDataURL(),
-        maps: fields.maps.map((each) => ({ ...each, image: canvasOf(each.image).toDataURL() })),
-      };
-    },
-    save: async (blob, number) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(await asPng(blob));
-      saved += 1;
-      const name = ["drawing", String(saved).padStart(4, "0"), number.replace(/\s+/g, "_")];
-      link.download = `${name.join("-")}.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-      return { file: link.download };
-    },
+  return async (source, withMaps) => {
+    const pixels = source.width * source.height;
+    if (pixels > MOST_PIXELS) {
+      const [found, most] = [pixels, MOST_PIXELS].map((each) => Math.round(each / 1e6));
+      return nothing(`has ${found} megapixels, and at most ${most} are read; scale it down`);
+    }
+    const picture = await pictureOf(source, least, largest);
+    if (!picture) return nothing("this browser cannot read the file as a picture");
+    return read(picture, withMaps);
   };
 }
-
-const [described, content] = ["network", "weights"].map(
-  (id) => document.getElementById(id).textContent,
-);
-globalThis.mnist3Reader = pageReader(JSON.parse(described), bytesOf(content));
