@@ -9,12 +9,10 @@ FROM python:3.12-slim
 ARG JAX=jax
 
 WORKDIR /mnist3
-COPY requirements.lock ./
-RUN pip install --no-cache-dir -r requirements.lock \
-    && pip install --no-cache-dir -c requirements.lock "$JAX"
-COPY LICENSE README.md launch.py pyproject.toml setup.cfg ./
+COPY LICENSE README.md launch.py pyproject.toml requirements.lock setup.cfg ./
 COPY mnist3 mnist3
 COPY experiments experiments
-RUN pip install --no-cache-dir --no-deps -e .
+# Of the lock the versions alone: it has the libraries of the tests, too.
+RUN pip install --no-cache-dir -c requirements.lock -e '.[dask,export,parquet,postgresql]' "$JAX"
 
 ENTRYPOINT ["python", "launch.py"]

@@ -25,6 +25,7 @@ class Fit:
         version: of its code, libraries and machine; see `benchmarks.run.code_version`.
         curve: (seconds, accuracy) as often as it was evaluated; the last is the whole fit.
         compile_seconds: part of the seconds that went into compilation.
+        operations: floating-point operations of the fit; None where nobody counted them.
     """
 
     candidate: str
@@ -32,6 +33,7 @@ class Fit:
     version: str
     curve: list[tuple[float, float]]
     compile_seconds: float
+    operations: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -58,7 +60,7 @@ def limit_threads() -> None:
 
 
 def main(library: str, fit: str, data_dir: str, seed: str, result: str) -> None:
-    """Runs a fit and writes its curve and compile seconds to a JSON file.
+    """Runs a fit and writes what was measured, fields of a `Fit`, to a JSON file.
 
     Raises:
         RuntimeError: the fit reported nothing.
@@ -75,12 +77,20 @@ def main(library: str, fit: str, data_dir: str, seed: str, result: str) -> None:
     if library == "jax":
         import jax
 
+        from mnist3.training import kept
+
+        kept.keep(os.path.join(os.environ["JAX_COMPILATION_CACHE_DIR"], "programs"))
         jax.monitoring.register_event_duration_secs_listener(report.add_compilation)
     fit_function(data_dir, int(seed), report)
     if not report.curve:
         raise RuntimeError(f"{fit} reported no accuracy")
     with open(result, "w") as file:
-        json.dump({"curve": report.curve, "compile_seconds": report.compile_seconds}, file)
+        measured = {
+            "curve": report.curve,
+            "compile_seconds": report.compile_seconds,
+            "operations": report.operations,
+        }
+        json.dump(measured, file)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,12 @@ All of them train on tensors in memory, so that no data loader slows them. The o
 is drawn anew in each epoch, and each batch is cut out and scaled as it is needed.
 """
 
+import pathlib
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +24,13 @@ from torch.nn import functional as F
 from benchmarks.fit import THREADS
 from benchmarks.report import Report
 from mnist3 import runtime
-from mnist3.data.sources import load_source
-from mnist3.data.splits import Split
-from mnist3.data.triple_mnist import load_triple_mnist
+
+if TYPE_CHECKING:  # it brings JAX, which a script of PyTorch does not import
+    from mnist3.data.splits import Split
 
 torch.set_num_threads(THREADS)
 
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _EVALUATION_BATCH = 500
 _P3_TARGET = 0.90
 _P3_EPOCHS = 10
@@ -107,7 +112,7 @@ class Trainer:
         self,
         model: nn.Module,
         create_optimizer: Callable[..., torch.optim.Optimizer],
-        train: Split,
+        train: "Split",
         scale: Scale,
         channels_last: bool,
         device: str = "cpu",
@@ -136,7 +141,7 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
 
-    def evaluate(self, held_out: Split) -> float:
+    def evaluate(self, held_out: "Split") -> float:
         """Returns the share of images with every digit right."""
         self.model.eval()
         right = 0
@@ -159,8 +164,8 @@ class Trainer:
 
 
 def fit_p1(
-    train: Split,
-    test: Split,
+    train: "Split",
+    test: "Split",
     seed: int,
     report: Report,
     channels_last: bool,
@@ -194,7 +199,7 @@ def fit_p1(
     return trainer.model
 
 
-def fit_p2(train: Split, test: Split, seed: int, report: Report, epochs: int = 14) -> nn.Module:
+def fit_p2(train: "Split", test: "Split", seed: int, report: Report, epochs: int = 14) -> nn.Module:
     """Trains P2, evaluated after each epoch as published, and returns the model."""
     torch.manual_seed(seed)
     report.start()
@@ -218,7 +223,7 @@ def fit_p2(train: Split, test: Split, seed: int, report: Report, epochs: int = 1
 
 
 def fit_p3(
-    train: Split, val: Split, seed: int, report: Report, epochs: int = _P3_EPOCHS
+    train: "Split", val: "Split", seed: int, report: Report, epochs: int = _P3_EPOCHS
 ) -> nn.Module:
     """Trains P3 until val exact match is 0.90, or for its ten epochs, and returns the model."""
     torch.manual_seed(seed)
@@ -256,6 +261,16 @@ def p1_channels_last(data_dir: str, seed: int, report: Report) -> None:
     fit_p1(*_load_mnist(data_dir), seed, report, channels_last=True)
 
 
+def p1_script(data_dir: str, seed: int, report: Report) -> None:
+    """Runs `benchmarks/p1_script.py`, from start to prompt."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.p1_script", data_dir, str(seed), folder]
+        report.start()
+        subprocess.run(command, cwd=_ROOT, check=True)
+        report.stop()
+        report.add(float(pathlib.Path(folder, "accuracy.json").read_text()))
+
+
 def p2(data_dir: str, seed: int, report: Report) -> None:
     """Fits P2, channels last."""
     fit_p2(*_load_mnist(data_dir), seed, report)
@@ -263,6 +278,9 @@ def p2(data_dir: str, seed: int, report: Report) -> None:
 
 def p3(data_dir: str, seed: int, report: Report) -> None:
     """Fits P3, channels last."""
+    from mnist3.data.splits import Split
+    from mnist3.data.triple_mnist import load_triple_mnist
+
     splits = load_triple_mnist(data_dir, runtime.cache_dir()).splits
     train, val = (
         Split(np.array(splits[name].images), splits[name].labels) for name in ("train", "val")
@@ -270,7 +288,10 @@ def p3(data_dir: str, seed: int, report: Report) -> None:
     fit_p3(train, val, seed, report)
 
 
-def _load_mnist(data_dir: str) -> tuple[Split, Split]:
+def _load_mnist(data_dir: str) -> tuple["Split", "Split"]:
+    from mnist3.data.sources import load_source
+    from mnist3.data.splits import Split
+
     source = load_source("mnist", data_dir)
     images, labels = source.images, source.labels[:, None]
     first = len(images) - source.official_test

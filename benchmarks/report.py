@@ -21,9 +21,14 @@ class Report:
 
     The clock starts when the arrays are in memory and stops when the parameters are; evaluation
     happens while it stands still.
+
+    Attributes:
+        curve: what was noted, in order.
+        operations: floating-point operations of the fit; None where nobody counted them.
     """
 
     def __init__(self):
+        self.operations: float | None = None
         self.curve: list[Point] = []
         self._seconds = 0.0
         self._started: float | None = None

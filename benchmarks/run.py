@@ -21,7 +21,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from benchmarks import machine, summary
-from benchmarks.candidates import CANDIDATES, TASKS, USUAL, Candidate, select
+from benchmarks.candidates import CANDIDATES, FITTING, TASKS, USUAL, Candidate, select
 from benchmarks.fit import Fit
 from mnist3 import runtime
 from mnist3.errors import UserError
@@ -31,8 +31,8 @@ _TIMING_CODE = ("benchmarks/fit.py", "benchmarks/report.py")
 
 FLAGS = flags.FLAGS
 
-# Runs a candidate with a seed and a folder for compiled programs: its curve and compile seconds.
-RunFit = Callable[[Candidate, int, str], tuple[list[tuple[float, float]], float]]
+# Runs a candidate with a seed and a folder for compiled programs: fields of its `Fit`.
+RunFit = Callable[[Candidate, int, str], dict[str, Any]]
 
 
 def code_version(candidate: Candidate, root: pathlib.Path = _ROOT) -> str:
@@ -128,8 +128,7 @@ def run_fits(
                 run_fit(candidate, seed, warm[candidate.fit])
             fresh = candidate.cache != "warm"
             cache = tempfile.mkdtemp(dir=caches) if fresh else warm[candidate.fit]
-            curve, compile_seconds = run_fit(candidate, seed, cache)
-            log.append(Fit(name, seed, versions[name], curve, compile_seconds))
+            log.append(Fit(name, seed, versions[name], **run_fit(candidate, seed, cache)))
             if candidate.cache == "cold":
                 warm.setdefault(candidate.fit, cache)
 
@@ -142,10 +141,8 @@ def _environment(cache: str) -> dict[str, str]:
     }
 
 
-def _run_in_process(
-    data_dir: str, candidate: Candidate, seed: int, cache: str
-) -> tuple[list[tuple[float, float]], float]:
-    """Runs a fit in a process of its own.
+def _run_in_process(data_dir: str, candidate: Candidate, seed: int, cache: str) -> dict[str, Any]:
+    """Runs a fit in a process of its own, and returns fields of its `Fit`.
 
     Raises:
         UserError: it failed.
@@ -167,8 +164,7 @@ def _run_in_process(
                 "which goes on from here"
             )
         with open(result) as file:
-            report = json.load(file)
-    return [(seconds, accuracy) for seconds, accuracy in report["curve"]], report["compile_seconds"]
+            return json.load(file)
 
 
 def _measure_rates(caches: str) -> dict[str, float]:
@@ -212,9 +208,11 @@ def write_results(log: Log, rates: dict[str, float], output: pathlib.Path) -> st
     table = summary.as_markdown(numbers, description, rates)
     _write(output / "results.json", json.dumps(results, indent=1) + "\n")
     _write(output / "results.md", table)
-    partial = output / "results.partial.png"
-    summary.plot(numbers, fits, CANDIDATES, str(partial))
-    os.replace(partial, output / "results.png")
+    fitted = {key: task for key, task in numbers.items() if task["clock"] == FITTING}
+    if fitted:
+        partial = output / "results.partial.png"
+        summary.plot(fitted, fits, CANDIDATES, str(partial))
+        os.replace(partial, output / "results.png")
     return table
 
 

@@ -10,7 +10,6 @@ import json
 import statistics
 import time
 
-import jax
 import numpy as np
 
 from benchmarks import fit
@@ -24,7 +23,7 @@ def measure() -> dict[str, float]:
     from experiments.triple_mnist import get_config
     from mnist3 import tasks
     from mnist3.models.operations import step_operations
-    from mnist3.training import program
+    from mnist3.training import loop, program
     from mnist3.training.run import assemble
 
     config = get_config()
@@ -36,15 +35,14 @@ def measure() -> dict[str, float]:
     images = rng.integers(0, 256, (count, *size), np.uint8)
     labels = rng.integers(0, 10, (count, config.data.digits), np.int32)
     data = program.put_everywhere(tasks.Examples(images, labels), parts.mesh)
-    train_epoch = program.create_train_epoch(
-        parts.model, task, parts.optimizer, config, parts.steps, None, parts.mesh
-    )
-    key = program.put_everywhere(jax.random.key(0), parts.mesh)
-    state = parts.initial_state()
+    state = program.stack([parts.initial_state()], parts.mesh)
+    key = program.stack([parts.keys()[1]], parts.mesh)
+    segments = loop.Segments(parts, None, data, state, key)
     seconds = []
     for _ in range(1 + REPETITIONS):
+        nothing, begun = loop.Part.nothing(parts), segments.begin(key)
         started = time.perf_counter()
-        state, _ = jax.block_until_ready(train_epoch(state, data, key))
+        state, _ = segments.take(state, nothing, begun)
         seconds.append(time.perf_counter() - started)
     operations = step_operations(parts.model, config.training.batch_size, size)
     step = statistics.median(seconds[1:]) / STEPS

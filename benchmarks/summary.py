@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from benchmarks.candidates import Candidate, Task
+from benchmarks.candidates import FITTING, Candidate, Task
 from benchmarks.fit import Fit
 
 # Okabe and Ito, Color Universal Design, https://jfly.uni-koeln.de/color/.
@@ -47,6 +47,7 @@ def summarise(
             "metric": task.metric,
             "target": task.target,
             "reference": task.reference,
+            "clock": task.clock,
             "candidates": dict(sorted(rows.items(), key=lambda row: row[1]["seconds"])),
         }
     return summary
@@ -65,8 +66,9 @@ def _numbers(fits: list[Fit], candidate: Candidate, task: Task) -> dict[str, Any
         "seconds_range": [min(seconds), max(seconds)],
         "seconds_to_target": to_target if math.isfinite(to_target) else None,
         "compile_seconds": statistics.median(fit.compile_seconds for fit in fits)
-        if candidate.library == "jax"
+        if candidate.library == "jax" and task.clock == FITTING
         else None,
+        "operations": fits[0].operations,
     }
 
 
@@ -103,9 +105,12 @@ def as_markdown(summary: dict[str, Any], machine: dict[str, Any], rates: dict[st
             "",
             f"### {task['title']}",
             "",
-            f"| candidate | seeds | {task['metric']}, mean ± deviation | fit, s (range) "
-            f"| fit, ratio | to {target}, s | to {target}, ratio | of the fit compiling, s |",
-            "| --- | --: | --: | --: | --: | --: | --: | --: |",
+            f"Seconds {task['clock']}.",
+            "",
+            f"| candidate | seeds | {task['metric']}, mean ± deviation | seconds (range) "
+            f"| ratio | to {target}, s | to {target}, ratio | of these compiling, s "
+            "| operations, 10^9 | of the product's rate |",
+            "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
         ]
         for row in task["candidates"].values():
             low, high = row["seconds_range"]
@@ -118,6 +123,7 @@ def as_markdown(summary: dict[str, Any], machine: dict[str, Any], rates: dict[st
                 _seconds(row["seconds_to_target"]),
                 _ratio_cell(row["seconds_to_target_ratio"]),
                 _seconds(row["compile_seconds"]),
+                *_share(row["operations"], row["seconds"], rates.get("jax")),
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -126,6 +132,13 @@ def as_markdown(summary: dict[str, Any], machine: dict[str, Any], rates: dict[st
 def _percent(value: float, deviation: float | None) -> str:
     spread = "" if deviation is None else f" ± {100 * deviation:.2f}"
     return f"{100 * value:.2f} %{spread}"
+
+
+def _share(operations: float | None, seconds: float, rate: float | None) -> tuple[str, str]:
+    """Returns the operations of a fit, and their rate as a share of the matrix product's."""
+    if operations is None or rate is None:
+        return "-", "-"
+    return f"{operations / 1e9:.0f}", f"{operations / 1e9 / seconds / rate:.0%}"
 
 
 def _ratio_cell(value: float | None) -> str:
@@ -180,7 +193,7 @@ def plot(
         if max(row["seconds_range"][1] for row in task["candidates"].values()) < 30:
             axes.xaxis.set_minor_formatter(plain)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.set_xlabel("seconds of fitting, without evaluation (log scale)")
+        axes.set_xlabel(f"seconds {task['clock']} (log scale)")
         axes.set_ylabel(task["metric"])
         axes.set_title(task["title"], loc="left")
         axes.grid(alpha=0.25)

@@ -77,7 +77,8 @@ def replacing(path: str | os.PathLike, mode: str = "w", **options: Any) -> Itera
         OSError: names `path` if it cannot be written; the old file is as it was.
     """
     target = os.path.realpath(path)
-    partial = f"{target}.{os.getpid()}.partial"
+    # Containers that share a folder may have processes of one number.
+    partial = f"{target}.{os.getpid()}-{os.urandom(4).hex()}.partial"
     try:
         with open(partial, mode, **options) as file:
             yield file

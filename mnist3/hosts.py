@@ -57,11 +57,13 @@ def cluster(environment: Mapping[str, str] | None = None) -> str | None:
     """
     if environment is None:
         environment = os.environ
+    # In JAX's order, which takes the first that is there. Where mpirun stands in an allocation of
+    # Slurm, the variables of Slurm are those of the shell, or of the daemon, that it began in.
+    if "OMPI_MCA_orte_hnp_uri" in environment:
+        return "Open MPI" if int(environment.get("OMPI_COMM_WORLD_SIZE", 1)) > 1 else None
     if all(f"SLURM_{name}" in environment for name in _SLURM):
         tasks = environment.get("SLURM_STEP_NUM_TASKS", environment["SLURM_NTASKS"])
         return "Slurm" if int(tasks) > 1 else None
-    if "OMPI_MCA_orte_hnp_uri" in environment:
-        return "Open MPI" if int(environment.get("OMPI_COMM_WORLD_SIZE", 1)) > 1 else None
     if importlib.util.find_spec("libtpu") is not None:
         named = ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES")
         if any("," in environment.get(name, "") for name in named):

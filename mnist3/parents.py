@@ -31,7 +31,7 @@ TOGETHER = (  # what to do where processes do not come together
     "the first can be reached, on the port of --coordinator if that is given, or train in one "
     "process with --distributed=off"
 )
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 Address = tuple[str, int, str]  # host, port and token of the first process's parent
 
@@ -49,17 +49,32 @@ class Lost(NamedTuple):
     status: int | None
 
     @property
+    def stopped_by(self) -> signal.Signals | None:
+        """The signal that asked it to stop, None without one; it may not have handled it."""
+        return next((each for each in STOPPING if self.status in (-each, 128 + each)), None)
+
+    @property
     def killed(self) -> bool:
-        """Whether it had no time to end well; one that JAX aborted may have lost another first."""
-        return self.status is None or (self.status < 0 and self.status != -signal.SIGABRT)
+        """Whether it had no time to end well; one that JAX aborted may have lost another first.
+
+        A signal that asks to stop comes to all in a cluster, and the first may be saving for it.
+        """
+        if self.status is None:
+            return True
+        return self.status < 0 and self.status != -signal.SIGABRT and self.stopped_by is None
+
+    @property
+    def exit_status(self) -> int:
+        """With which those end that are ended for it: as it was asked to stop, or else 1."""
+        return 1 if self.stopped_by is None else 128 + self.stopped_by
 
     @property
     def reason(self) -> str:
         """How it was lost, in brackets."""
         if self.status is None:
             return "its host, the network to it or the process that had started it"
-        if self.status in STOPPED:
-            return f"stopped by {signal.Signals(self.status - 128).name}"
+        if self.stopped_by is not None:
+            return f"stopped by {self.stopped_by.name}"
         if self.status < 0:
             return f"killed by signal {-self.status}, {signal.Signals(-self.status).name}"
         return f"ended with status {self.status}, for a reason that it has told itself"
@@ -155,7 +170,7 @@ class _Peer:
         *lines, self._begun = (self._begun + content).split(b"\n")
         try:
             return [json.loads(line) for line in lines]
-        except ValueError:  # nobody of this run
+        except (ValueError, RecursionError):  # nobody of this run
             return None
 
 
@@ -216,7 +231,7 @@ class _Parent:
             self._lost = own
         if status < 0 and self._lost is not None:
             self._say(self._lost)
-            return self._lost.status if self._lost.status in STOPPED else 1
+            return self._lost.exit_status
         return status
 
     def _look(self) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mnist3.errors import UserError
-from mnist3.files import opened_output, require_unread, require_writable
+from mnist3.files import opened_output, replacing, require_unread, require_writable
 
 
 def test_a_writable_output_is_left_as_it_is(tmp_path):
@@ -134,3 +134,12 @@ def test_rows_keep_their_line_ends_and_bytes(tmp_path, capfdbinary):
     expected = b"caf\xe9\n\xe2\x82\xac\r\n"
     assert (tmp_path / "out.csv").read_bytes() == expected
     assert capfdbinary.readouterr().out == expected
+
+
+def test_two_processes_of_one_number_write_into_files_of_their_own(tmp_path):  # as of containers
+    path = tmp_path / "shared"
+    with replacing(path) as one, replacing(path) as other:
+        one.write("one")
+        other.write("other")
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]

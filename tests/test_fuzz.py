@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz import fuzzing, mutations
 from tests.fuzz.targets import TARGETS
 
-SLOW = ("checkpoints", "model.skops", "decoded images", "zip of numbers", "small files of much")
+SLOW = ("checkpoints", "model.skops", "decoded images", "zip of numbers")
 FIRST = 100_000  # beyond those of the long form
 
 

@@ -33,6 +33,7 @@ from mnist3.jobs.workdir import read_config
 from mnist3.locking import locked
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.run import assemble
+from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = (
@@ -154,17 +155,6 @@ def show_on_a_terminal(folder, environment):
     os.close(screen)
     assert process.wait() == 0, shown.decode()
     (folder / "shown").write_bytes(shown)
-
-
-def without_times(metrics):
-    return metrics | {
-        "environment": metrics["environment"] | {"date": "", "commit": ""},
-        "train": {
-            name: value
-            for name, value in metrics["train"].items()
-            if name in ("epochs", "steps", "checkpoint_epoch")
-        },
-    }
 
 
 def read_metrics(workdir):

@@ -1,5 +1,6 @@
 """Parents of processes that do nothing: who is told of which loss, and how each ends."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+
+from mnist3 import parents
 
 ROOT = pathlib.Path(__file__).parent.parent
 PROCESS = """
@@ -24,21 +27,32 @@ folder, process, end = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 link, file = parents.link(), folder / "address"
 if end == "early":
     os.abort()
+
+
+def wait_for(*names):
+    until = time.monotonic() + 60
+    while not all((folder / name).exists() for name in names):
+        if time.monotonic() > until:
+            sys.exit("the others do not come")
+        time.sleep(0.01)
+
+
 if process == 0:
     (folder / "begun").write_text(json.dumps(["127.0.0.1", link.port, link.token]))
     os.rename(folder / "begun", file)
-while not file.exists():
-    time.sleep(0.01)
+wait_for("address")
 parents.introduce(link, process, 3, json.loads(file.read_text()))
 time.sleep(0.5)
 (folder / str(process)).write_text(str(os.getpid()))
-while not all((folder / str(each)).exists() for each in range(3)):
-    time.sleep(0.01)
+wait_for("0", "1", "2")
 if end.isdigit():
     sys.exit(int(end))
+if end == "stop":
+    time.sleep(0.2)
+    sys.exit(143)
 if end == "wait":
     time.sleep(100)
-os.abort() if end == "abort" else os.kill(os.getpid(), 9)
+os.abort() if end == "abort" else os.kill(os.getpid(), 9 if end == "kill" else 15)
 """
 
 
@@ -80,6 +94,12 @@ def lost(process, reason):
         (("kill", "wait", "wait"), (1, 1, 1), (lost(0, "killed by signal 9, SIGKILL"),) * 3),
         (("wait", "wait", "abort"), (1, 1, 1), (lost(2, "killed by signal 6, SIGABRT"),) * 3),
         (("abort", "abort", "kill"), (1, 1, 1), (lost(2, "killed by signal 9, SIGKILL"),) * 3),
+        (("term", "wait", "wait"), (143, 143, 143), (lost(0, "stopped by SIGTERM"),) * 3),
+        (  # the first saves, while others wait for it that have nothing left to do
+            ("stop", "term", "wait"),
+            (143, 143, 143),
+            ("", lost(1, "stopped by SIGTERM"), lost(1, "stopped by SIGTERM")),
+        ),
         (("3", "3", "3"), (3, 3, 3), ("", "", "")),  # a mistake that each has told itself
         (
             ("143", "wait", "wait"),
@@ -107,10 +127,14 @@ def test_what_each_says_last_and_how_it_ends(started, ends, statuses, said):
 def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
     every = started("wait", "wait", "wait")
     while not all((tmp_path / str(each)).exists() for each in range(3)):
+        assert all(each.poll() is None for each in every)  # each waits for a minute at most
         time.sleep(0.01)
     host, port, _ = json.loads((tmp_path / "address").read_text())
     with socket.create_connection((host, port)) as stranger:
         stranger.sendall(b'["no token", 1]\nGET / HTTP/1.1\n')
+        assert stranger.recv(1) == b""
+    with socket.create_connection((host, port)) as stranger:
+        stranger.sendall(b"[" * 50_000 + b"\n")
         assert stranger.recv(1) == b""
     child = int((tmp_path / "1").read_text())
     every[1].send_signal(signal.SIGKILL)
@@ -122,6 +146,23 @@ def test_a_parent_that_is_killed_takes_its_child_along(started, tmp_path):
         for _ in range(1000):
             os.kill(child, 0)
             time.sleep(0.01)
+
+
+def test_a_host_that_is_gone_is_found_out_within_25_s_from_both_ends():
+    parent = parents._Parent(named=True)
+    port = parent._listening.getsockname()[1]
+    with parent._listening, contextlib.closing(parent._selector):
+        parent._connect("127.0.0.1", port, "token")
+        parent._accept()
+        assert len(parent._peers) == 2
+        for connection in [each.connection for each in parent._peers]:
+            with connection:
+                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                idle, interval, count = (
+                    connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+                )
+                assert idle + count * interval == 25
 
 
 def test_a_process_that_does_not_find_the_others_says_what_to_do(started):

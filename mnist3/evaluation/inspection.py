@@ -14,15 +14,15 @@ from mnist3.errors import UserError
 
 
 def input_gradients(
-    compute_logits: Callable[[Float[Array, "batch height width"]], Float[Array, "batch *outputs"]],
-    images: Float[Array, "batch height width"],
+    model: nn.Module, params: Mapping[str, Any], images: Float[Array, "batch height width"]
 ) -> Float[Array, "batch height width"]:
-    """Returns by how much the logit of what was read changes with each pixel.
+    """Returns by how much the logit of what was read changes with each pixel; pure.
 
     Of a model with several positions the logits of all of them are summed.
 
     Args:
-        compute_logits: of images; a model with its parameters.
+        model: takes images.
+        params: its parameters.
         images: with ink from 0 to 1.
 
     Returns:
@@ -31,7 +31,11 @@ def input_gradients(
     Source: K. Simonyan, A. Vedaldi and A. Zisserman, Deep inside convolutional networks:
     visualising image classification models and saliency maps, ICLR workshop 2014.
     """
-    return jax.jit(jax.grad(lambda images: compute_logits(images).max(axis=-1).sum()))(images)
+
+    def surest(images: Array) -> Array:
+        return jnp.asarray(model.apply({"params": params}, images)).max(axis=-1).sum()
+
+    return jax.grad(surest)(images)
 
 
 def convolutions(

@@ -1,5 +1,6 @@
 """What a training would be, told before it: config, layers, cost, data, and a batch of images."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,7 @@ def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
     step = operations.step_operations(run.model, batch, run.size)
     val = made.examples["val"]
     reading = sum(each.operations for each in layers) // share.shape[0] * members * len(val.inputs)
+    outputs = sum(math.prod(each.output) for each in layers) // share.shape[0]
     epoch = len(run.seeds) * (step * run.steps + reading)
     rate = profiling.matrix_product_rate(run.mesh, config.training.dtype)
     on_cpu = run.mesh.devices.flat[0].platform == "cpu"
@@ -133,7 +135,7 @@ def _inspect_network(made: Parts) -> tuple[dict[str, Any], str]:
             "operations_a_step": step,
             "operations_an_epoch": epoch,
         },
-        "bytes_a_device": _bytes_a_device(run, _training_data(made), val),
+        "bytes_a_device": _bytes_a_device(run, _training_data(made), val, outputs),
         "estimate": {
             "matrix_product_rate": rate,
             "assumed_share": assumed,
@@ -205,20 +207,32 @@ def _training_data(made: Parts) -> Stream | Examples:
     return made.task.network_examples(made.examples["train"])._replace(labels=None)
 
 
-def _bytes_a_device(run: Run, data: Stream | Examples, val: Examples) -> dict[str, int]:
-    """Returns how many bytes stay on each device while a network is trained, by what they hold."""
+def _bytes_a_device(
+    run: Run, data: Stream | Examples, val: Examples, outputs: int
+) -> dict[str, int]:
+    """Returns how many bytes each device has while a network is trained, by what they hold.
+
+    Args:
+        run: the parts of the training.
+        data: training images.
+        val: to choose the checkpoint by.
+        outputs: numbers that the layers of a single network return for an image.
+    """
 
     def size(tree: Any) -> int:
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
     state = run.state_shapes()
     each = _replicates_a_device(run)
+    images = each * program.images_at_once(run.config, run.mesh)
     return {
         "parameters": each * size(state.params),
         "average": each * size(state.average),
         "optimizer": each * size(state.opt_state),
         "train": size(data),
         "val": size((val.inputs, val.targets)),
+        "gradients": each * size(state.params),
+        "layers": images * outputs * jnp.dtype(run.config.training.dtype).itemsize,
     }
 
 
@@ -313,8 +327,8 @@ def _network_text(found: Mapping[str, Any]) -> str:
         f"{model['name']}, {model['parameters']:,} parameters; layers{of_each}\n{aligned(rows)}\n\n"
         f"a step: {_operations_text(training['operations_a_step'])} for a batch of "
         f"{training['batch_size']}; an epoch: {training['steps_an_epoch']:,} steps\n"
-        f"held on a device: {_bytes_text(sum(memory.values()))} ({held}); gradients and the "
-        "outputs of layers come on top\n"
+        f"held on a device: at least {_bytes_text(sum(memory.values()))} ({held}); layers is what "
+        "they return for the images of a step that a device takes at once\n"
         f"an epoch: at least about {estimate['seconds_an_epoch']:.3g} s, all {training['epochs']}: "
         f"{estimate['seconds']:.3g} s, without compiling; {training['devices']} multiplied "
         f"matrices at {estimate['matrix_product_rate'] / 1e9:,.0f} GFLOP/s just now, and "

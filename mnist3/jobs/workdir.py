@@ -27,6 +27,7 @@ from mnist3.locking import locked
 from mnist3.training.optimizer import schedule_extends
 
 EPOCHS = "training.epochs"
+UNLEARNED = ("wandb.", "training.segment_seconds", "training.log_steps")  # may change in a run
 
 
 def fresh_workdir(experiment: str) -> str:
@@ -121,7 +122,9 @@ def _chosen_before(workdir: str, choice: dict[str, Any]) -> str:
 def require_same(
     workdir: str, config: ConfigDict, may_grow: bool = False, began: ConfigDict | None = None
 ) -> None:
-    """Checks that the run in a folder has this config; how it is tracked may differ.
+    """Checks that the run in a folder has this config, but for what changes nothing it learns.
+
+    That is how it is tracked, and how often it looks whether to stop.
 
     Args:
         workdir: folder of the run.
@@ -138,7 +141,7 @@ def require_same(
     differing = {
         name: (before.get(name), now.get(name))
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and not name.startswith("wandb.")
+        if before.get(name) != now.get(name) and not name.startswith(UNLEARNED)
     }
     if may_grow and [*differing] == [EPOCHS] and _grows(config, *differing[EPOCHS]):
         _require_extensible(workdir, began, config)

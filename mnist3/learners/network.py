@@ -294,7 +294,7 @@ def _train(
         history = hosts.from_first(functools.partial(read_history, folder or "", epoch))
         if epoch:
             logging.info("going on after epoch %d of %d", epoch, run.epochs)
-            _tell_devices(run, checkpoints.devices(epoch))
+        _tell_devices(run, checkpoints.devices())
         own.resume(epoch)
         replicates.append(loop.Replicate(history, checkpoints, own))
     told = []
@@ -343,7 +343,7 @@ def _checkpoints(run: Run, folder: str | None) -> Checkpoints:
     return Checkpoints(str(folder), devices=_devices(run))
 
 
-def _tell_devices(run: Run, before: tuple[int, int] | None) -> None:
+def _tell_devices(run: Run, before: tuple[int, ...] | None) -> None:
     """Says what it means that a run goes on on other devices than those that it was trained on."""
     now = _devices(run)
     if before is None or before == now:

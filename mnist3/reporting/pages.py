@@ -1,7 +1,7 @@
 """What the page of a result says."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mnist3.data import sources
 from mnist3.data.splits import HELD_OUT
@@ -9,9 +9,6 @@ from mnist3.evaluation.error_analysis import Confused
 from mnist3.evaluation.words import metric_text, plain_text, settings_text, value_text
 from mnist3.reporting import report
 from mnist3.results import Replicated, Result
-
-if TYPE_CHECKING:
-    import pandas
 
 
 def result_page(result: Result) -> report.Page:
@@ -48,15 +45,33 @@ def result_page(result: Result) -> report.Page:
     )
 
 
-def confusions(result: Result) -> list["pandas.DataFrame"]:
+def confusions(result: Result) -> list[report.Table]:
     """Returns the table of the classes most often taken for others; none without such a mistake."""
     said = result.measured.get("val", {}).get("most_confused", ())
-    from mnist3.reporting import tables  # which are of pandas
-
     found = [Confused(**each) for each in said]
     if not found:
         return []
-    return [tables.of_confusions(found, result.task.classes, f"Most confused by {result.about}")]
+    return [confusion_table(found, result.task.classes, f"Most confused by {result.about}")]
+
+
+def confusion_table(
+    confused: Sequence[Confused], classes: Sequence[str], title: str
+) -> report.Table:
+    """Returns a row for each kind of confusion.
+
+    Args:
+        confused: in the order of the rows.
+        classes: names of the classes.
+        title: of the table.
+    """
+    rows = [
+        (
+            f"{classes[each.target]} taken for {classes[each.prediction]}",
+            [f"{each.images:,}", f"{each.share:.2%}"],
+        )
+        for each in confused
+    ]
+    return report.Table(title, ["images", "share of the class"], rows)
 
 
 def data_facts(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,9 +7,11 @@ and class balance are of all splits at hand; what augmentation does, and the dig
 train.
 """
 
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,6 +22,7 @@ from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting.drawers import Drawn, Plan, plan
 from mnist3.results import Result
+from mnist3.training import kept
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -469,10 +472,10 @@ def saliency(result: Result) -> Plan | None:
     view = result.learned.network(examples.inputs[rows])
     if view is None or predictions.confidence is None:
         return None
-    gradients = inspection.input_gradients(
-        lambda images: jnp.asarray(view.module.apply({"params": view.params}, images)),
-        jnp.asarray(view.inputs),
-    )
+    gradients = kept.Program(
+        jax.jit(functools.partial(inspection.input_gradients, view.module)),
+        f"gradients by pixel of {view.module}",
+    )(view.params, jnp.asarray(view.inputs))
     texts = result.task.texts(predictions.values[rows])
     return plan("image_figures.saliency", view.inputs, np.asarray(gradients), texts, result.about)
 

@@ -5,13 +5,24 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mnist3.files import replacing
 from mnist3.reporting import captions
 
-if TYPE_CHECKING:
-    import pandas
+
+class Table(NamedTuple):
+    """A table of texts.
+
+    Attributes:
+        title: what it shows.
+        columns: its header, without that of the names.
+        rows: name and cells of each.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
 
 
 class Page(NamedTuple):
@@ -27,8 +38,7 @@ class Page(NamedTuple):
         rows: name and cells of each row.
         corner: what the rows of the table are.
         commands: what to paste into a terminal, each with its title.
-        tables: more tables of texts, as `reporting.tables` makes them; what stands at the corner
-            becomes the title.
+        tables: more of them.
         epoch_columns, epoch_rows: the history; empty for a run without epochs.
     """
 
@@ -41,7 +51,7 @@ class Page(NamedTuple):
     rows: Sequence[tuple[str, Sequence[str]]]
     corner: str = "metric"
     commands: Sequence[tuple[str, str]] = ()
-    tables: Sequence["pandas.DataFrame"] = ()
+    tables: Sequence[Table] = ()
     epoch_columns: Sequence[str] = ()
     epoch_rows: Sequence[Sequence[str]] = ()
 

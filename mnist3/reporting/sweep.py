@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from mnist3.evaluation.words import metric_text, plain_text
@@ -109,15 +108,14 @@ def _remark(swept: Swept, trial: Trial) -> str:
     return trial.outcome.get("reason", "")
 
 
-def _difference(swept: Swept) -> pd.DataFrame:
+def _difference(swept: Swept) -> report.Table:
     """Returns what the best trial changes in the experiment's config."""
+    rows = [
+        (f"config.{name}", [_value_words(before), _value_words(after)])
+        for name, (before, after) in swept.difference.items()
+    ]
     title = "What the best trial changes in the experiment"
-    changed = swept.difference
-    return pd.DataFrame(
-        [[_value_words(before), _value_words(after)] for before, after in changed.values()],
-        index=[f"config.{name}" for name in changed],
-        columns=pd.Index(["experiment", "best trial"], name=title),
-    )
+    return report.Table(title, ["experiment", "best trial"], rows)
 
 
 def text(swept: Swept, folder: str, command: str | None) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from mnist3.evaluation.curves import OperatingPoint
 from mnist3.evaluation.error_analysis import Confused
 from mnist3.evaluation.words import metric_text, value_text
+from mnist3.reporting import pages
 
 
 def of_metrics(
@@ -48,9 +49,9 @@ def of_confusions(confused: Sequence[Confused], classes: Sequence[str], about: s
         classes: names of the classes.
         about: what was measured, at the table's corner.
     """
-    cells = [[f"{each.images:,}", f"{each.share:.2%}"] for each in confused]
-    rows = [f"{classes[each.target]} taken for {classes[each.prediction]}" for each in confused]
-    return _table(cells, rows, ["images", "share of the class"], about)
+    table = pages.confusion_table(confused, classes, about)
+    cells = [cells for _, cells in table.rows]
+    return _table(cells, [name for name, _ in table.rows], table.columns, table.title)
 
 
 def of_probabilities(

@@ -26,6 +26,7 @@ PARAMS, TRAINING = "params", "training"  # the items of a checkpoint
 WHOLE_STATE = "default"  # the one item of checkpoints of earlier versions
 WITHIN = "within"  # the folder of what is saved within an epoch
 REMOVED = "removed"  # where a checkpoint goes in one step, before its files are deleted one by one
+_ITS_OWN = 1 << 20  # bytes, at most, that a checkpoint takes beside its state
 _REASON = 200  # letters of what TensorStore says, which may be pages
 BEST, KEEP, DEVICES = "best", "keep", "devices"  # what is saved beside the metrics
 
@@ -60,8 +61,12 @@ def _told_when_full(folder: os.PathLike) -> Iterator[None]:
 
 
 def _require_space(folder: pathlib.Path, state: TrainState) -> None:
-    """Tries, before Orbax begins in threads of its own, whether a state has room in a folder."""
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    """Tries, before Orbax begins in threads of its own, whether a state has room in a folder.
+
+    A disk that is full when it has begun it answers with tracebacks. So there has to be room for
+    its own files as well, and for what it may still have to write of the state before.
+    """
+    size = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + _ITS_OWN
     with tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
@@ -184,6 +189,7 @@ class Checkpoints:
         folder = self._folder / WITHIN
         if self.steps_within(epoch) == steps:
             return
+        path = folder / "-".join(map(str, (epoch, steps, *self._devices)))
         params, training = _divide(within.state)
         parts = {**within._asdict(), "state": [params, training]}
         with _told_when_full(self._folder):
@@ -191,17 +197,15 @@ class Checkpoints:
             _require_space(self._folder, within.state)
             with self._checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
                 checkpointer.save(
-                    folder / f"{epoch}-{steps}",
-                    args=ocp.args.StandardSave(jax.tree.map(_on_one_device, parts)),
+                    path, args=ocp.args.StandardSave(jax.tree.map(_on_one_device, parts))
                 )
         sync_all(folder)
-        for path in set(folder.iterdir()) - {folder / f"{epoch}-{steps}"}:
-            shutil.rmtree(path, ignore_errors=True)
+        for before in set(folder.iterdir()) - {path}:
+            shutil.rmtree(before, ignore_errors=True)
 
     def steps_within(self, epoch: int) -> int:
         """Returns how many steps of an epoch were saved, 0 for none."""
-        names = self._parts()
-        return max((steps for begun, steps in names if begun == epoch), default=0)
+        return max((part[1] for part in self._parts() if part[0] == epoch), default=0)
 
     def restore_within(self, epoch: int, steps: int, like: Within) -> Within:
         """Returns the part of an epoch, placed as `like`, whose shapes alone count.
@@ -211,7 +215,8 @@ class Checkpoints:
         """
         params, training = _divide(like.state)
         parts = {**like._asdict(), "state": [params, training]}
-        folder = self._folder / WITHIN / f"{epoch}-{steps}"
+        [saved] = [part for part in self._parts() if part[:2] == (epoch, steps)]
+        folder = self._folder / WITHIN / "-".join(map(str, saved))
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, parts)
         try:
             with self._checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
@@ -238,14 +243,17 @@ class Checkpoints:
         own = (BEST, KEEP, DEVICES)
         return {name: value for name, value in metrics.items() if name not in own}
 
-    def devices(self, epoch: int) -> tuple[int, int] | None:
-        """Returns how many devices shared a batch, in how many processes; None if it is not said.
+    def devices(self) -> tuple[int, ...] | None:
+        """Returns how many devices shared a batch at last, and the processes that had them.
 
-        Args:
-            epoch: of a checkpoint.
+        None where it is not said, as of a run that has saved nothing yet.
         """
-        devices = self._metrics()[epoch].get(DEVICES)
-        return None if devices is None else tuple(devices)
+        metrics = self._metrics()
+        latest = max(metrics, default=0)
+        later = [part for part in self._parts() if part[0] > latest]
+        if later:
+            return max(later)[2:] or None
+        return (tuple(metrics[latest].get(DEVICES, ())) or None) if latest else None
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """Returns the state of an epoch, placed as the state `like`, whose shapes alone count.
@@ -383,14 +391,14 @@ class Checkpoints:
                     raise _damaged(path.parent.parent, damaged) from error
             raise
 
-    def _parts(self) -> list[tuple[int, int]]:
-        """Returns which epochs were saved in part, and how many steps of each."""
+    def _parts(self) -> list[tuple[int, ...]]:
+        """Returns which epochs were saved in part: epoch, steps, devices, processes.
+
+        Earlier versions did not say the last two. They are the name of the folder.
+        """
         names = [path.name for path in self._folder.glob(f"{WITHIN}/*")]
-        return [
-            (int(found[1]), int(found[2]))
-            for found in (re.fullmatch(r"(\d+)-(\d+)", name) for name in names)
-            if found
-        ]
+        whole = [name for name in names if re.fullmatch(r"\d+-\d+(-\d+-\d+)?", name)]
+        return [tuple(map(int, name.split("-"))) for name in whole]
 
     def _has(self, epoch: int, item: str) -> bool:
         return (self._folder / str(epoch) / item).is_dir()
@@ -429,7 +437,7 @@ class Checkpoints:
         if latest != self._synced:
             sync_all(self._folder / str(latest))
             self._synced = latest
-        if any(epoch <= latest for epoch, _ in self._parts()):
+        if any(part[0] <= latest for part in self._parts()):
             shutil.rmtree(self._folder / WITHIN, ignore_errors=True)
         kept = {latest, _best(metrics), *metrics[latest].get(KEEP, ())}
         for epoch in sorted(set(self._manager.all_steps()) - kept):
@@ -487,10 +495,9 @@ class SharedCheckpoints(Checkpoints):
         """Returns the epoch of the latest checkpoint, None before the first."""
         return hosts.from_first(super().latest)
 
-    def devices(self, epoch: int) -> tuple[int, int] | None:
-        """Returns how many devices shared a batch, see `Checkpoints.devices`."""
-        read = super().devices
-        return hosts.from_first(lambda: read(epoch))
+    def devices(self) -> tuple[int, ...] | None:
+        """Returns how many devices shared a batch at last, see `Checkpoints.devices`."""
+        return hosts.from_first(super().devices)
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """Returns the state of an epoch on the host."""

@@ -2,10 +2,10 @@
 
 JAX's own cache knows a program by what tracing and lowering it give, which takes longer than a
 small training. Here it is known by what it is made from: the sources of this package and of all
-other code that is loaded but is no library, the versions of JAX, the processor, the devices, what
-the caller names (a config), and shapes, types and places of the arguments. Where that key is new,
-the program is lowered, and a second key of its text finds what an earlier version of the sources
-has compiled to the same program.
+other code that is loaded but is no library, the versions of the libraries, the processor, the
+devices, what the caller names (a config), and shapes, types and places of the arguments. Where that
+key is new, the program is lowered, and a second key of its text finds what an earlier version of
+the sources has compiled to the same program.
 
 Programs are kept for a command that has the process for itself (`keep`), on CPUs. They are read as
 pickles, from the user's own cache folder alone.
@@ -14,6 +14,7 @@ pickles, from the user's own cache folder alone.
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import os
 import pathlib
 import pickle
@@ -25,12 +26,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jaxlib
-import numpy as np
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 
-from mnist3 import profiling
+from mnist3 import profiling, runtime
 from mnist3.files import replacing
 
 _PACKAGE = pathlib.Path(__file__).parent.parent
@@ -146,9 +145,12 @@ def _path(*parts: str) -> str:
 @functools.cache
 def _sources() -> str:
     """Returns a hash of the sources of this package, and of what else is loaded and no library."""
-    libraries = (*sysconfig.get_paths().values(), *site.getsitepackages())
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    libraries = tuple(os.path.join(each, "") for each in folders | {*site.getsitepackages()})
     loaded = {str(getattr(module, "__file__", None) or "") for module in sys.modules.values()}
     own = {path for path in loaded if path.endswith(".py") and not path.startswith(libraries)}
+    own = {path for path in own if os.path.isfile(path)}  # a module may name any text, as torch's
     own |= {str(path) for path in _PACKAGE.rglob("*.py")} | {*_kept[0].sources}
     digest = hashlib.sha256()
     for path in sorted(own):
@@ -170,7 +172,7 @@ def _environment() -> str:
         for name, value in os.environ.items()
         if name.startswith(_SETTINGS) and "CACHE" not in name
     }
-    versions = sys.version, jax.__version__, jaxlib.__version__, np.__version__
+    versions = [sys.version, *map(importlib.metadata.version, (*runtime.LIBRARIES, "jaxlib"))]
     return repr((versions, processor, str(jax.devices()), sorted(settings.items())))
 
 

@@ -350,7 +350,7 @@ def _create_begin(
         layout: of composed images, where the training images are a stream.
         mesh: of `create_mesh`.
     """
-    micro_batch = _micro_batch(config, mesh)
+    micro_batch = images_at_once(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
     def begin(data, key, *numbers):
@@ -382,7 +382,7 @@ def _create_take_steps(
         layout: of composed images, where the training images are a stream.
         mesh: of `create_mesh`.
     """
-    micro_batch = _micro_batch(config, mesh)
+    micro_batch = images_at_once(config, mesh)
     micro_batches = config.training.batch_size // micro_batch
 
     def take_steps(state, data, epoch, *numbers):
@@ -470,8 +470,12 @@ def require_even_shares(config: ConfigDict, mesh: Mesh) -> None:
         )
 
 
-def _micro_batch(config: ConfigDict, mesh: Mesh) -> int:
-    """Returns how many images of its share of a batch a device takes at once."""
+def images_at_once(config: ConfigDict, mesh: Mesh) -> int:
+    """Returns how many images of its share of a batch a device takes at once, of all members.
+
+    Raises:
+        UserError: if the batch cannot be split evenly over the devices.
+    """
     require_even_shares(config, mesh)
     share = config.training.batch_size // mesh.shape["data"]
     members = config.model.members

@@ -145,23 +145,70 @@ def test_our_fit_trains_and_evaluates_as_its_experiment_says():
     assert point.accuracy > 0.9 and point.seconds > 0
 
 
-def test_our_command_is_timed_as_a_process(monkeypatch):
+@pytest.fixture
+def launched(monkeypatch):
+    """The commands that were given in place of being run, and what they would have left."""
     commands = []
 
     def run_command(command, **options):
-        commands.append(command)
-        folder = next(word for word in command if word.startswith("--workdir="))
-        metrics = pathlib.Path(folder.partition("=")[2], "metrics.json")
-        metrics.write_text('{"test": {"exact_match": 0.75}}')
+        commands.append((command, options["env"]))
         assert options["check"]
+        values = dict(word.partition("=")[::2] for word in command if word.startswith("--"))
+        if "--output" in values:
+            rows = "path,number,confidence,confidences,sure,error\n"
+            pathlib.Path(values["--output"]).write_text(f"{rows}a.png,000,1,1,True,\n")
+        else:
+            folder = pathlib.Path(values["--workdir"])
+            folder.mkdir(exist_ok=True)
+            (folder / "metrics.json").write_text('{"test": {"exact_match": 0.75}}')
 
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "the cache")
     monkeypatch.setattr(recipes.subprocess, "run", run_command)
+    return commands
+
+
+def test_our_command_is_timed_as_a_process(launched):
     report = Report()
     recipes.mnist_speed_command("folder", 5, report)
     assert [point.accuracy for point in report.curve] == [0.75]
-    [command] = commands
+    [(command, environment)] = launched
     assert {"--config=experiments/mnist_speed.py", "--config.seed=5"} <= {*command}
     assert "--data_dir=folder" in command
+    # All that is kept between commands lies in the folder that is empty for a cold one.
+    assert environment["MNIST3_CACHE_DIR"] == "the cache"
+    assert not {"JAX_COMPILATION_CACHE_DIR", "GLIBC_TUNABLES"} & environment.keys()
+
+
+def test_reading_a_picture_is_timed_without_the_training(launched):
+    report = Report()
+    recipes.predict_command("folder", 0, report)
+    training, reading = (command for command, _ in launched)
+    assert "--config=experiments/quickstart.py" in training
+    assert "--mode=predict" in reading
+    assert [point.accuracy for point in report.curve] == [0.0]  # no test image reads 000
+
+
+def test_p1_as_a_script_reads_fits_and_saves(peers, tmp_path, data_dir, monkeypatch):
+    import torch
+
+    from benchmarks import p1_script
+
+    def fit_p1(train, test, seed, report, channels_last):
+        given.update(train=train, test=test, seed=seed)
+        report.start()
+        report.stop()
+        report.add(0.5)
+        return torch.nn.Linear(1, 1)
+
+    given = {}
+    monkeypatch.setattr(p1_script, "fit_p1", fit_p1)
+    p1_script.main(data_dir, "3", str(tmp_path))
+    expected = peers._load_mnist(data_dir)
+    for part, split in zip((given["train"], given["test"]), expected, strict=True):
+        assert (part.images == split.images).all() and (part.labels == split.labels).all()
+    assert given["seed"] == 3
+    assert json.loads((tmp_path / "accuracy.json").read_text()) == 0.5
+    assert torch.load(tmp_path / "model.pt")
 
 
 def test_report_leaves_evaluation_out(monkeypatch):
@@ -245,7 +292,7 @@ class _FakeFits:
         if len(self.calls) == self.until:
             raise KeyboardInterrupt
         self.calls.append((candidate.title, seed, cache))
-        return [(1.0 + seed, 0.99)], 0.5
+        return {"curve": [(1.0 + seed, 0.99)], "compile_seconds": 0.5}
 
 
 @pytest.fixture
@@ -360,11 +407,15 @@ def test_summary_takes_medians_and_ratios():
 def test_table_of_one_seed_has_no_deviation():
     fits = [fits for fits in _fits() if fits.candidate == "ours"][:1]
     table = summary.as_markdown(summary.summarise(fits, CANDIDATES, TASKS), {}, {})
-    assert "| ours | 1 | 98.90 % | 2.00 (2.00 to 2.00) | 1.00 | - | - | 0.250 |" in table
+    assert "| ours | 1 | 98.90 % | 2.00 (2.00 to 2.00) | 1.00 | - | - | 0.250 | - | - |" in table
 
 
 def test_table_has_a_row_for_each_candidate():
-    numbers = summary.summarise(_fits(), CANDIDATES, TASKS)
+    fits = [
+        dataclasses.replace(each, operations=1.77e11) if each.candidate == "ours" else each
+        for each in _fits()
+    ]
+    numbers = summary.summarise(fits, CANDIDATES, TASKS)
     table = summary.as_markdown(
         numbers, {"processor": "P", "cores": 2}, {"jax": 201.4, "step": 120.6}
     )
@@ -372,9 +423,10 @@ def test_table_has_a_row_for_each_candidate():
     assert "201 GFLOP/s in jax." in table
     assert "step of triple_mnist runs at 121 GFLOP/s, 60% of" in table
     assert (
-        "| ours | 3 | 99.10 % ± 0.20 | 2.20 (2.00 to 2.40) | 1.00 | 2.40 | 1.00 | 0.250 |" in table
+        "| ours | 3 | 99.10 % ± 0.20 | 2.20 (2.00 to 2.40) | 1.00 | 2.40 | 1.00 | 0.250 "
+        "| 177 | 40% |" in table
     )
-    assert "| peer | 2 | 98.85 % ± 0.07 | 9.24 (8.80 to 9.68) | 4.20 | - | - | - |" in table
+    assert "| peer | 2 | 98.85 % ± 0.07 | 9.24 (8.80 to 9.68) | 4.20 | - | - | - | - | - |" in table
 
 
 def test_plot_shows_every_candidate(tmp_path):
@@ -400,6 +452,12 @@ def test_results_are_of_the_present_code(tmp_path, log_path, monkeypatch):
     assert results["machine"]["threads used"] == 2
     assert (tmp_path / "results.md").read_text().startswith("Machine: processor")
     assert (tmp_path / "results.png").stat().st_size > 10_000
+
+
+def test_every_candidate_belongs_to_a_task_with_its_reference():
+    for task in candidates.TASKS.values():
+        assert task.reference in candidates.CANDIDATES
+    assert {each.task for each in candidates.CANDIDATES.values()} == {*candidates.TASKS}
 
 
 def test_missing_candidates_are_told():

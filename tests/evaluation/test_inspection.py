@@ -27,7 +27,7 @@ def test_gradients_are_those_of_finite_differences(network):
     def compute_logits(images):
         return model.apply({"params": params}, images)
 
-    gradients = inspection.input_gradients(compute_logits, images)
+    gradients = inspection.input_gradients(model, params, images)
     assert gradients.shape == images.shape
     winner = compute_logits(images)[0].max(axis=-1).sum()
     for row, column in [(14, 14), (7, 20)]:

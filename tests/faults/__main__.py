@@ -18,7 +18,7 @@ Part = Callable[[pathlib.Path, Reference, pathlib.Path], list[Row]]
 PARTS: dict[str, Part] = {
     "calls": lambda folder, wanted, cache: [trials.failing_calls(folder)],
     "disk": lambda folder, wanted, cache: [
-        trials.on_a_full_disk(folder, wanted, range(4, 404, 16))
+        trials.on_a_full_disk(folder, wanted, range(64, 1664, 64))
     ],
     "kills": lambda folder, wanted, cache: [trials.killed(folder, wanted, 50)],
     "signals": lambda folder, wanted, cache: [

@@ -7,9 +7,13 @@ import json
 import multiprocessing
 import os
 import pathlib
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
+
+from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 ARGUMENTS = (
@@ -36,7 +40,6 @@ QUICK_TO_COMPILE = (
     " --xla_cpu_use_fusion_emitters=false"
 )
 DEVICES = "xla_force_host_platform_device_count"
-TIMES = ("seconds", "train_seconds", "compile_seconds", "examples_per_second")
 UNSET = ("MNIST3_DATA_DIR", "MNIST3_DEBUG", "WANDB_SWEEP_ID", "XDG_CACHE_HOME")
 READ_AT_IMPORT = (  # by JAX, which a process here has imported before its variables are known
     "JAX_COMPILATION_CACHE_DIR",
@@ -107,12 +110,12 @@ def left(workdir: str | os.PathLike) -> dict[str, Any]:
     folder = pathlib.Path(workdir)
     found: dict[str, Any] = {"names": sorted(_names(folder))}
     for path in sorted(folder.glob("*.json")):
-        found[path.name] = _without_times(json.loads(path.read_text()))
+        found[path.name] = without_times(json.loads(path.read_text()))
     for path in sorted(folder.glob("*.csv")):
         with path.open(newline="") as file:
             found[path.name] = list(csv.reader(file))
     lines = map(json.loads, (folder / "history.jsonl").read_text().splitlines())
-    found["history.jsonl"] = [_without_times(line) for line in lines]
+    found["history.jsonl"] = [without_times(line) for line in lines]
     return found | {"checkpoints": _arrays(folder)}
 
 
@@ -121,16 +124,6 @@ def _names(folder: pathlib.Path) -> Iterator[str]:
         yield path.name
         if path.name == "checkpoints":
             yield from (f"checkpoints/{each.name}" for each in path.iterdir())
-
-
-def _without_times(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            name: _without_times(inner)
-            for name, inner in value.items()
-            if name not in (*TIMES, "date", "commit")
-        }
-    return value
 
 
 def _arrays(folder: pathlib.Path) -> dict[str, str]:
@@ -163,9 +156,11 @@ def _arrays(folder: pathlib.Path) -> dict[str, str]:
 class Process:
     """A command in a process of its own, which was forked from one that has imported everything.
 
+    Its standard streams are a pipe, which no limit of the size of files binds.
+
     Args:
         argv: of the command.
-        said: file that gets its standard streams.
+        said: file that gets what comes through them.
         prepare: called in the process before the command.
     """
 
@@ -175,18 +170,23 @@ class Process:
         self._said = said
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.faults.preloaded"])
-        variables = dict(os.environ)
-        self._process = context.Process(target=_answer, args=(argv, said, variables, prepare))
-        self._process.start()
+        reading, writing = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_answer, args=(argv, writing, dict(os.environ), prepare)
+        )
+        with writing:
+            self._process.start()
         self.started = time.monotonic()
+        self._copying = threading.Thread(target=_copy, args=(reading, said), daemon=True)
+        self._copying.start()
 
     def wait(self, seconds: float = LONGEST) -> Done | None:
         """Returns how it ended; None if it did not within so long."""
         self._process.join(seconds)
         if self._process.exitcode is None:
             return None
-        said = self._said.read_text(errors="replace") if self._said.exists() else ""
-        return Done(self._process.exitcode, said)  # "" of one that was killed before it began
+        self._copying.join()
+        return Done(self._process.exitcode, self._said.read_text(errors="replace"))
 
     def signal(self, number: int) -> None:
         """Sends it a signal, unless it has ended."""
@@ -195,15 +195,21 @@ class Process:
                 os.kill(self._process.pid, number)
 
 
+def _copy(reading: Connection, said: pathlib.Path) -> None:
+    with reading, open(said, "wb", buffering=0) as file:
+        while content := os.read(reading.fileno(), 1 << 16):
+            file.write(content)
+
+
 def _answer(
     argv: list[str],
-    said: pathlib.Path,
+    streams: Connection,
     variables: dict[str, str],
     prepare: Callable[[], object] | None,
 ) -> None:
-    streams = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(streams, 1)
-    os.dup2(streams, 2)
+    with streams:
+        os.dup2(streams.fileno(), 1)
+        os.dup2(streams.fileno(), 2)
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(ROOT)

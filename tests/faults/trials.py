@@ -241,6 +241,7 @@ def stopped_in_a_long_epoch(
         examples: of the epoch.
         seed: of the moments.
     """
+    what = "SIGTERM within an epoch"
     long = (f"--config.data.train_examples={examples}", "--config.training.epochs=1")
     alone, workdir, log = folder / "alone", folder / "long", folder / "long.log"
     if tiny.run(alone, *long).status != 0:
@@ -265,6 +266,9 @@ def stopped_in_a_long_epoch(
             taken.append(time.monotonic() - asked)
             if (problem := _stopped(done)) or taken[-1] > within:
                 failures.append(f"signal {len(taken)}: {problem or f'{taken[-1]:.1f} s'}")
+        elif done.status != 0:  # and so would the next
+            problem = f"failed by itself: status {done.status}, {_last(done.said)}"
+            return Row(what, len(taken) + 1, [*failures, problem])
         if done is not None and done.status == 0:
             runs += 1
             compare()
@@ -274,7 +278,7 @@ def stopped_in_a_long_epoch(
     else:
         failures.append("does not go on")
     note = f"ended {max(taken):.1f} s after the signal at most; {runs} runs in all"
-    return Row("SIGTERM within an epoch", len(taken), failures, note)
+    return Row(what, len(taken), failures, note)
 
 
 def _trains(log: pathlib.Path) -> bool:

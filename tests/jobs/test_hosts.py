@@ -21,17 +21,23 @@ from mnist3 import experiments, hosts, parents, stopping, validation
 from mnist3.errors import UserError
 from mnist3.jobs import command_line, parts, run
 from mnist3.training.checkpoints import Checkpoints
+from tests.faults import tiny
+from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-RUN = (
-    "--config=experiments/classify.py:learner=network,source=digits",
+OFTEN = (  # more than one micro-batch a device, and segments of a step
     "--config.training.epochs=6",
     "--config.training.cpu_micro_batch=8",
     "--config.training.segment_seconds=0.01",
+)
+RUN = (
+    "--config=experiments/classify.py:learner=network,source=digits",
     "--config.wandb.mode=disabled",
     "--figures=none",
+    *OFTEN,
 )
-TIMES = ("seconds", "train_seconds", "compile_seconds", "examples_per_second", "environment")
+COMPOSED = (*tiny.ARGUMENTS, "--config.seeds=2", *OFTEN)  # augmented, too
+SECONDS = 300  # that a run takes at most
 PAGE = (ROOT / "docs" / "hosts.md").read_text()
 
 
@@ -66,22 +72,21 @@ def start(folder, processes, devices=1, flags=RUN):
 
 
 def ended(started, statuses):
-    """Returns what processes have printed, once each has ended with its status."""
-    said = [each.communicate(timeout=300) for each in started]
-    assert [each.returncode for each in started] == statuses, said
+    """Returns what processes have printed, once each has ended with its status; None for any."""
+    said = [each.communicate(timeout=SECONDS) for each in started]
+    assert statuses in (None, [each.returncode for each in started]), said
     return said
 
 
-def wait_for_epochs(folder, epochs):
-    history = pathlib.Path(folder, "history.jsonl")
+def wait_for_epochs(started, folder, epochs):
+    """Waits until a run has trained so many epochs; fails where one of its processes has ended."""
+    history, until = pathlib.Path(folder, "history.jsonl"), time.monotonic() + SECONDS
     while not history.exists() or history.read_text().count('"epoch"') < epochs:
+        if time.monotonic() > until or any(each.poll() is not None for each in started):
+            for each in started:
+                each.kill()
+            pytest.fail(f"{epochs} epochs were not trained: {ended(started, None)}")
         time.sleep(0.02)
-
-
-def without_times(value):
-    if isinstance(value, dict):
-        return {name: without_times(each) for name, each in value.items() if name not in TIMES}
-    return value
 
 
 def left(folder):
@@ -89,19 +94,21 @@ def left(folder):
     found = {}
     for path in sorted(pathlib.Path(folder).rglob("*")):
         name = str(path.relative_to(folder))
-        if name.startswith("checkpoints") or path.suffix == ".html" or path.is_dir():
+        if path.name == "checkpoints":
+            checkpoints = Checkpoints(str(path.parent), read_only=True)
+            for epoch in ("best", "latest"):
+                params = checkpoints.read_params(checkpoints.resolve(epoch))
+                arrays = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)]
+                found[f"{name} {epoch}"] = arrays
+            checkpoints.close()
+        if "checkpoints" in name or path.suffix == ".html" or path.is_dir():
             continue
         if path.name in ("history.jsonl", "metrics.json"):
             text = path.read_text()
             lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-            found[name] = [without_times(json.loads(line)) for line in lines]
+            found[name] = [without_times(json.loads(line), "environment") for line in lines]
         else:
             found[name] = path.read_bytes()
-    checkpoints = Checkpoints(str(folder), read_only=True)
-    for epoch in ("best", "latest"):
-        params = checkpoints.read_params(checkpoints.resolve(epoch))
-        found[epoch] = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)]
-    checkpoints.close()
     return found
 
 
@@ -109,8 +116,11 @@ def left(folder):
 def alone(once):
     """Returns the folder of the run of one process with so many devices."""
 
-    def trained(devices):
-        return once(f"alone-{devices}", lambda folder: ended(start(folder, 1, devices), [0]))
+    def trained(devices, flags=RUN):
+        def make(folder):
+            ended(start(folder, 1, devices, flags), [0])
+
+        return once(f"alone-{devices}-{'composed' if flags is COMPOSED else 'fixed'}", make)
 
     return trained
 
@@ -130,7 +140,7 @@ def test_two_processes_leave_the_bytes_of_one_and_one_of_them_all_files(alone, t
 def test_a_signal_to_one_of_two_stops_both_and_one_process_goes_on(alone, tmp_path):
     folder = tmp_path / "run"
     started = start(folder, 2)
-    wait_for_epochs(folder, 1)
+    wait_for_epochs(started, folder, 1)
     started[1].terminate()
     for _, problems in ended(started, [143, 143]):
         assert problems.splitlines()[-1] == "Stopped; run the same command to go on."
@@ -146,8 +156,8 @@ def test_of_four_processes_one_is_killed_the_others_say_so_and_the_same_command_
     alone, tmp_path
 ):
     folder = tmp_path / "run"
-    started = start(folder, 4)
-    wait_for_epochs(folder, 1)
+    started = start(folder, 4, flags=COMPOSED)
+    wait_for_epochs(started, folder, 1)
     children = pathlib.Path(f"/proc/{started[2].pid}/task/{started[2].pid}/children").read_text()
     os.kill(int(children), signal.SIGKILL)
     killed = time.monotonic()
@@ -157,8 +167,8 @@ def test_of_four_processes_one_is_killed_the_others_say_so_and_the_same_command_
             "all of them to go on from the last checkpoint."
         )
     assert time.monotonic() - killed < 60
-    ended(start(folder, 4), [0, 0, 0, 0])
-    assert left(folder) == left(alone(4))
+    ended(start(folder, 4, flags=COMPOSED), [0, 0, 0, 0])
+    assert left(folder) == left(alone(4, COMPOSED))
 
 
 def test_a_process_with_another_config_or_other_data_ends(monkeypatch):
@@ -191,6 +201,7 @@ SLURM = {
     "SLURM_PROCID": "3",
     "SLURM_LOCALID": "1",
 }
+OPEN_MPI = {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:2", "OMPI_COMM_WORLD_SIZE": "4"}
 
 
 @pytest.mark.parametrize(
@@ -201,11 +212,11 @@ SLURM = {
         (SLURM, "Slurm"),
         (SLURM | {"SLURM_NTASKS": "1"}, None),
         (SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, None),  # of a shell in a larger allocation
-        (
-            {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:2", "OMPI_COMM_WORLD_SIZE": "2"},
-            "Open MPI",
-        ),
-        ({"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:2", "OMPI_COMM_WORLD_SIZE": "1"}, None),
+        (OPEN_MPI, "Open MPI"),
+        (OPEN_MPI | {"OMPI_COMM_WORLD_SIZE": "1"}, None),
+        (SLURM | {"SLURM_NTASKS": "1"} | OPEN_MPI, "Open MPI"),  # from a shell of srun
+        (SLURM | OPEN_MPI, "Open MPI"),  # from a daemon on a node, which srun started
+        (SLURM | OPEN_MPI | {"OMPI_COMM_WORLD_SIZE": "1"}, None),
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}, "Kubernetes"),
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, None),  # of a pod that is alone
         ({"TPU_WORKER_HOSTNAMES": "one,two"}, "a TPU pod"),
@@ -370,6 +381,9 @@ def test_what_the_image_copies_and_starts_is_there():
     assert lines[0] == ["FROM", "python:3.12-slim"]
     copied = [word for name, rest in lines if name == "COPY" for word in rest.split()[:-1]]
     assert all((ROOT / word).exists() for word in copied)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert {line[1:] for line in ignored if line.startswith("!")} == {*copied}
     (entry,) = [json.loads(rest) for name, rest in lines if name == "ENTRYPOINT"]
     assert entry == ["python", "launch.py"]
     assert {"launch.py", "mnist3", "experiments", "requirements.lock", "README.md"} <= {*copied}

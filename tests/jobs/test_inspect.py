@@ -1,6 +1,7 @@
 """What --mode=inspect says before a training, through the command line, and that it trains not."""
 
 import json
+import math
 import pathlib
 
 import pytest
@@ -49,9 +50,14 @@ def test_a_network_is_told_with_its_cost_its_data_and_a_batch(ask, tmp_path):
     assert found["training"]["operations_a_step"] == step
     reading = 2 * 100 * pixels * 20
     assert found["training"]["operations_an_epoch"] == 2 * (steps * step + reading)
-    each = 2 // program.create_mesh(2).shape["replicate"]
+    mesh = program.create_mesh(2).shape
+    each = 2 // mesh["replicate"]
     assert found["bytes_a_device"]["parameters"] == each * 4 * parameters
     assert found["bytes_a_device"]["val"] == 100 * pixels + 100 * 2 * 4
+    assert found["bytes_a_device"]["gradients"] == each * 4 * parameters
+    micro_batch = experiments.load(small.NUMBERS).training.cpu_micro_batch
+    at_once = math.gcd(batch // mesh["data"], micro_batch)
+    assert found["bytes_a_device"]["layers"] == each * at_once * 20 * 4
     assert found["data"]["splits"] == {"train": 512, "val": 100, "test": 100}
     estimate = found["estimate"]
     assert estimate["seconds_an_epoch"] == pytest.approx(

@@ -23,7 +23,7 @@ from mnist3.learners.network import Network, ensemble
 from mnist3.reporting.comparison import answer_text
 from mnist3.results import Replicated
 from mnist3.tracking import Tracker, read_history
-from mnist3.training import loop
+from mnist3.training import loop, program
 from mnist3.training.checkpoints import Checkpoints
 from mnist3.training.run import assemble
 from tests.small import NUMBERS
@@ -202,7 +202,9 @@ def test_a_run_that_a_signal_stopped_within_an_epoch_goes_on_to_the_same_bytes(
         with pytest.raises(stopping.Interrupted), stopping.handled("run the same command to go on"):
             learn(folder, seeds=(3, 4))
     within = [folder / "replicates" / seed / "checkpoints" / "within" for seed in "34"]
-    assert [[path.name for path in each.iterdir()] for each in within] == [["2-2"], ["2-2"]]
+    devices = program.create_mesh(2).shape["data"]
+    for each in within:
+        assert [path.name for path in each.iterdir()] == [f"2-2-{devices}-1"]
     with caplog.at_level(logging.INFO, "absl"):
         learn(folder, seeds=(3, 4))
     assert "going on within epoch 2, after 2 of" in caplog.text

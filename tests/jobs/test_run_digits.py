@@ -23,6 +23,7 @@ from mnist3.jobs.arguments import Arguments
 from mnist3.learners import estimator, tuning
 from mnist3.reporting import pictures
 from mnist3.tracking import Tracker
+from tests.times import without_times
 
 TASKS = [name for name, each in tasks.REGISTRY.items() if each.kind == "digits"]
 TINY_NETWORK = {
@@ -248,10 +249,6 @@ def test_shifted_copies_keep_their_targets(task, config_of, dataset):
         noise = train.inputs - clean
         assert noise.min() == 0 and noise.max() == 99
         assert (noise[:60] != noise[60:120]).any()
-
-
-def without_times(metrics):
-    return metrics | {"train": {"n": metrics["train"]["n"]}}
 
 
 @pytest.mark.usefixtures("own_cache")

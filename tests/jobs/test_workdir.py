@@ -4,6 +4,7 @@ import csv
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -14,14 +15,16 @@ from absl import logging
 from PIL import Image
 
 from mnist3 import config as configs
-from mnist3 import jobs
+from mnist3 import jobs, stopping
 from mnist3.config import numbers
 from mnist3.errors import UserError
 from mnist3.files import write_json
 from mnist3.jobs import compare, predict, run, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.workdir import claimed
+from mnist3.learners import network
 from mnist3.reporting import comparison, pictures
+from mnist3.training import loop
 from mnist3.training.checkpoints import Checkpoints
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -142,6 +145,30 @@ def test_a_folder_without_a_run_keeps_every_file(killed):
     with claimed(str(killed), numbers()):
         pass
     assert names(killed) == before
+
+
+@pytest.mark.usefixtures("own_cache", "without_pictures")
+def test_a_run_stopped_in_its_first_epoch_goes_on_on_other_devices_and_says_so(
+    tiny, tmp_path, monkeypatch, logged
+):
+    folder = tmp_path / "run"
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(stopping.Interrupted),
+        stopping.handled("run the same command to go on"),
+    ):
+        patch.setattr(network, "_devices", lambda run: (6, 3))
+        patch.setattr(loop.Segments, "_adapt", lambda *_: signal.raise_signal(signal.SIGTERM))
+        train(tiny(training__epochs=1), folder)
+    assert "until now" not in logged.text
+    changed = tiny(training__epochs=1, training__segment_seconds=5.0, training__log_steps=1)
+    assert train(changed, folder) == 0
+    assert "trained on 6 devices of 3 processes until now" in logged.text
+    assert "the result differs from that of either in the last bits" in logged.text
+    assert "going on within epoch 1, after 1 of 4 steps" in logged.text
+    logged.clear()
+    assert train(changed, folder) == 0
+    assert "until now" not in logged.text
 
 
 @pytest.mark.usefixtures("own_cache", "without_pictures")

@@ -12,7 +12,7 @@ from mnist3.config import numbers
 from mnist3.data.splits import Dataset
 from mnist3.evaluation.calibration import Calibrator
 from mnist3.evaluation.error_analysis import Confused
-from mnist3.reporting import captions, pages, report, tables
+from mnist3.reporting import captions, pages, report
 from mnist3.results import Result
 from mnist3.tasks.numbers import Number
 
@@ -196,7 +196,9 @@ def test_without_a_test_split_the_headline_is_of_val(result):
 
 def test_further_tables_stand_below_their_titles(result, tmp_path):
     page = pages.result_page(result)
-    table = tables.of_confusions([Confused(0, 1, 1200, 0.25)], ["<four>", "nine"], "Mistakes & co.")
+    table = pages.confusion_table(
+        [Confused(0, 1, 1200, 0.25)], ["<four>", "nine"], "Mistakes & co."
+    )
     page = page._replace(tables=[table])
     report.write_page(tmp_path / "a.html", page, config={}, figures=[], command=COMMAND)
     expected = "Mistakes & co. images share of the class <four> taken for nine 1,200 25.00%"

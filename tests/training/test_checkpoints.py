@@ -304,6 +304,16 @@ def test_a_save_that_fails_half_way_is_not_named(tmp_path, monkeypatch):
         assert epochs_on_disk(tmp_path) == [3]
 
 
+def test_a_disk_that_would_be_full_while_orbax_saves_is_told_before(tmp_path):
+    """Orbax and TensorStore answer a full disk with tracebacks of their threads."""
+    small = TrainState(jnp.int32(8), {"heads": jnp.zeros(4)}, None, ())
+    with opened(tmp_path) as checkpoints:
+        with files_of_at_most(1 << 19), pytest.raises(UserError, match="no space left"):
+            checkpoints.save(1, small, VAL, best=1)
+        assert not epochs_on_disk(tmp_path)
+        checkpoints.save(1, small, VAL, best=1)
+
+
 def test_a_save_while_training_goes_on_is_of_the_state_before(tmp_path):
     """The next steps take the memory of the state that is being saved."""
     take_steps = jax.jit(

@@ -1,5 +1,9 @@
+import importlib.metadata
 import os
 import pathlib
+import sys
+import sysconfig
+import types
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +60,35 @@ def test_a_step_that_was_edited_gives_the_new_result(folder):
     edit("scale = 3")
     assert (call(3, traced) == [1, 4, 7]).all()
     assert traced == [2, 3]
+
+
+def test_another_version_of_a_library_is_another_program(folder, monkeypatch):
+    """Muon is Optax's and may change with it."""
+    traced = []
+    call(2, traced)
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "9" if name == "optax" else version(name)
+    )
+    kept._environment.cache_clear()
+    call(2, traced)
+    kept._environment.cache_clear()
+    assert traced == [2, 2]
+
+
+def test_code_beside_the_libraries_of_the_system_counts(folder, tmp_path, monkeypatch):
+    """Where Python lies in /usr, its prefix holds more than libraries."""
+    app = types.ModuleType("app")
+    app.__file__ = str(tmp_path / "src" / "app.py")
+    pathlib.Path(app.__file__).parent.mkdir()
+    pathlib.Path(app.__file__).write_text("1")
+    monkeypatch.setitem(sys.modules, "app", app)
+    paths = sysconfig.get_paths()
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths | {"data": str(tmp_path)})
+    before = kept._sources()
+    pathlib.Path(app.__file__).write_text("2")
+    kept._sources.cache_clear()
+    assert kept._sources() != before
 
 
 def test_sources_that_make_the_same_program_find_it_and_need_no_tracing_again(folder):
