@@ -5,7 +5,7 @@ A candidate may have several replicates, results that differ in the seed alone.
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,8 +13,7 @@ from ml_collections import ConfigDict
 from mnist3 import runtime
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import selection
-from mnist3.evaluation.pooling import pooled
-from mnist3.results import Result
+from mnist3.results import Replicated, Result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,23 +23,23 @@ class Compared:
     Attributes:
         config: of the comparison.
         by: which examples chose: `val` or `cross_validation`.
-        results: the replicates of each candidate, with every split that was read.
-        folders: of each candidate below the workdir; empty of those without.
+        results: of each candidate, with every split that was read.
+        folders: below the workdir, of what each candidate predicts with; empty of those without.
         selection: which candidate is best, by how much and how surely.
         failures: why other candidates have no results, by name.
     """
 
     config: ConfigDict
     by: str
-    results: Mapping[str, Sequence[Result]]
+    results: Mapping[str, Result]
     folders: Mapping[str, str]
     selection: selection.Comparison
     failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def winner(self) -> Result:
-        """The first replicate of the best candidate."""
-        return self.results[self.selection.winner][0]
+        """The result of the best candidate."""
+        return self.results[self.selection.winner]
 
     @functools.cached_property
     def lines(self) -> dict[str, dict[str, Any]]:
@@ -84,21 +83,18 @@ class Compared:
         return found
 
 
-def candidate_line(results: Sequence[Result]) -> dict[str, Any]:
+def candidate_line(result: Result) -> dict[str, Any]:
     """Returns what metrics.json says of a candidate: means over its replicates."""
-    first = results[0]
+    training = [run.learned.training for run in result.runs]
     line = {
-        "parameters": first.learned.parameters,
-        "train_examples": first.train_examples,
-        **{
-            split: pooled([result.measured[split] for result in results], first.task.metrics[0])
-            for split in first.measured
-        },
-        "fit_seconds": sum(result.learned.training["seconds"] for result in results) / len(results),
-        "search_seconds": first.learned.training.get("search_seconds", 0.0),
+        "parameters": result.learned.parameters,
+        "train_examples": result.train_examples,
+        **result.measured,
+        "fit_seconds": sum(each["seconds"] for each in training) / len(training),
+        "search_seconds": training[0].get("search_seconds", 0.0),
     }
-    if len(results) > 1:
-        line["seeds"] = [result.config.seed for result in results]
-    if "epochs" in first.learned.training:
-        line["epochs"] = first.learned.training["epochs"]
+    if isinstance(result, Replicated):
+        line |= result.described
+    if "epochs" in training[0]:
+        line["epochs"] = training[0]["epochs"]
     return line

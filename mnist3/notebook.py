@@ -139,7 +139,7 @@ def compare_table(experiment: str) -> Compared:
         experiment: of a table; what stands behind --config= on a command line.
     """
     config = load_config(experiment)
-    results = jobs_compare.learn(candidates.of_table(config, candidates.load_table(config)))
+    results, _ = jobs_compare.learn(candidates.of_table(config, candidates.load_table(config)))
     return jobs_compare.compare(config, results, {})
 
 

@@ -123,6 +123,11 @@ class Result:
         ).importances
 
     @property
+    def runs(self) -> tuple["Result", ...]:
+        """The results of its replicates; of a single run itself."""
+        return (self,)
+
+    @property
     def train_examples(self) -> int:
         """How many training examples there are, of composed ones in an epoch."""
         if "train" in self.examples:
@@ -181,29 +186,37 @@ class Replicated(Result):
     @classmethod
     def of(
         cls,
-        config: ConfigDict,
+        config: ConfigDict | None,
         replicates: Sequence[Result],
         failures: dict[int, str],
         ensemble: Result | None = None,
     ) -> "Replicated":
-        """Returns the results of a run's replicates together.
+        """Returns the results of replicates together.
 
         Args:
-            config: of the run.
-            replicates: those whose training came to its end, at least one, which have read val.
+            config: of the run of all of them; None where each is a run alone: the best one's.
+            replicates: those whose training came to its end, at least one, which have read val
+                where there is one.
             failures: why the others did not, by seed.
             ensemble: of the replicates.
         """
         sign = 1 if replicates[0].task.higher_is_better else -1
         name = replicates[0].task.metrics[0]
-        scores = [sign * each.measured["val"][name] for each in replicates]
-        best = int(np.argmax(scores))
+        scores = [
+            sign * each.measured["val"][name] for each in replicates if "val" in each.predictions
+        ]
+        best = int(np.argmax(scores)) if scores else 0
         own = {
             each.name: getattr(replicates[best], each.name) for each in dataclasses.fields(Result)
         }
         every = {"replicates": tuple(replicates), "best": best}
-        more = {"failures": failures, "ensemble": ensemble, "config": config}
+        more = {"failures": failures, "ensemble": ensemble, "config": config or own["config"]}
         return cls(**own | every | more)
+
+    @property
+    def runs(self) -> tuple[Result, ...]:
+        """The results of its replicates."""
+        return self.replicates
 
     @property
     def seeds(self) -> list[int]:
@@ -276,7 +289,6 @@ def write_predictions(result: Result, folder: str, on: str = "") -> None:
         folder: of the run.
         on: what stands before the split, of splits that are not the run's own.
     """
-    replicates = result.replicates if isinstance(result, Replicated) else (result,)
     for split in result.predictions:
         index = result.dataset.index(split)
         path = os.path.join(folder, f"predictions_{on}{split}.csv")
@@ -284,7 +296,7 @@ def write_predictions(result: Result, folder: str, on: str = "") -> None:
             writer = csv.writer(file)
             seed = ["replicate"] if isinstance(result, Replicated) else []
             writer.writerow([*seed, "index", *result.task.columns])
-            for each in replicates:
+            for each in result.runs:
                 seed = [str(each.config.seed)] if isinstance(result, Replicated) else []
                 rows = each.task.rows(each.examples[split], each.predictions[split])
                 for row, cells in enumerate(rows):

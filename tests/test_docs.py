@@ -39,11 +39,11 @@ def blocks(page, *languages):
 
 
 def commands():
-    """Yields each line of a shell block, where it stands, without its remark."""
+    """Yields each line of a shell block, where it stands, without its remark and its variables."""
     for page in PAGES:
         for text in blocks(page, ""):
             for line in text.replace("\\\n", " ").splitlines():
-                if line := re.split(r"\s{2,}#\s", line)[0].strip():
+                if line := re.sub(r"^[A-Z_]+=\S+ ", "", re.split(r"\s{2,}#\s", line)[0].strip()):
                     yield pytest.param(line, id=f"{page.name}: {line}")
 
 
@@ -60,6 +60,7 @@ KNOWN = (
     "wandb",
 )
 STUDY = ".venv/bin/python -m experiments.textbook"
+BENCHMARK = ".venv/bin/python -m benchmarks."
 TRIALS = (".venv/bin/python -m tests.faults", ".venv/bin/python -m tests.fuzz")
 
 
@@ -70,7 +71,9 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize("line", list(commands()))
 def test_every_command_is_of_a_kind_that_is_tried(line):
-    assert line.startswith((*KNOWN, STUDY, *TRIALS)), "begin with what is installed by make run"
+    assert line.startswith((*KNOWN, STUDY, BENCHMARK, *TRIALS)), (
+        "begin with what is installed by make run"
+    )
 
 
 def read(line, monkeypatch):
@@ -142,6 +145,11 @@ def test_what_is_tried_has_the_parts_that_are_named(line):
     _, _, module, *words = shlex.split(line)
     known = PARTS if module == "tests.faults" else TARGETS
     assert {word for word in words if not word.startswith("-")} <= known.keys()
+
+
+@pytest.mark.parametrize("line", of(BENCHMARK))
+def test_a_benchmark_is_there(line):
+    assert (ROOT / "benchmarks" / f"{line.removeprefix(BENCHMARK)}.py").is_file()
 
 
 @pytest.mark.parametrize("line", of("make"))

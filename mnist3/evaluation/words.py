@@ -26,6 +26,7 @@ METRIC_WORDS = {
     "class_recall": "recall by class",
     "roc_auc": "area under the ROC curve",
     "log_loss": "log loss (nats)",
+    "mse": "mean squared error (squared grey levels)",
     "rmse": "root mean squared error (grey levels)",
     "psnr": "peak signal-to-noise ratio (dB)",
 }

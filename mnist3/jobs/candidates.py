@@ -22,15 +22,16 @@ from mnist3.data.tabular import Table
 from mnist3.errors import UserError
 from mnist3.estimators import tabular as tabular_estimators
 from mnist3.files import replicate_folder
-from mnist3.jobs import output, parts, workdir
+from mnist3.jobs import output, parts
 from mnist3.jobs.parts import Parts
 from mnist3.learners import estimator, tuning
 from mnist3.learners.cached import fits_cache
 from mnist3.results import Replicated, Result
 from mnist3.tasks import Examples
 from mnist3.tracking import Tracker
+from mnist3.training.loop import NotFinite
 
-Make = Callable[[], Sequence[Result]]  # lets a candidate learn; returns its replicates
+Make = Callable[[], Result]  # lets a candidate learn
 FREE = ("data.train_limit", "data.shifted_copies", "data.train_examples")  # where val chooses
 
 
@@ -199,26 +200,20 @@ def prepare(
             examples.setdefault(sections, made.examples)
             each.wandb = tracking.part_of(config.wandb, os.path.basename(os.path.abspath(folder)))
             every.append(made)
-        own = folder_of(place, name)
+        folders[name] = folder_of(place, name)
         first = replicates[0]
-        make: Make
         if config.compare.by == "cross_validation":
-            make = functools.partial(_cross_validate, every)
+            makes[name] = functools.partial(_cross_validate, every)
         elif first.learner.name != NETWORK:  # saved where it is chosen: it may be large
-            make = functools.partial(_fit, every, [each.prepare() for each in every])
+            makes[name] = functools.partial(_fit, every, [each.prepare() for each in every])
         else:
-            where = [own]
-            if len(every) > 1:
-                own = replicate_folder(own, first.seed)
-                if configs.search_method(first) == "none":  # else each has settings of its own
-                    whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
-                    whole.wandb = first.wandb
-                    every = [every[0]._replace(config=whole)]
-                else:
-                    where = [replicate_folder(where[0], each.seed) for each in replicates]
-            paths = [os.path.join(folder, each) for each in where]
-            make = functools.partial(_train, every, [*map(parts.prepared, every)], paths)
-        makes[name], folders[name] = make, own
+            if len(every) > 1 and configs.search_method(first) == "none":
+                whole = configs.with_seeds(first, tuple(each.seed for each in replicates))
+                whole.wandb = first.wandb
+                every = [every[0]._replace(config=whole)]
+            learns = [*map(parts.prepared, every)]
+            path = os.path.join(folder, folders[name])
+            makes[name] = functools.partial(_train, every, learns, path)
     return makes, folders, next(iter(datasets.values()))
 
 
@@ -231,41 +226,55 @@ def folder_of(place: int, name: str) -> str:
     return os.path.join("candidates", f"{place}-{kept}")
 
 
-def _fit(every: Sequence[Parts], fits: Sequence[Any]) -> list[Result]:
-    """Returns the results of an estimator, which have read val."""
+def saved_in(folder: str, result: Result) -> str:
+    """Returns the folder of what a candidate predicts with.
+
+    Args:
+        folder: of the candidate.
+        result: of it; of replicates that are runs alone the best one on val is kept for all.
+    """
+    alone = isinstance(result, Replicated) and len(configs.seeds_of(result.config)) == 1
+    return replicate_folder(folder, result.config.seed) if alone else folder
+
+
+def _together(results: Sequence[Result], failures: dict[int, str] | None = None) -> Result:
+    """Returns the result of runs that differ in their seed alone."""
+    if len(results) == 1 and not failures:
+        return results[0]
+    return Replicated.of(None, results, failures or {})
+
+
+def _fit(every: Sequence[Parts], fits: Sequence[Any]) -> Result:
+    """Returns the result of an estimator, which has read val."""
     learned = [fit("", None) for fit in fits]
-    return [made.result(one, ("val",)) for made, one in zip(every, learned, strict=True)]
+    return _together([made.result(one, ("val",)) for made, one in zip(every, learned, strict=True)])
 
 
 def _train(
-    every: Sequence[Parts],
-    learns: Sequence[Callable[[str, Tracker], Result]],
-    folders: Sequence[str],
-) -> list[Result]:
-    """Returns the results of networks trained in folders of their own, which have read val."""
-    found: list[Result] = []
-    for made, learn, folder in zip(every, learns, folders, strict=True):
-        with workdir.claimed(folder, made.config):
-            logging.info("training in %s", folder)
-            workdir.require_same_data(folder, made.dataset)
-            parts.require_initial(made, folder)
-            workdir.write_start(folder, made.config, made.dataset)
-            with output.tracked(folder, made.config) as tracker:
-                result = learn(folder, tracker)
-                tracker.summary(result.metrics)
-            if not isinstance(result, Replicated):
-                found.append(result)
-                continue
-            output.write_numbers(result, folder)
-        for seed, why in result.failures.items():
-            logging.warning("left out the replicate of seed %d, which failed: %s", seed, why)
-        found += result.replicates
-    return found
+    every: Sequence[Parts], learns: Sequence[Callable[[str, Tracker], Result]], folder: str
+) -> Result:
+    """Returns the result of a network trained in a folder, which has read val.
+
+    Replicates that search settings, each its own, are trained one by one in folders below it.
+    """
+    if len(every) == 1:
+        return output.learned(every[0], learns[0], folder)
+    results: list[Result] = []
+    failures: dict[int, NotFinite] = {}
+    for made, learn in zip(every, learns, strict=True):
+        seed = made.config.seed
+        try:
+            results.append(output.learned(made, learn, replicate_folder(folder, seed)))
+        except NotFinite as error:
+            failures[seed] = error
+    if not results:
+        raise [*failures.values()][-1]
+    return _together(results, {seed: str(error) for seed, error in failures.items()})
 
 
-def _cross_validate(every: Sequence[Parts]) -> Sequence[Result]:
-    """Returns the results of a candidate that folds can be made of, which have read val."""
-    return [_cross_validate_one(made) for made in every]
+def _cross_validate(every: Sequence[Parts]) -> Result:
+    """Returns the result of a candidate that folds can be made of, which has read val."""
+    return _together([_cross_validate_one(made) for made in every])
 
 
 def _cross_validate_one(made: Parts) -> Result:
@@ -311,7 +320,7 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, Make]:
             unfitted = tabular_estimators.create(name, table.kinds, task, parameters, config.seed)
         return functools.partial(learn, own, unfitted)
 
-    def learn(own: ConfigDict, unfitted: BaseEstimator) -> list[Result]:
+    def learn(own: ConfigDict, unfitted: BaseEstimator) -> Result:
         learned = estimator.learn(own, task, unfitted, examples, fits_cache())
         learned.extra |= {
             "kinds": dict(table.kinds),
@@ -319,7 +328,7 @@ def of_table(config: ConfigDict, dataset: TableDataset) -> dict[str, Make]:
             "target": table.target,
             "classes": list(table.classes),
         }
-        return [Result(own, dataset, task, examples, learned, {})]
+        return Result(own, dataset, task, examples, learned, {})
 
     return {name: make(name) for name in config.compare.learners}
 

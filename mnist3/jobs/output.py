@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import profiling
 from mnist3.files import RUN_FILES, replicate_folder, write_json
+from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.parts import Parts
 from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.drawers import Drawn, Saving
 from mnist3.results import Replicated, Result, write_predictions
@@ -47,6 +50,57 @@ def tracked(
 
 
 @contextlib.contextmanager
+def learning(
+    made: Parts,
+    folder: str,
+    watch: Callable[[Mapping[str, Any]], None] | None = None,
+    claim: Callable[[str, ConfigDict], contextlib.AbstractContextManager[None]] = workdir.claimed,
+) -> Iterator[Tracker]:
+    """Holds the folder of a run that learns, from where it was stopped, and gives its tracker.
+
+    Args:
+        made: the parts of the run.
+        folder: its workdir.
+        watch: see `tracked`.
+        claim: holds the folder of a run with a config.
+
+    Raises:
+        UserError: if the folder cannot be written, or holds another run or one of other data, or
+            what the run begins with is not there.
+    """
+    with claim(folder, made.config):
+        logging.info("training in %s", folder)
+        workdir.require_same_data(folder, made.dataset)
+        parts.require_initial(made, folder)
+        workdir.write_start(folder, made.config, made.dataset)
+        with tracked(folder, made.config, watch) as tracker:
+            yield tracker
+
+
+def learned(
+    made: Parts,
+    learn: Callable[[str, Tracker], Result],
+    folder: str,
+    watch: Callable[[Mapping[str, Any]], None] | None = None,
+    claim: Callable[[str, ConfigDict], contextlib.AbstractContextManager[None]] = workdir.claimed,
+) -> Result:
+    """Returns the result of a candidate or a trial, which has read val and is in its folder.
+
+    Args:
+        made: the parts of its run.
+        learn: lets it learn in a folder, see `mnist3.jobs.parts.prepared`.
+        folder: its workdir.
+        watch: see `learning`, as `claim` and what is raised.
+        claim: see there.
+    """
+    with learning(made, folder, watch, claim) as tracker:
+        result = learn(folder, tracker)
+        write_numbers(result, folder)
+        tracker.summary(result.metrics)
+    return result
+
+
+@contextlib.contextmanager
 def writing(result: Result, folder: str, arguments: Arguments) -> Iterator[None]:
     """Writes predictions, metrics.json, pictures and page of a result into the folder of a run.
 
@@ -68,10 +122,9 @@ def write_numbers(result: Result, folder: str) -> None:
     """Writes predictions and metrics.json, of replicates those of each into its own folder too."""
     write_predictions(result, folder)
     write_json(os.path.join(folder, "metrics.json"), result.metrics)
-    if not isinstance(result, Replicated):
-        return
-    for each in result.replicates:
-        write_numbers(each, replicate_folder(folder, each.config.seed))
+    if isinstance(result, Replicated):
+        for each in result.replicates:
+            write_numbers(each, replicate_folder(folder, each.config.seed))
 
 
 def chosen(

@@ -19,7 +19,7 @@ from mnist3.jobs import candidates, compare, output, parts, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.jobs.parts import Parts
 from mnist3.reporting import comparison
-from mnist3.results import Replicated, Result
+from mnist3.results import Result
 from mnist3.tracking import Stopped
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -43,18 +43,12 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         found = dict(zip(every, learn([*every.values()], paths), strict=True))
         results = {name: each for name, each in found.items() if isinstance(each, Result)}
         failures = {name: str(each) for name, each in found.items() if name not in results}
-        for name, why in failures.items():
-            logging.warning("left out the candidate %s, which failed: %s", name, why)
-        if not results:
-            raise UserError(
-                f"no candidate came to its end; of the last one {[*failures.values()][-1]}"
-            )
-        replicates = {name: _replicates(each) for name, each in results.items()}
+        compare.require_some(results, failures)
         with output.tracked(folder, config) as tracker:
-            compared = compare.compare(config, replicates, folders, failures)
-            for name, each in results.items():
-                output.write_numbers(each.with_splits("test"), os.path.join(folder, folders[name]))
-            with compare.writing(compared, folder, arguments, kept=True):
+            compared = compare.compare(config, results, folders, failures)
+            for name, result in compared.results.items():
+                output.write_numbers(result, os.path.join(folder, folders[name]))
+            with compare.writing(compared, folder, arguments):
                 tracker.summary(compared.metrics)
                 print(comparison.text(compared, folder))
     return 0
@@ -72,10 +66,6 @@ def _prepare(
         every[name] = parts.load(own, data_dir, made.dataset, made.examples)
         folders[name] = candidates.folder_of(place, name)
     return every, folders
-
-
-def _replicates(result: Result) -> Sequence[Result]:
-    return result.replicates if isinstance(result, Replicated) else (result,)
 
 
 def learn(
@@ -104,12 +94,7 @@ def learn(
         for made, folder, watch in zip(every, folders, watches or [None] * len(every), strict=True):
             stack = contextlib.ExitStack()
             held.push(stack)  # closed before, where all goes well, with what came of the candidate
-            stack.enter_context(claim(folder, made.config))
-            logging.info("training in %s", folder)
-            workdir.require_same_data(folder, made.dataset)
-            parts.require_initial(made, folder)
-            workdir.write_start(folder, made.config, made.dataset)
-            trackers.append(stack.enter_context(output.tracked(folder, made.config, watch)))
+            trackers.append(stack.enter_context(output.learning(made, folder, watch, claim)))
             stacks.append(stack)
         found = parts.learn_candidates(every, learning, folders, trackers)
         return [_end(*each) for each in zip(stacks, trackers, folders, found, strict=True)]

@@ -270,7 +270,7 @@ class _Job:
         own = os.path.join("runs", f"{self._name}-best")
         program = shlex.split(self._arguments.command)
         start = program[: 2 if program[0] == "python" else 1]
-        data = [word for word in program if word.startswith("--data_dir=")]
+        data = [f"--data_dir={folder}"] if (folder := self._arguments.data_dir) else []
         return shlex.join([*start, *self._arguments.given, *words, *data, f"--workdir={own}"])
 
 
@@ -360,15 +360,7 @@ def _load(config: ConfigDict, folder: str, made: Parts, data_dir: str | None) ->
 
 def _learn_one(own: Parts, folder: str, watch: Watch) -> Result:
     """Returns the result of a trial, which has read val."""
-    learn = parts.prepared(own)
-    with _claimed(folder, own.config):
-        logging.info("workdir of the trial: %s", folder)
-        workdir.write_start(folder, own.config, own.dataset)
-        with output.tracked(folder, own.config, watch) as tracker:
-            result = learn(folder, tracker)
-            output.write_numbers(result, folder)
-            tracker.summary(result.metrics)
-    return result
+    return output.learned(own, parts.prepared(own), folder, watch, _claimed)
 
 
 @contextlib.contextmanager

@@ -74,14 +74,8 @@ def chosen(
     """
     if config is None:
         config = read_config(workdir)
-    population = bool(configs.population_of(config))
-    if config.kind != "comparison" and not population:
+    if config.kind != "comparison" and not configs.population_of(config):
         return _chosen_replicate(workdir, config, replicate)
-    if replicate != "best" and not population:
-        raise UserError(
-            f"the run in {workdir} is a comparison, which chose one network; give --replicate "
-            "with the folder of a candidate."
-        )
     try:
         choice = read_json(os.path.join(workdir, "comparison.json"))
         own = choice["workdir"] if "workdir" in choice else _chosen_before(workdir, choice)
@@ -90,9 +84,7 @@ def chosen(
         raise UserError(
             f"the comparison in {workdir} has chosen nothing yet; run its command to the end."
         ) from error
-    if population:  # whose candidates may have replicates
-        return chosen(folder, replicate=replicate)
-    return folder, read_config(folder)
+    return _chosen_replicate(folder, read_config(folder), replicate)
 
 
 def _chosen_replicate(workdir: str, config: ConfigDict, replicate: str) -> tuple[str, ConfigDict]:

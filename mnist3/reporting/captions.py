@@ -7,8 +7,9 @@ CAPTIONS = {  # by the figure's name: what it shows, and how to read it
         "rises while the train line falls, the model learns its training images by heart."
     ),
     "replicates": (
-        "Runs that differ in their seed alone, after each epoch: how far apart the thin lines are "
-        "is what chance does to a run. The band is one standard deviation to either side."
+        "Runs that differ in their seed alone, after each epoch: how far apart the thin lines of a "
+        "colour are is what chance does to a run. The thick line is their mean, the band one "
+        "standard deviation to either side."
     ),
     "learning_curve": (
         "The mean loss on the training data in each pass over them. A line that still falls at its "

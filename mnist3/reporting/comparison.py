@@ -1,12 +1,19 @@
 """The page, the pictures and the console table of a comparison."""
 
-from collections.abc import Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mnist3.comparisons import Compared
 from mnist3.data.splits import HELD_OUT
 from mnist3.evaluation import curves
-from mnist3.evaluation.words import metric_text, settings_text, value_text
+from mnist3.evaluation.words import (
+    METRIC_WORDS,
+    metric_text,
+    plain_text,
+    settings_text,
+    value_text,
+)
 from mnist3.reporting import pages, pictures, report
 from mnist3.reporting.console import aligned
 from mnist3.reporting.drawers import Drawn, Plan, plan
@@ -15,8 +22,9 @@ WHERE = {"val": "val", "cross_validation": "cross-validation on train"}
 COMPARED = {
     "accuracy": "right",
     "exact_match": "every digit right",
-    "mse": "mean squared error (squared grey levels)",
+    "mse": METRIC_WORDS["mse"],
 }
+DRAWN = 5  # candidates, at most, whose replicates are drawn
 OF_TABLES = ("roc", "importance", "class_balance", "search")
 FLATTERED = (
     "settings were chosen by the same folds, so cross-validation flatters a little; test does not"
@@ -35,6 +43,17 @@ def draw_all(
     winner, words = compared.winner, compared.winner.dataset.example_word
     about = f"{winner.data}, {WHERE[compared.by]}"
     yield "comparison", plan("study_figures.comparison", compared.selection, about, words)
+    if replicates := _replicates(compared):
+        yield (
+            "replicates",
+            plan(
+                "learning_figures.replicate_curves",
+                replicates,
+                winner.data,
+                metric=winner.task.metrics[0],
+                higher_is_better=winner.task.higher_is_better,
+            ),
+        )
     of_detectors = _curves(compared) if only is None else {}
     yield from of_detectors.items()
     shown = {"confusion", *(OF_TABLES if winner.dataset.columns else ())} - of_detectors.keys()
@@ -44,11 +63,20 @@ def draw_all(
             yield name, drawn
 
 
+def _replicates(compared: Compared) -> dict[str, Mapping[int, Sequence[dict[str, Any]]]]:
+    """Returns the histories of the replicates of the best candidates, of those that have some."""
+    found = {
+        each.name: pictures.histories(compared.results[each.name])
+        for each in compared.selection.candidates
+    }
+    return dict(itertools.islice(((name, each) for name, each in found.items() if each), DRAWN))
+
+
 def _curves(compared: Compared) -> dict[str, Plan]:
     """Returns the curves of detectors side by side, of those that give scores."""
     scored = {}
     for candidate in compared.selection.candidates:
-        result = compared.results[candidate.name][0]
+        result = compared.results[candidate.name]
         examples, predictions = result.shown
         found = result.task.detectors(examples.targets, predictions)
         if len(found) == 1:
@@ -77,9 +105,9 @@ def page(compared: Compared) -> report.Page:
         title=f"Comparison on {winner.data}",
         headline=f"{metrics['model']['name']}: {winner.task.headline(metrics[shown])}",
         explanation=(
-            f"{winner.task.explanation(metrics[shown], shown, words)} The winner was chosen by "
-            f"{WHERE[compared.by]}. {ties_text(metrics)}"
-        ),
+            f"{answer_text(metrics)} {winner.task.explanation(metrics[shown], shown, words)} The "
+            f"winner was chosen by {WHERE[compared.by]}. {ties_text(metrics)}"
+        ).strip(),
         facts=[
             *winner.task.facts(),
             *pages.data_facts(metrics["dataset"]),
@@ -108,11 +136,16 @@ def _rows(compared: Compared) -> list[tuple[str, list[str]]]:
         for name in compared.winner.task.metrics
         if any(isinstance(line[split].get(name), float) for line in lines.values())
     ]
+    of_seeds = [
+        ("seeds", [", ".join(map(str, line.get("seeds", ["one"]))) for line in lines.values()]),
+        ("deviation over seeds", [plain_text(each.get(f"{metric}_std")) for each in chosen]),
+    ]
     return [
         (
             f"{COMPARED[metric]}, {WHERE[compared.by]}",
             [value_text(each, metric) for each in chosen],
         ),
+        *(of_seeds if any("seeds" in line for line in lines.values()) else []),
         ("behind the winner", [value_text(each, "behind") for each in chosen]),
         (
             f"p-value ({metrics['compared_with']}, Holm)",
@@ -127,15 +160,16 @@ def _rows(compared: Compared) -> list[tuple[str, list[str]]]:
 
 def _tuned(compared: Compared) -> bool:
     return compared.by == "cross_validation" and any(
-        result.learned.search_results is not None
-        for results in compared.results.values()
-        for result in results
+        result.learned.search_results is not None for result in compared.results.values()
     )
 
 
 def _failures(compared: Compared) -> list[str]:
-    """Returns a sentence on each candidate that has no result."""
-    return [f"{name} has no result: {why}" for name, why in compared.failures.items()]
+    """Returns a sentence on each candidate, and each replicate, that has no result."""
+    found = dict(compared.failures)
+    for name, line in compared.lines.items():
+        found |= {f"seed {seed} of {name}": why for seed, why in line.get("failures", {}).items()}
+    return [f"{what} has no result: {why}" for what, why in found.items()]
 
 
 def p_text(p_value: float) -> str:
@@ -143,9 +177,42 @@ def p_text(p_value: float) -> str:
     return f"{p_value:.2g}" if p_value else "< 1e-300"
 
 
+def p_words(p_value: float) -> str:
+    """Returns a p-value with its name, as a sentence has it."""
+    return f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < 0.0001"
+
+
 def _parameters_text(parameters: Mapping[str, Any] | int) -> str:
     """Returns an estimator's settings, or how many parameters a network has, as text."""
     return f"{parameters:,}" if isinstance(parameters, int) else settings_text(parameters)
+
+
+def answer_text(metrics: Mapping[str, Any]) -> str:
+    """Returns in a sentence whether the winner is better than the next best, and by how much.
+
+    Args:
+        metrics: of a comparison.
+
+    Returns:
+        the sentence; "" where there is one candidate alone.
+    """
+    lines = metrics["candidates"]
+    if len(lines) == 1:
+        return ""
+    winner, other = itertools.islice(lines, 2)
+    chosen, next_best = lines[other]["chosen_by"], ", the next best," * (len(lines) > 2)
+    one, two = (len(lines[name].get("seeds", [0])) for name in (winner, other))
+    fits = f"{one} and {two} seeds" if one != two else f"{one} seeds each" * (one > 1)
+    low, high = map(plain_text, chosen["behind_ci95"])
+    where = f"{'on' if metrics['chosen_by'] == 'val' else 'by'} {WHERE[metrics['chosen_by']]}"
+    how = (
+        f"{plain_text(chosen['behind'])} (interval {low} to {high}) in "
+        f"{metric_text(metrics['metric'])} {where}, {fits or 'one fit each'}, "
+        f"{p_words(chosen['p_value'])}"
+    )
+    if chosen["tied"]:
+        return f"{winner} and {other}{next_best} cannot be told apart: they differ by {how}."
+    return f"{winner} is better than {other}{next_best} by {how}."
 
 
 def ties_text(metrics: Mapping[str, Any]) -> str:
@@ -184,6 +251,7 @@ def text(compared: Compared, folder: str) -> str:
             f"\ntask {metrics['task']}, {pages.data_text(metrics['dataset'])}: "
             f"{COMPARED[metric]} by {by}; in brackets 95 % intervals",
             aligned(rows),
+            *filter(None, [answer_text(metrics)]),
             f"* the winner. {ties_text(metrics)}",
             *flattered,
             *_failures(compared),

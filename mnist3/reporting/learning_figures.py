@@ -1,5 +1,6 @@
 """How learning went, by epoch and by step. Histories go in, figures come out."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mnist3.reporting.drawing import (
     BLUE,
+    COLOURS,
     ORANGE,
     PAGE_WIDTH,
     PURPLE,
@@ -97,7 +99,7 @@ def learning_curves(
 
 
 def replicate_curves(
-    histories: Mapping[int, Sequence[Mapping[str, Any]]],
+    histories: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]],
     description: str,
     *,
     metric: str = "exact_match",
@@ -108,48 +110,54 @@ def replicate_curves(
     Of a share the errors are drawn, on a logarithmic axis, see `learning_curves`.
 
     Args:
-        histories: by the seed of the replicate, lines of `history.jsonl`, at least one epoch each.
+        histories: by the name of the candidate and the seed of its replicate, lines of
+            `history.jsonl`, at least one epoch each.
         description: what was trained on what, for the title.
         metric: name of the metric.
         higher_is_better: whether a higher value of it is better.
     """
-    series = {
-        seed: np.array([line["val"][metric] for line in history if "epoch" in line], np.float64)
-        for seed, history in histories.items()
-    }
-    longest = max(map(len, series.values()))
-    values = np.full((len(series), longest), np.nan)
-    for row, each in zip(values, series.values(), strict=True):
-        row[: len(each)] = each
-    known = values[np.isfinite(values)]
+    found = {name: _by_epoch([*each.values()], metric) for name, each in histories.items()}
+    every = np.concatenate([values.ravel() for values in found.values()])
+    known = every[np.isfinite(every)]
     errors = bool(higher_is_better and (known >= 0).all() and (known <= 1).all())
     words = metric.replace("_", " ")
-    values = 1 - values if errors else values
-    figure = new_figure(7, 4.4)
+    figure = new_figure(7, 4.4 + 0.2 * (len(found) - 1))
     axes = figure.subplots()
-    epochs = np.arange(1, longest + 1)
-    label = f"replicates, seeds {', '.join(map(str, series))}"
-    lines = axes.plot(epochs, values.T, color=BLUE, alpha=0.45, lw=0.9)
-    lines[0].set_label(label)
-    count = np.isfinite(values).sum(axis=0)
-    mean = np.nansum(values, axis=0) / count
-    squares = np.nansum((values - mean) ** 2, axis=0)
-    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
-    axes.plot(epochs, mean, "-", color=VERMILLION, marker="o", ms=4, label="mean")
+    bands = []
+    for (name, values), colour in zip(found.items(), itertools.cycle(COLOURS), strict=False):
+        values = 1 - values if errors else values
+        epochs = np.arange(1, values.shape[1] + 1)
+        axes.plot(epochs, values.T, color=colour, alpha=0.45, lw=0.9)
+        count = np.isfinite(values).sum(axis=0)
+        mean = np.nansum(values, axis=0) / count
+        deviation = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / np.maximum(count - 1, 1))
+        label = f"{name}, mean of {len(values)} seeds"
+        axes.plot(epochs, mean, "-", color=colour, marker="o", ms=4, lw=2, label=label)
+        bands.append((epochs, mean, deviation, colour))
     axes.set(xlabel="epoch", ylabel=f"share of errors, 1 - {words}" if errors else words)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     lowest = _logarithmic(axes) if errors or not higher_is_better else None
-    floor = lowest or (float(np.nanmin(values)) if errors else -np.inf)
-    below = np.maximum(mean - deviation, floor)
-    axes.fill_between(
-        epochs, below, mean + deviation, color=VERMILLION, alpha=0.15, lw=0, label="deviation"
-    )
+    floor = lowest or (1 - float(known.max()) if errors else -np.inf)
+    for epochs, mean, deviation, colour in bands:
+        below = np.maximum(mean - deviation, floor)
+        axes.fill_between(epochs, below, mean + deviation, color=colour, alpha=0.15, lw=0)
     if errors:
         percent_axis(axes.yaxis)
     plain_axes(axes, grid="both")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
     write_title(figure, f"Replicates: {description}, val")
     return figure
+
+
+def _by_epoch(
+    histories: Sequence[Sequence[Mapping[str, Any]]], metric: str
+) -> Float[np.ndarray, "replicates epochs"]:
+    """Returns a metric of val of each replicate; nan after its last epoch."""
+    series = [[line["val"][metric] for line in each if "epoch" in line] for each in histories]
+    values = np.full((len(series), max(map(len, series))), np.nan)
+    for row, each in zip(values, series, strict=True):
+        row[: len(each)] = each
+    return values
 
 
 def loss_curve(losses: Sequence[float], description: str) -> Figure:

@@ -8,7 +8,7 @@ train.
 """
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -21,7 +21,7 @@ from mnist3.evaluation import curves, error_analysis, inspection, strings
 from mnist3.evaluation.classification import confusion as count_confusions
 from mnist3.evaluation.words import settings_text
 from mnist3.reporting.drawers import Drawn, Plan, plan
-from mnist3.results import Replicated, Result
+from mnist3.results import Result
 from mnist3.training import kept
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FEW = (  # of which a run that is to draw few has those that go with it
     "comparison",
+    "replicates",
     "learning_curves",
     "learning_curve",
     "confusion",
@@ -113,13 +114,20 @@ def learning_curves(result: Result) -> Plan | None:
     )
 
 
+def histories(result: Result) -> dict[int, Sequence[dict[str, Any]]]:
+    """Returns the history of each replicate by its seed; {} of a single one, or without epochs."""
+    found = {each.config.seed: each.learned.history for each in result.runs}
+    return found if len(found) > 1 and all(found.values()) else {}
+
+
 def replicates(result: Result) -> Plan | None:
     """Draws the headline of val by epoch of each replicate, and their mean."""
-    if not isinstance(result, Replicated) or len(result.replicates) < 2:
+    found = histories(result)
+    if not found:
         return None
     return plan(
         "learning_figures.replicate_curves",
-        {each.config.seed: each.learned.history for each in result.replicates},
+        {result.learned.name: found},
         f"{result.learned.name} on {result.data}",
         metric=result.task.metrics[0],
         higher_is_better=result.task.higher_is_better,

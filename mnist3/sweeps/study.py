@@ -37,10 +37,10 @@ from mnist3.tracking import flatten
 
 HEARTBEAT = 5  # s from one sign of life to the next
 GRACE = 30  # s without one, after which a worker is taken for dead
-RETRIES = 5  # of a trial whose worker died
+RETRIES = 5  # of a trial whose worker died; those that give it back do not count
 STUDY_FILE = "study.db"  # in the workdir of a sweep with one worker
 _DEFINITION, _DATA, _CLAIMED, _OUTCOME = "definition", "fingerprint", "claimed", "outcome"
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_DEATHS = "deaths"  # among what the database keeps of a row for the next attempt
 _PATIENT = {"connect_args": {"timeout": 60}}  # s, for a file that is slow to write
 _LOCK = 0x6D6E697374330000  # of PostgreSQL's advisory locks, those of sweeps
 
@@ -188,9 +188,7 @@ class Study:
                 engine_kwargs={"pool_pre_ping": True} if self._shared else _PATIENT,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
-                    max_retry=RETRIES, inherit_intermediate_values=True
-                ),
+                heartbeat_stale_trial_callback=self._retry_of_dead,
             )
             self._study = optuna.create_study(
                 storage=self._storage,
@@ -336,7 +334,7 @@ class Study:
         if row.state is TrialState.PRUNED and row.intermediate_values:
             value = row.intermediate_values[max(row.intermediate_values)]
         if row.state is TrialState.FAIL and not outcome:
-            outcome = {"reason": f"its worker died {attempts} times"}
+            outcome = {"reason": f"its worker died {_deaths(row) + 1} times"}
         state = {TrialState.FAIL: "failed"}.get(row.state, row.state.name.lower())
         return Trial(
             number,
@@ -389,6 +387,15 @@ class Study:
     def _retry_row(self, row: FrozenTrial) -> None:
         self._study.tell(row.number, state=TrialState.FAIL)
         self._enqueue(self._study, row)
+
+    def _retry_of_dead(self, study: optuna.Study, row: FrozenTrial) -> None:
+        """Lets a trial whose worker died be taken up again, unless too many died with it.
+
+        Workers that were stopped in order gave it back, and do not count.
+        """
+        row.system_attrs[_DEATHS] = _deaths(row) + 1
+        if row.system_attrs[_DEATHS] <= RETRIES:
+            self._enqueue(study, row)
 
     def state(self, row: int) -> TrialState:
         """Returns the state of a trial in the database."""
@@ -496,6 +503,11 @@ def _first(row: FrozenTrial) -> int:
     """Returns the number in the database of the first attempt at a trial."""
     history = row.system_attrs.get("retry_history") or [row.number]
     return history[0]
+
+
+def _deaths(row: FrozenTrial) -> int:
+    """Returns how many workers of a trial died before this attempt."""
+    return row.system_attrs.get(_DEATHS, 0)
 
 
 @contextlib.contextmanager

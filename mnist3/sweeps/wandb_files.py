@@ -15,6 +15,9 @@ from mnist3.sweeps.definition import Choices, Hyperband, Range, Sweep
 PREFIX = "config."
 METHODS = {"grid": "grid", "random": "random", "bayes": "tpe"}
 READ = ("method", "metric", "parameters", "early_terminate", "command", "run_cap")
+LARGEST, LARGEST_LOG = 1e300, 690.0  # ends of ranges, and of those of logarithms
+# What PyYAML lets out of values that do not go with their tags, or are nested too deeply.
+_OF_TAGS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 OF_THE_SERVER = ("program", "project", "entity", "name", "description")
 
 
@@ -36,9 +39,9 @@ def read(path: str) -> Mapping[str, Any]:
             f"cannot read --sweep={path}: {error.strerror or error}; give a file such as "
             "experiments/sweeps/random.yaml."
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, *_OF_TAGS) as error:
         raise UserError(f"{path} is not YAML ({' '.join(str(error).split())}).") from error
-    if not isinstance(content, dict) or "parameters" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         raise UserError(f"{path} holds no sweep; give it method and parameters.")
     return content
 
@@ -52,7 +55,10 @@ def experiment_of(content: Mapping[str, Any]) -> tuple[str | None, list[str]]:
     Raises:
         UserError: if its command has flags that are none of the experiment.
     """
-    words = [str(word) for word in content.get("command", ())]
+    command = content.get("command") or []
+    if not isinstance(command, list):
+        raise UserError(f"the command of the sweep file is {command!r}; give a list of words.")
+    words = [str(word) for word in command]
     flags = [f"--{word.lstrip('-')}" for word in words if word.startswith("-")]
     given = [word.partition("=")[2] for word in flags if word.startswith("--config=")]
     changes = [word for word in flags if word.startswith("--config.")]
@@ -75,13 +81,17 @@ def translate(content: Mapping[str, Any]) -> Sweep:
     """
     _require_keys("the sweep file", content, (*READ, *OF_THE_SERVER))
     method = content.get("method")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise UserError(
             f"the sweep file's method is {method!r}; it is one of {', '.join(METHODS)}."
         )
     metric = content.get("metric") or {}
     _require_keys("metric of the sweep file", metric, ("name", "goal"))
+    for key, value in metric.items():
+        if not isinstance(value, str):
+            raise UserError(f"{key} of metric of the sweep file is {value!r}; give a text.")
     named = "name" in metric
+    trials = content.get("run_cap")
     return Sweep(
         {
             _field(name): _translate(name, parameter)
@@ -89,13 +99,15 @@ def translate(content: Mapping[str, Any]) -> Sweep:
         },
         method=METHODS[method],
         hyperband=_hyperband(content.get("early_terminate")),
-        trials=content.get("run_cap"),
+        trials=None if trials is None else _whole("run_cap", trials),
         metric=metric.get("name", ""),
         goal=metric.get("goal", "minimize" if named else ""),
     )
 
 
-def _require_keys(what: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
+def _require_keys(what: str, found: Any, known: Sequence[str]) -> None:
+    if not isinstance(found, Mapping):
+        raise UserError(f"{what} is {found!r}; give it {', '.join(known)}, each with its value.")
     for name in found:
         if name not in known:
             raise UserError(
@@ -104,8 +116,16 @@ def _require_keys(what: str, found: Mapping[str, Any], known: Sequence[str]) -> 
             )
 
 
-def _field(name: str) -> str:
-    if not name.startswith(PREFIX):
+def _whole(what: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(
+            f"{what} of the sweep file is {value!r}; give a whole number from {least} on."
+        )
+    return value
+
+
+def _field(name: Any) -> str:
+    if not isinstance(name, str) or not name.startswith(PREFIX):
         raise UserError(
             f"the sweep file has the parameter {name!r}; begin it with {PREFIX!r}, as a field of "
             "the config has it."
@@ -115,7 +135,8 @@ def _field(name: str) -> str:
 
 def _number(name: str, key: str, parameter: Mapping[str, Any]) -> Any:
     value = parameter.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.inf
+    if not abs(number) < LARGEST:
         raise UserError(
             f"{key} of {name} in the sweep file is {value!r}; give a number, with a point before "
             "an exponent as YAML has it: 1.0e-3."
@@ -144,7 +165,7 @@ def _q_uniform(name: str, parameter: Mapping[str, Any]) -> Range:
 
 
 def _log_uniform(name: str, parameter: Mapping[str, Any]) -> Range:
-    return Range(*_ends(name, parameter, math.exp), log=True)
+    return Range(*_ends(name, parameter, lambda end: math.exp(min(end, LARGEST_LOG))), log=True)
 
 
 def _log_uniform_values(name: str, parameter: Mapping[str, Any]) -> Range:
@@ -156,7 +177,10 @@ def _constant(name: str, parameter: Mapping[str, Any]) -> Choices:
 
 
 def _categorical(name: str, parameter: Mapping[str, Any]) -> Choices:
-    return Choices(tuple(map(_value, parameter["values"])))
+    values = parameter["values"]
+    if not isinstance(values, list):
+        raise UserError(f"values of {name} in the sweep file is {values!r}; give a list of them.")
+    return Choices(tuple(map(_value, values)))
 
 
 def _value(value: Any) -> Any:
@@ -186,7 +210,7 @@ def _translate(name: str, parameter: Any) -> Choices | Range:
         ("distribution", "value", "values", "min", "max", "q"),
     )
     distribution = parameter.get("distribution") or _implied(name, parameter)
-    if distribution not in _DISTRIBUTIONS:
+    if not isinstance(distribution, str) or distribution not in _DISTRIBUTIONS:
         raise UserError(
             f"{name} of the sweep file has the distribution {distribution!r}, which needs W&B's "
             f"server; it can be {', '.join(_DISTRIBUTIONS)}."
@@ -207,16 +231,23 @@ def _implied(name: str, parameter: Mapping[str, Any]) -> str:
     return "int_uniform" if whole else "uniform"
 
 
-def _hyperband(found: Mapping[str, Any] | None) -> Hyperband | None:
+def _hyperband(found: Any) -> Hyperband | None:
     if not found:
         return None
     what = "early_terminate of the sweep file"
     _require_keys(what, found, ("type", "min_iter", "max_iter", "s", "eta"))
     if found.get("type") != "hyperband":
         raise UserError(f"{what} has the type {found.get('type')!r}; it can be hyperband.")
-    eta = found.get("eta", 3)
-    if "min_iter" in found:
-        return Hyperband(found["min_iter"], eta, found.get("max_iter"))
-    if "max_iter" not in found or "s" not in found:
+    least = {"min_iter": 1, "max_iter": 1, "s": 0, "eta": 2}
+    own = {
+        key: _whole(f"{key} of early_terminate", found[key], low)
+        for key, low in least.items()
+        if key in found
+    }
+    eta = own.get("eta", 3)
+    if "min_iter" in own:
+        return Hyperband(own["min_iter"], eta, own.get("max_iter"))
+    if "max_iter" not in own or "s" not in own:
         raise UserError(f"{what} says neither min_iter, nor max_iter and s; give one of them.")
-    return Hyperband(max(1, found["max_iter"] // eta ** found["s"]), eta, found["max_iter"])
+    brackets = min(own["s"], 64)  # more divide any number of epochs to nothing
+    return Hyperband(max(1, own["max_iter"] // eta**brackets), eta, own["max_iter"])

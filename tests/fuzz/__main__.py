@@ -1,4 +1,4 @@
-"""Reads 10,000 damaged files and prints, by format, what came of them.
+"""Reads over 10,000 damaged files and prints, by format, what came of them.
 
 python -m tests.fuzz                    # all; an hour on two cores
 python -m tests.fuzz --share=0.01 CSV   # a hundredth of one

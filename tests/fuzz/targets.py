@@ -282,6 +282,27 @@ def _save_run(folder: pathlib.Path) -> None:
     (folder / "run" / "tuned.json").write_text(json.dumps(tuned))
 
 
+def _save_sweeps(folder: pathlib.Path) -> None:
+    """Saves W&B's sweep files as JSON, which YAML takes in."""
+    import yaml
+
+    for path in sorted((ROOT / "experiments" / "sweeps").glob("*.yaml")):
+        text = json.dumps(yaml.safe_load(path.read_text()))
+        (folder / path.name).write_text(text)
+
+
+def _read_sweep(folder: pathlib.Path, path: pathlib.Path) -> None:
+    from mnist3.config import numbers
+    from mnist3.sweeps import checks, wandb_files
+
+    content = wandb_files.read(str(path))
+    wandb_files.experiment_of(content)
+    sweep = wandb_files.translate(content)
+    checks.check(sweep, numbers())
+    checks.most_epochs(sweep, numbers())
+    sweep.budget(None)
+
+
 def _read_config(folder: pathlib.Path, path: pathlib.Path) -> None:
     from mnist3 import experiments, validation
     from mnist3.jobs.workdir import read_config
@@ -445,6 +466,7 @@ TARGETS: Mapping[str, Target] = {
         _read_config,
         700,
     ),
+    "sweep files": Target(_save_sweeps, _files, mutations.json_of, _read_sweep, 700),
     "metrics.json and others": Target(
         _save_run,
         _named(

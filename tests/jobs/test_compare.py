@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from mnist3 import stopping
+from mnist3 import reading, stopping
 from mnist3.errors import UserError
 from mnist3.jobs import candidates, compare, workdir
 from mnist3.jobs.arguments import Arguments
 from mnist3.tracking import read_history
 from mnist3.training import loop
 from mnist3.training.checkpoints import Checkpoints
+from mnist3.training.loop import NotFinite
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -202,6 +203,24 @@ def test_replicates_share_their_examples(config_of, tmp_path):
 
 
 @pytest.mark.usefixtures("own_cache")
+def test_of_an_estimators_replicates_the_best_on_val_is_kept(config_of, tmp_path):
+    seeds = [f"sgd --config.seed={seed}" for seed in (5, 7)]
+    config = config_of(*experiments_of("binary", "dummy", *seeds))
+    folder = tmp_path / "run"
+    assert compare.run(config, Arguments(workdir=str(folder), figures="none")) == 0
+    line = read(folder)["candidates"]["sgd"]
+    assert line["seeds"] == [5, 7] and len(line["val"]["accuracy_replicates"]) == 2
+    best = line["seeds"][int(np.argmax(line["val"]["accuracy_replicates"]))]
+    assert line["best_on_val"] == best
+    assert read(folder, "comparison.json")["workdir"] == line["workdir"]
+    chosen, own = workdir.chosen(str(folder))
+    assert chosen == str(folder / "candidates" / "2-sgd" / "replicates" / str(best))
+    assert own.seed == best and reading.load(folder).folder == chosen
+    with open(folder / "predictions_val.csv", newline="") as file:
+        assert {row["replicate"] for row in csv.DictReader(file)} == {"5", "7"}
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_a_signal_stops_a_comparison_in_the_candidate_that_trains(config_of, tmp_path, monkeypatch):
     save = Checkpoints.save
 
@@ -328,8 +347,13 @@ def test_one_command_compares_the_models_on_numbers(source, load):
 
 
 def test_a_candidate_that_cannot_learn_is_named():
-    def diverges():
-        raise UserError("the loss is not finite.")
+    def refuses():
+        raise UserError("the folder has another config.")
 
-    with pytest.raises(UserError, match=r"^Candidate cnn seed=1: the loss is not finite\.$"):
-        compare.learn({"cnn seed=1": diverges})
+    def diverges():
+        raise NotFinite("the loss is not finite.")
+
+    with pytest.raises(UserError, match=r"^Candidate cnn: the folder has another config\.$"):
+        compare.learn({"mlp": diverges, "cnn": refuses})
+    with pytest.raises(UserError, match=r"^no candidate came to its end; of the last one the loss"):
+        compare.learn({"mlp": diverges, "cnn": diverges})

@@ -61,8 +61,7 @@ def test_the_metrics_say_deviation_and_each_replicate_by_candidate(run):
         line, own = metrics["candidates"][name], metrics_of(run / folder)
         assert line["workdir"] == folder and line["seeds"] == [3, 4]
         for split in ("val", "test"):
-            for what in ("exact_match", "exact_match_std", "exact_match_replicates"):
-                assert line[split][what] == own[split][what]
+            assert line[split] == own[split]
         history = read_history(run / folder, EPOCHS)
         assert [line["replicates"] for line in history] == [
             [each["val"]["exact_match"] for each in lines]
@@ -79,6 +78,12 @@ def test_a_candidate_whose_loss_is_not_finite_stops_alone(run):
     assert "not finite" in metrics["failures"][NAMES[2]]
     assert f"{NAMES[2]} has no result" in (run / "report.html").read_text()
     assert not (run / FOLDERS[2] / "metrics.json").exists()
+
+
+def test_the_curves_of_replicates_are_drawn_by_candidate(run):
+    assert (run / "figures" / "replicates.png").exists()
+    header = (run / "predictions_test.csv").read_text().partition(",")[0]
+    assert header == "replicate"
 
 
 def test_what_is_chosen_predicts(run, shared_cache):

@@ -20,6 +20,7 @@ from mnist3.jobs import compare, measure, parts, predict, workdir
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners.network import Network, ensemble
+from mnist3.reporting.comparison import answer_text
 from mnist3.results import Replicated
 from mnist3.tracking import Tracker, read_history
 from mnist3.training import loop, program
@@ -255,32 +256,31 @@ def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeyp
         learn(tmp_path / "4", seed=4)
 
 
-def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
-    def compilations(seeds):
+@pytest.mark.slow
+def test_eight_replicates_compile_no_program_more_each(shared_cache, tmp_path):
+    def compilations(*seeds):
         found = []
 
         def count(event, seconds, **_):
             if event == "/jax/core/compile/backend_compile_duration":
                 found.append(event)
 
-        made = parts.load(config_of(seeds=seeds), None)
-        learning = made.prepare_replicates()
+        config = config_of(seeds=seeds, training={"epochs": 1})
+        folders = [tmp_path / f"{seed} of {len(seeds)}" for seed in seeds]
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+        learning = parts.load(config, None).prepare_replicates()
         jax.clear_caches()
         jax.monitoring.register_event_duration_secs_listener(count)
         try:
-            folder = tmp_path / str(len(seeds))
-            parts.learn_replicates(made, learning, str(folder), Tracker(_made(folder), made.config))
+            learning([*map(str, folders)], [Tracker(each, config) for each in folders], ())
         finally:
             jax.monitoring.unregister_event_duration_listener(count)
         return len(found)
 
-    compilations((0, 1, 2))  # what is compiled once a process
-    assert compilations((0, 1)) == compilations((2, 3, 4, 5, 6)) > 0
-
-
-def _made(folder):
-    folder.mkdir(parents=True)
-    return folder
+    compilations(8)  # what is compiled once a process
+    one, eight = compilations(9), compilations(*range(8))
+    assert 0 < one <= eight < one + 7  # what puts states side by side and apart is a few small ones
 
 
 def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
@@ -355,22 +355,94 @@ def test_a_search_and_several_seeds_are_refused():
         validation.validate(config)
 
 
-def test_a_comparison_trains_the_replicates_of_a_network_together(shared_cache, tmp_path):
-    texts = tuple(
-        f"{NUMBERS} --config.seeds=2 --config.optimizer.learning_rate={rate}"
-        for rate in (0.004, 1e-9)
-    )
+def compare_rates(folder, *rates, figures="none"):
+    """Compares learning rates, each with the seeds 0 and 1, and returns metrics.json."""
     config = configs.comparison()
-    config.compare.experiments, config.wandb.mode = texts, "disabled"
-    compare.run(config, Arguments(workdir=str(tmp_path / "run"), figures="none"))
-    metrics = metrics_of(tmp_path / "run")
+    config.compare.experiments = tuple(
+        f"{NUMBERS} --config.seeds=2 --config.optimizer.learning_rate={rate}" for rate in rates
+    )
+    config.wandb.mode = "disabled"
+    assert compare.run(config, Arguments(workdir=str(folder), figures=figures)) == 0
+    return metrics_of(folder)
+
+
+@pytest.fixture(scope="module")
+def compared(once, common_cache):
+    """The folder of a comparison of two learning rates."""
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MNIST3_CACHE_DIR", common_cache)
+            compare_rates(folder / "run", 0.004, 1e-9, figures="few")
+
+    return once("compared replicates", make) / "run"
+
+
+def test_a_comparison_trains_the_replicates_of_a_network_together(compared):
+    metrics = metrics_of(compared)
     for line in metrics["candidates"].values():
-        assert line["seeds"] == [0, 1]
-        assert len(line["chosen_by"]["exact_match_replicates"]) == 2
-        assert line["workdir"].endswith(os.path.join("replicates", "0"))
-        assert (tmp_path / "run" / line["workdir"] / "checkpoints").is_dir()
-    reader = reading.load(tmp_path / "run")
-    assert reader.folder.endswith(os.path.join("replicates", "0"))
+        own = metrics_of(compared / line["workdir"])
+        assert line["seeds"] == [0, 1] and len(line["chosen_by"]["exact_match_replicates"]) == 2
+        assert line["val"] == own["val"]
+        assert (compared / line["workdir"] / "replicates" / "1" / "checkpoints").is_dir()
+    winner = metrics["candidates"][metrics["model"]["name"]]
+    assert winner["chosen_by"]["exact_match_ci95"] == winner["val"]["exact_match_ci95"]
+
+
+def test_a_comparison_predicts_with_the_winners_replicate_that_is_asked_for(compared):
+    own = compared / json.loads((compared / "comparison.json").read_text())["workdir"]
+    best = json.loads((own / "replicates.json").read_text())["best_on_val"]
+    for replicate, folder in {
+        "best": own / "replicates" / str(best),
+        "0": own / "replicates" / "0",
+        "1": own / "replicates" / "1",
+        "ensemble": own,
+    }.items():
+        assert reading.load(compared, replicate=replicate).folder == str(folder)
+    with pytest.raises(UserError, match=r"replicate=5 .* it has best, ensemble, 0, 1"):
+        reading.load(compared, replicate="5")
+    with open(compared / "predictions_test.csv", newline="") as file:
+        assert [row["replicate"] for row in csv.DictReader(file)] == ["0"] * 100 + ["1"] * 100
+
+
+def test_the_page_of_a_comparison_answers_in_its_first_sentence(compared):
+    metrics, page = metrics_of(compared), (compared / "report.html").read_text()
+    answer, said = answer_text(metrics), " ".join(page.split())
+    assert "in exact match on val, 2 seeds each, p " in answer
+    assert answer in said and said.index(answer) < said.index("images of the test split")
+    for row in ("seeds", "deviation over seeds"):
+        assert f">{row}<" in page
+    assert (compared / "figures" / "replicates.png").exists()
+
+
+@pytest.mark.slow
+def test_who_fails_in_a_comparison_is_named_and_the_others_are_compared(
+    shared_cache, tmp_path, monkeypatch, capsys
+):
+    """Of the winner the first seed fails, of another candidate both."""
+    check, folder = loop.stop_if_not_finite, tmp_path / "run"
+
+    def fail(losses, steps_before, checkpoints):
+        place = str(checkpoints._folder.relative_to(folder / "candidates"))
+        broken = place.startswith("2-") or (place.startswith("1-") and "replicates/0" in place)
+        check(np.append(losses, np.nan) if broken else losses, steps_before, checkpoints)
+
+    monkeypatch.setattr(loop, "stop_if_not_finite", fail)
+    metrics = compare_rates(folder, 0.004, 0.002, 1e-9)
+    names = [*metrics["candidates"]]
+    assert len(names) == 2 and metrics["model"]["name"] == names[0]
+    line = metrics["candidates"][names[0]]
+    assert line["seeds"] == [1] and "not finite" in line["failures"]["0"]
+    [left_out] = metrics["failures"]
+    page = " ".join((folder / "report.html").read_text().split())
+    for text in (page, capsys.readouterr().out):
+        assert f"{left_out} has no result: the loss is not finite" in text
+        assert f"seed 0 of {names[0]} has no result: the loss is not finite" in text
+    assert "1 and 2 seeds" in page
+    assert reading.load(folder).folder == str(folder / line["workdir"] / "replicates" / "1")
+    configs_before = {path: path.read_bytes() for path in folder.rglob("config.json")}
+    assert compare_rates(folder, 0.004, 0.002, 1e-9)["candidates"].keys() == set(names)
+    assert all(path.read_bytes() == text for path, text in configs_before.items())
 
 
 def test_what_is_drawn_is_of_the_replicate_that_is_best_on_val(run, shared_cache):
@@ -397,11 +469,11 @@ run.run(config, Arguments(workdir=sys.argv[1], figures="none"))
 """
 
 
-def test_a_replicate_on_a_device_of_its_own_has_the_same_bytes(shared_cache, run, tmp_path):
+def test_eight_replicates_on_eight_devices_have_the_same_bytes(shared_cache, run, tmp_path):
     """This process has one device, on which the replicates of `run` took turns."""
-    devices = "--xla_force_host_platform_device_count=2"
+    devices = "--xla_force_host_platform_device_count=8"
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS, str(tmp_path / "run"), "{'seeds': (3, 4)}"],
+        [sys.executable, "-c", PROCESS, str(tmp_path / "run"), "{'seeds': 8}"],
         env=os.environ
         | {
             "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {devices}",
@@ -411,7 +483,7 @@ def test_a_replicate_on_a_device_of_its_own_has_the_same_bytes(shared_cache, run
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert metrics_of(tmp_path / "run")["environment"]["devices"] == "2 x cpu"
+    assert metrics_of(tmp_path / "run")["environment"]["devices"] == "8 x cpu"
     for seed in "34":
         assert_same_run(tmp_path / "run" / "replicates" / seed, run / "replicates" / seed)
 

@@ -1,17 +1,14 @@
 """Sweeps through the real job: on one worker with a file, and on four with PostgreSQL."""
 
-import contextlib
 import json
-import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
 
+from benchmarks import workers
 from mnist3 import experiments
 from mnist3.errors import UserError
 from mnist3.jobs import command_line, sweep
@@ -71,6 +68,11 @@ def test_trials_of_an_estimator_are_runs_and_the_page_says_which_is_best(sweepin
     for text in (page, said):
         assert f"mnist3 --config=small.py {flag} --workdir=runs/sweep-best" in text
     assert page.count('src="data:image/png') == 2 + ("importance" in found)
+
+
+def test_the_best_command_names_the_folder_of_the_data(sweeping, capsys):
+    sweeping(Sweep(KNN, method="random", trials=1), data_dir="my data")
+    assert "'--data_dir=my data' --workdir=runs/sweep-best" in capsys.readouterr().out
 
 
 def test_the_same_command_goes_on_and_counts_what_has_ended(sweeping):
@@ -299,92 +301,29 @@ def test_a_sweep_is_defined_once_for_all_its_variants(shared_cache):
     assert experiments.read_sweep("experiments/strict.py") is None
 
 
-WORKERS, TRIALS = 4, 6
-EPOCHS = 12
-
-
 @pytest.mark.slow
-def test_four_workers_share_postgresql_and_one_of_them_is_killed(tmp_path, common_cache):
+def test_four_workers_share_postgresql_and_one_of_them_is_killed(
+    tmp_path, common_cache, monkeypatch
+):
     """Every trial counts once, none is lost, and the dead worker's go on from their checkpoints."""
-    file = tmp_path / "sweep.yaml"
-    changes = [f"--config.training.epochs={EPOCHS}", "--config.wandb.mode=disabled"]
-    changes.append("--config.data.train_examples=128")  # one step an epoch
-    text, *own = small.NUMBERS.split()
-    file.write_text(
-        json.dumps(
-            {
-                "method": "random",
-                "command": [f"--config={text}", *own, *changes],
-                "parameters": {
-                    f"config.{name}": {"values": list(each.values)}
-                    for name, each in PARAMETERS.items()
-                },
-            }
-        )
-    )
-    folder = tmp_path / "sweep"
-    with postgresql.running() as url:
-        words = ["--mode=sweep", f"--sweep={file}", f"--workdir={folder}", f"--trials={TRIALS}"]
-        words.append("--figures=none")  # at which nobody looks
-        environment = os.environ | {"MNIST3_CACHE_DIR": common_cache}
-        workers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "mnist3", *words, f"--storage={url}"],
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for _ in range(WORKERS)
-        ]
-        try:
-            victim, trial = None, None
-            while victim is None:
-                assert any(worker.poll() is None for worker in workers), "all ended too early"
-                time.sleep(0.05)
-                victim, trial = _training(folder)
-            held = _held_by(victim, folder)
-            os.kill(victim, signal.SIGKILL)
-            said = {worker.pid: worker.communicate()[0] for worker in workers}
-        finally:
-            for worker in workers:
-                worker.kill()
-    statuses = {worker.pid: worker.returncode for worker in workers}
-    assert statuses.pop(victim) == -signal.SIGKILL
-    assert set(statuses.values()) == {0}, said
-    found = json.loads((folder / "metrics.json").read_text())
-    assert [each["number"] for each in found["trials"]] == list(range(1, TRIALS + 1))
-    assert {each["state"] for each in found["trials"]} == {"complete"}
-    assert trial in held
-    assert [each["number"] for each in found["trials"] if each["attempts"] > 1] == held
-    assert sorted(path.name for path in (folder / "trials").iterdir()) == [
-        f"{number:04d}" for number in range(1, TRIALS + 1)
+    trials, epochs = 6, 12
+    monkeypatch.setenv("MNIST3_CACHE_DIR", common_cache)
+    with postgresql.running() as url:  # one step an epoch
+        found = workers.sweep(tmp_path, url, trials, workers=4, epochs=epochs, images=128)
+    statuses = dict(found.statuses)
+    assert statuses.pop(found.killed) == -signal.SIGKILL
+    assert set(statuses.values()) == {0}, found.said
+    assert [each["number"] for each in found.trials] == list(range(1, trials + 1))
+    assert {each["state"] for each in found.trials} == {"complete"}
+    assert [each["number"] for each in found.trials if each["attempts"] > 1] == found.held != []
+    assert sorted(path.name for path in (tmp_path / "sweep" / "trials").iterdir()) == [
+        f"{number:04d}" for number in range(1, trials + 1)
     ]
-    for number in held:
-        retried = found["trials"][number - 1]
-        assert list(retried["by_epoch"]) == [str(epoch) for epoch in range(1, EPOCHS + 1)]
+    for number in found.held:
+        retried = found.trials[number - 1]
+        assert list(retried["by_epoch"]) == [str(epoch) for epoch in range(1, epochs + 1)]
         taker = int(retried["worker"].rpartition(":")[2])
-        assert taker != victim and "going on after epoch" in said[taker]
-
-
-def _held_by(process, folder):
-    """Returns the trials that a process trains, in one program where they are several."""
-    found = []
-    for lock in folder.glob("trials/*/.lock.json"):
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(lock.read_text())["pid"] == process:
-                found.append(int(lock.parent.name))
-    return sorted(found)
-
-
-def _training(folder):
-    """Returns the process that trains a trial which has a checkpoint, and the trial."""
-    for lock in folder.glob("trials/*/.lock.json"):
-        names = (path.name for path in lock.parent.glob("checkpoints/*"))
-        if 2 <= max((int(name) for name in names if name.isdigit()), default=0) < EPOCHS // 2:
-            try:
-                return json.loads(lock.read_text())["pid"], int(lock.parent.name)
-            except (OSError, ValueError):
-                continue
-    return None, None
+        assert taker != found.killed and "going on after epoch" in found.said[taker]
+    table = workers.table(found)
+    assert "| workers, one of them killed with -9 | 4 |" in table
+    assert "| of these complete | 6 |" in table

@@ -152,6 +152,20 @@ def test_learning_curves_are_drawn_of_any_task(lines):
             assert ((low <= line.get_ydata()) & (line.get_ydata() <= high)).all()
 
 
+@pytest.mark.parametrize("names", [("multihead",), ("cnn", "multihead")])
+def test_replicates_are_lines_around_their_mean_in_a_colour_for_each_candidate(names, drawn_whole):
+    """Of which one was stopped after two epochs."""
+    histories = {name: {3: history(3), 4: history(2)} for name in names}
+    figure = learning_figures.replicate_curves(histories, WORDS)
+    [axes] = figure.axes
+    assert len(axes.collections) == len(names)  # the bands
+    assert len({line.get_color() for line in axes.lines}) == len(names)
+    for name in names:
+        mean = drawn_lines(axes)[f"{name}, mean of 2 seeds"]
+        np.testing.assert_allclose(mean, [[1, 0.2], [2, 0.1], [3, 0.2]])
+    drawn_whole(figure, WORDS)
+
+
 @pytest.mark.parametrize("losses", [[0.5], [2.0, 0.4, 0.01], list(np.linspace(1, 0, 60))])
 def test_the_loss_of_each_pass_is_a_line(losses, drawn_whole):
     figure = learning_figures.loss_curve(losses, WORDS)

@@ -120,6 +120,28 @@ def test_what_was_given_back_comes_first(opened):
     assert [trial.number for trial in work(worker, 2)] == [1, 2]
 
 
+def test_workers_that_died_count_and_those_that_stopped_do_not(opened, monkeypatch):
+    worker = opened()
+
+    def die(claim):
+        """Lets the heartbeat of a trial's worker stop."""
+        stale = [claim._trial._trial_id]
+        monkeypatch.setattr(worker._storage, "_get_stale_trial_ids", lambda study: stale)
+        claims = worker.claim(1)
+        monkeypatch.undo()
+        return claims
+
+    (claim,) = worker.claim(1)
+    for _ in range(study.RETRIES + 1):
+        claim.give_back()
+        (claim,) = worker.claim(1)
+    for _ in range(study.RETRIES):
+        (claim,) = die(claim)
+    assert die(claim) == []
+    (known,) = worker.trials()
+    assert (known.state, known.outcome["reason"]) == ("failed", "its worker died 6 times")
+
+
 def test_several_are_taken_at_once(opened):
     worker = opened()
     claims = worker.claim(3, most=2)

@@ -2,16 +2,17 @@
 
 import math
 import pathlib
+import tempfile
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist3 import config as configs
 from mnist3 import experiments
 from mnist3.errors import UserError
-from mnist3.sweeps import Choices, Hyperband, Range, Sweep, checks, wandb_files
+from mnist3.sweeps import Choices, Hyperband, Range, checks, wandb_files
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FILES = sorted((ROOT / "experiments" / "sweeps").glob("*.yaml"))
@@ -79,12 +80,44 @@ def test_values_are_choices_in_their_order(values):
     assert only({"values": [values]}) == Choices((tuple(values),))
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)))
-def test_whatever_a_parameter_says_is_translated_or_refused_in_a_sentence(parameter):
-    try:
-        assert isinstance(translated(parameter), Sweep)
-    except UserError as error:
-        assert str(error).endswith(".")
+odd = st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.sampled_from(["", "x", "0"])
+odd |= st.just(10**400) | st.lists(st.integers(0, 2), max_size=2) | st.just({"a": 1})
+distributions = st.sampled_from(["uniform", "int_uniform", "q_uniform", "log_uniform", "constant"])
+distributions |= st.sampled_from(["log_uniform_values", "categorical", "normal"])
+
+
+def some_of(**known):
+    """Mappings of the names that are known, with values that go with them or do not."""
+    return st.fixed_dictionaries({}, optional={name: each | odd for name, each in known.items()})
+
+
+parameters = some_of(
+    distribution=distributions, value=odd, values=st.lists(odd, max_size=2), min=odd, max=odd, q=odd
+)
+contents = some_of(
+    method=st.sampled_from([*wandb_files.METHODS]),
+    metric=some_of(name=st.just("val/nll"), goal=st.just("minimize")),
+    parameters=st.dictionaries(st.just(FIELD) | st.just(3), parameters | odd, max_size=2),
+    early_terminate=some_of(type=st.just("hyperband"), min_iter=odd, max_iter=odd, s=odd, eta=odd),
+    command=st.lists(st.sampled_from(["--config=a.py", "--config.seed=1", "x"]) | odd, max_size=2),
+    run_cap=st.integers(1, 9),
+)
+
+
+@settings(max_examples=300)
+@given(contents)
+def test_whatever_a_file_says_is_translated_or_refused_in_a_sentence(content):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(content, file)
+        file.flush()
+        try:
+            read = wandb_files.read(file.name)
+            wandb_files.experiment_of(read)
+            sweep = wandb_files.translate(read)
+            checks.check(sweep, configs.numbers())
+            assert sweep.budget(None) >= 1
+        except UserError as error:
+            assert str(error).endswith(".")
 
 
 def test_a_sweep_of_many_runs_has_so_many_trials():
@@ -104,6 +137,22 @@ def test_a_sweep_of_many_runs_has_so_many_trials():
         ({"value": 1}, {"early_terminate": {"type": "envelope"}}, "it can be hyperband"),
         ({"value": 1}, {"early_terminate": {"type": "hyperband"}}, "neither min_iter"),
         ({"distribution": "int_uniform", "min": 0.5, "max": 2}, {}, "no whole numbers"),
+        ({"values": 0.1}, {}, "values of .* is 0.1; give a list"),
+        ({"distribution": ["uniform"]}, {}, r"has the distribution \['uniform'\]"),
+        ({"value": 1}, {"method": ["grid"]}, r"method is \['grid'\]; it is one of"),
+        (
+            {"value": 1},
+            {"metric": "val/nll"},
+            "metric of the sweep file is 'val/nll'; give it name",
+        ),
+        ({"value": 1}, {"metric": {"name": 3}}, "name of metric of the sweep file is 3"),
+        ({"value": 1}, {"run_cap": "x"}, "run_cap of the sweep file is 'x'; give a whole number"),
+        ({"value": 1}, {"early_terminate": "hyperband"}, "give it type, min_iter, max_iter, s"),
+        (
+            {"value": 1},
+            {"early_terminate": {"type": "hyperband", "max_iter": 9, "s": 2, "eta": 0}},
+            "eta of early_terminate of the sweep file is 0; give a whole number from 2 on",
+        ),
     ],
 )
 def test_what_needs_a_server_is_refused(parameter, others, said):
@@ -112,13 +161,18 @@ def test_what_needs_a_server_is_refused(parameter, others, said):
 
 
 def test_a_parameter_is_a_field_of_the_config():
-    with pytest.raises(UserError, match=r"begin it with 'config\.'"):
-        wandb_files.translate({"method": "grid", "parameters": {"workdir": {"value": "x"}}})
+    for name in ("workdir", 3):
+        with pytest.raises(UserError, match=r"begin it with 'config\.'"):
+            wandb_files.translate({"method": "grid", "parameters": {name: {"value": "x"}}})
 
 
 def test_brackets_are_counted_from_the_longest_run():
     found = translated({"value": 1}, early_terminate={"type": "hyperband", "max_iter": 27, "s": 2})
     assert found.hyperband == Hyperband(3, 3, 27)
+    found = translated(
+        {"value": 1}, early_terminate={"type": "hyperband", "max_iter": 27, "s": 2**31}
+    )
+    assert found.hyperband == Hyperband(1, 3, 27)
 
 
 def test_the_command_names_the_experiment_and_what_changes_it():
@@ -127,11 +181,21 @@ def test_the_command_names_the_experiment_and_what_changes_it():
     assert wandb_files.experiment_of({}) == (None, [])
     with pytest.raises(UserError, match="give it to --mode=sweep instead"):
         wandb_files.experiment_of({"command": ["--data_dir=x"]})
+    with pytest.raises(UserError, match="command of the sweep file is 5; give a list"):
+        wandb_files.experiment_of({"command": 5})
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: [", "is not YAML"), ("a: 1", "holds no sweep"), (None, "cannot read --sweep=.*No such")],
+    [
+        ("a: [", "is not YAML"),
+        ("a: !!int ''", "is not YAML"),
+        ("[" * 10_000, "is not YAML"),
+        ("a: 1", "holds no sweep"),
+        ("parameters:", "holds no sweep"),
+        ("parameters: [a]", "holds no sweep"),
+        (None, "cannot read --sweep=.*No such"),
+    ],
 )
 def test_what_is_no_sweep_file_is_refused(text, said, tmp_path):
     path = tmp_path / "sweep.yaml"
