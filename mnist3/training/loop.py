@@ -135,6 +135,7 @@ def train(
     )
     compile_seconds = time.perf_counter() - started
     logging.info("compiled in %.1f s", compile_seconds)
+    hosts.meet()  # CPUs give up where one computes for 30 s with another that still compiles
     read_split = profiling.timed(profiling.READING, read_split)
 
     begun: program.Epoch | None = segments.first
@@ -267,6 +268,7 @@ class Segments:
         begin = program.compiled(
             begin, run.mesh, f"begin of an epoch, {about}", data, keys, *self._numbers
         )
+        hosts.meet()  # see `train`
         self._begin = profiling.timed(profiling.STEPPING, begin)
         self.first: program.Epoch = self.begin(keys)
         take: Any = program.create_train_segment(
