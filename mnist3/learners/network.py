@@ -352,7 +352,7 @@ def _tell_devices(run: Run, before: tuple[int, ...] | None) -> None:
     if before[0] == now[0] and run.mesh.devices.flat[0].platform == "cpu":
         logging.info(
             "trained on %s until now, on %s from here: as many devices, so that the result is the "
-            "same, or differs in the last bits if XLA compiles other sums for several processes",
+            "same to the last bit",
             text(*before),
             text(*now),
         )

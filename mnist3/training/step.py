@@ -49,7 +49,9 @@ def sum_over_devices(tree: Any) -> Any:
     if jax.process_count() == 1 or jax.default_backend() != "cpu":
         return jax.lax.psum(tree, "data")
     flat, unravel = ravel_pytree(tree)
-    return unravel(functools.reduce(jnp.add, jax.lax.all_gather(flat, "data")))
+    summed = functools.reduce(jnp.add, jax.lax.all_gather(flat, "data"))
+    # Else XLA computes the optimizer's arithmetic in one loop with the sum, and rounds otherwise.
+    return jax.lax.optimization_barrier(unravel(summed))
 
 
 def own_to_each_device(tree: Any) -> Any:

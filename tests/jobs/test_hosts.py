@@ -147,7 +147,7 @@ def test_a_signal_to_one_of_two_stops_both_and_one_process_goes_on(alone, tmp_pa
     assert (folder / "history.jsonl").read_text().count('"epoch"') < 6
     [(_, problems)] = ended(start(folder, 1, 2), [0])
     assert "2 devices of 2 processes until now, on 2 devices of 1 processes from here" in problems
-    assert "as many devices, so that the result is the same" in problems
+    assert "the same to the last bit" in problems
     assert left(folder) == left(alone(2))
 
 
