@@ -125,7 +125,7 @@ def _exact_match(run: Run, state: TrainState, split: Split) -> float:
     return float(run.task.outcomes(split.labels, jax.device_get(predictions)).mean())
 
 
-def _time_training(experiment: str, split: str, seed: int, report: Report, *arguments: str) -> None:
+def _time_training(experiment: str, seed: int, report: Report, *arguments: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report.start()
         _launch(

@@ -203,6 +203,7 @@ WITHOUT_EFFECT = {  # on what an estimator learns and predicts
     "hosts",  # an estimator is of one process
     "limits",
     "profiling",
+    "runtime",  # of which programs take the versions of libraries, which are keys of their own
     "stopping",
     "tracking",
 }
