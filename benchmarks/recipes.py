@@ -107,11 +107,9 @@ def _train(run: Run, train: Split) -> TrainState:
     examples = tasks.Examples(train.images, train.labels)
     data = program.put_everywhere(examples, run.mesh)
     state = program.stack([run.initial_state()], run.mesh)
-    key = run.keys()[1]
-    keys = [program.stack([jax.random.fold_in(key, n)], run.mesh) for n in range(run.epochs)]
-    segments = loop.Segments(run, None, data, state, keys[0])
-    for epoch, each in enumerate(keys):
-        begun = segments.begin(each) if epoch else segments.first
+    segments = loop.Segments(run, None, data, state, loop.epoch_keys(run, 0))
+    for epoch in range(run.epochs):
+        begun = segments.begin(loop.epoch_keys(run, epoch)) if epoch else segments.first
         state, _ = segments.take(state, loop.Part.nothing(run), begun)
     return state
 

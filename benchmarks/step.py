@@ -36,11 +36,11 @@ def measure() -> dict[str, float]:
     labels = rng.integers(0, 10, (count, config.data.digits), np.int32)
     data = program.put_everywhere(tasks.Examples(images, labels), parts.mesh)
     state = program.stack([parts.initial_state()], parts.mesh)
-    key = program.stack([parts.keys()[1]], parts.mesh)
-    segments = loop.Segments(parts, None, data, state, key)
+    keys = loop.epoch_keys(parts, 0)
+    segments = loop.Segments(parts, None, data, state, keys)
     seconds = []
     for _ in range(1 + REPETITIONS):
-        nothing, begun = loop.Part.nothing(parts), segments.begin(key)
+        nothing, begun = loop.Part.nothing(parts), segments.begin(keys)
         started = time.perf_counter()
         state, _ = segments.take(state, nothing, begun)
         seconds.append(time.perf_counter() - started)

@@ -123,7 +123,7 @@ def train(
     waiting = {place: each for place, each in enumerate(states) if place not in first}
     states.clear()
     started = time.perf_counter()
-    segments = Segments(run, layout, data, state, _epoch_keys(run, done))
+    segments = Segments(run, layout, data, state, epoch_keys(run, done))
     read_split: Any = program.create_read_split(run.model, task, run.mesh)
     read_split = program.compiled(
         read_split,
@@ -155,7 +155,7 @@ def train(
                 if progress.disable:
                     logging.info("epoch %d/%d  step %d of %d", epoch, total, steps, run.steps)
 
-            keys = _epoch_keys(run, done)
+            keys = epoch_keys(run, done)
             started = time.perf_counter()
             with jax.transfer_guard("disallow"):
                 begun = segments.begin(keys) if begun is None else begun
@@ -240,6 +240,12 @@ class Part(NamedTuple):
         """Returns an epoch of which no step was taken."""
         none = StepMetrics._make([np.zeros(run.steps, np.float32)] * len(StepMetrics._fields))
         return cls(0, program.stack([none] * len(run.seeds), run.mesh), (0.0, 0.0))
+
+
+def epoch_keys(run: Run, epoch: int) -> jax.Array:
+    """Returns the key of an epoch of each replicate."""
+    keys = [run.keys(place)[1] for place in range(len(run.seeds))]
+    return program.stack([jax.random.fold_in(key, epoch) for key in keys], run.mesh)
 
 
 class Segments:
@@ -551,12 +557,6 @@ def stop_if_not_finite(losses: np.ndarray, steps_before: int, checkpoints: Check
         f"the loss is not finite ({losses[~np.isfinite(losses)][0]}) at step {step}; {where}; "
         "lower config.optimizer.learning_rate or set config.optimizer.gradient_clip."
     )
-
-
-def _epoch_keys(run: Run, epoch: int) -> jax.Array:
-    """Returns the key of an epoch of each replicate."""
-    keys = [run.keys(place)[1] for place in range(len(run.seeds))]
-    return program.stack([jax.random.fold_in(key, epoch) for key in keys], run.mesh)
 
 
 def _without_labels(data: Stream | Examples) -> Stream | Examples:

@@ -42,11 +42,11 @@ def losses_of(run, dataset, composed):
         dataset.stream if composed else run.task.network_examples(fixed(dataset)), run.mesh
     )
     states = [run.initial_state(place) for place in range(len(run.seeds))]
-    state, keys = program.stack(states, run.mesh), loop._epoch_keys(run, 0)
+    state, keys = program.stack(states, run.mesh), loop.epoch_keys(run, 0)
     segments = loop.Segments(run, layout, data, state, keys)
     found = []
     for epoch in range(run.epochs):
-        begun = segments.begin(loop._epoch_keys(run, epoch))
+        begun = segments.begin(loop.epoch_keys(run, epoch))
         state, part = segments.take(state, loop.Part.nothing(run), begun)
         found.append(np.asarray(part.measured.loss))
     return np.concatenate(found, axis=1)

@@ -24,6 +24,7 @@ from mnist3.training import program
 from mnist3.training.optimizer import OPTIMIZERS, SCHEDULES, create_optimizer
 from mnist3.training.run import assemble
 from mnist3.training.state import create_state
+from tests.data.test_augmentation import ALL
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -292,16 +293,6 @@ def test_images_are_cleaned(dataset, noise):
 
 
 BATCH = 48  # which 8 devices share evenly, and 3
-DISTORTIONS = {
-    "shift": 2,
-    "rotation": 15.0,
-    "scale": 0.1,
-    "shear": 10.0,
-    "elastic": 1.5,
-    "noise": 0.1,
-    "cutout": 6,
-    "stroke": 1.5,
-}
 
 
 def computed_by(devices):
@@ -318,7 +309,7 @@ def computed_by(devices):
         lambda key: dataset.composition.draw(key, dataset.stream.pool, None, BATCH)[:2],
         out_shardings=shared,
     )(key)
-    distort = jax.jit(lambda images: augment(key, program.as_ink(images), ConfigDict(DISTORTIONS)))
+    distort = jax.jit(lambda images: augment(key, program.as_ink(images), ConfigDict(ALL)))
     params = parts.initial_state().params
     split = program.put_split(val.images, val.labels, parts.mesh)
     logits = program.create_compute_logits(parts.model, parts.mesh)(params, split.batches)
@@ -338,9 +329,8 @@ def computed_by(devices):
 
 OF_EIGHT_DEVICES = """
 import sys
-sys.path.insert(0, "tests/training")
 import jax, numpy as np
-from test_program import computed_by
+from tests.training.test_program import computed_by
 assert jax.device_count() == 8
 found = {f"8 {name}": each for name, each in computed_by(8).items()}
 shard_map = jax.shard_map
