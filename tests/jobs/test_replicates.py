@@ -257,7 +257,7 @@ def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_eight_replicates_compile_no_program_more_each(shared_cache, tmp_path):
+def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
     def compilations(*seeds):
         found = []
 
@@ -265,22 +265,21 @@ def test_eight_replicates_compile_no_program_more_each(shared_cache, tmp_path):
             if event == "/jax/core/compile/backend_compile_duration":
                 found.append(event)
 
-        config = config_of(seeds=seeds, training={"epochs": 1})
-        folders = [tmp_path / f"{seed} of {len(seeds)}" for seed in seeds]
-        for folder in folders:
-            folder.mkdir(exist_ok=True)
-        learning = parts.load(config, None).prepare_replicates()
+        made = parts.load(config_of(seeds=seeds, training={"epochs": 1}), None)
+        learning, folder = made.prepare_replicates(), tmp_path / str(seeds)
+        folder.mkdir()
         jax.clear_caches()
         jax.monitoring.register_event_duration_secs_listener(count)
         try:
-            learning([*map(str, folders)], [Tracker(each, config) for each in folders], ())
+            parts.learn_replicates(made, learning, str(folder), Tracker(folder, made.config))
         finally:
             jax.monitoring.unregister_event_duration_listener(count)
         return len(found)
 
-    compilations(8)  # what is compiled once a process
-    one, eight = compilations(9), compilations(*range(8))
-    assert 0 < one <= eight < one + 7  # what puts states side by side and apart is a few small ones
+    compilations(0, 1, 2)  # what is compiled once a process
+    one, two, eight = compilations(3), compilations(0, 1), compilations(*range(2, 10))
+    assert two == eight > 0
+    assert one <= eight < one + 7  # what puts states side by side and apart is a few small ones
 
 
 def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
