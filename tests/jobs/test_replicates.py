@@ -266,12 +266,12 @@ def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
                 found.append(event)
 
         made = parts.load(config_of(seeds=seeds, training={"epochs": 1}), None)
-        learning, folder = made.prepare_replicates(), tmp_path / str(seeds)
+        learn, folder = parts.prepared(made), tmp_path / str(seeds)
         folder.mkdir()
         jax.clear_caches()
         jax.monitoring.register_event_duration_secs_listener(count)
         try:
-            parts.learn_replicates(made, learning, str(folder), Tracker(folder, made.config))
+            learn(str(folder), Tracker(folder, made.config))
         finally:
             jax.monitoring.unregister_event_duration_listener(count)
         return len(found)
