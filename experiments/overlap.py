@@ -1,9 +1,9 @@
 """Three MNIST digits that overlap by half their box, partly hidden by patches.
 
-Measured before the draws of the splits changed (docs/results.md): exact match 0.918 on test (10,000
-images), 206 s of training beside other work, two cores of an AMD EPYC (Zen 4):
+Measured: exact match 0.920 on 10,000 test images (mean of seeds 0, 1 and 2, deviation 0.001), 71 s
+of training a seed, two cores of an Intel Xeon (AVX-512):
 
-    python launch.py --config=experiments/overlap.py
+    python launch.py --config=experiments/overlap.py --config.seeds=3
 """
 
 from ml_collections import ConfigDict
