@@ -61,15 +61,17 @@ def _enlarged(
 
 def _surface(values: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "rows columns"]:
     """Returns the smooth surface that most of the values lie on (Tukey's weights)."""
-    step = max(1, max(values.shape) // 32)
-    some = values[step // 2 :: step, step // 2 :: step].ravel().astype(np.float64)
+    # Some 32 values along the longer side, and several along the other however low a line is.
+    steps = [max(1, min(max(values.shape) // 32, side // 4)) for side in values.shape]
+    down, across = (slice(step // 2, None, step) for step in steps)
+    some = values[down, across].ravel().astype(np.float64)
     usual = np.median(some)
     before = np.median(np.abs(some - usual))
     # Most are the same already where somebody drew on a screen.
     if min(values.shape) < 6 or before == 0:
         return np.full_like(values, usual)
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in values.shape)
-    terms = _terms(x[step // 2 :: step], y[step // 2 :: step]).reshape(len(some), -1)
+    terms = _terms(x[across], y[down]).reshape(len(some), -1)
     fitted = np.full_like(some, usual)
     factors = np.zeros(terms.shape[1])
     for used in (6, 6, 6, 9, 9, 9):  # a vignette needs the fourth order, but not at once

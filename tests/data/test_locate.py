@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mnist3.data.locate import Sight, locate
+from mnist3.data.ink import find_ink
+from mnist3.data.locate import LEVEL, Sight, locate
 from mnist3.data.strips import DIGIT_HEIGHT, MARGIN
 
 STROKES = {  # of digits as somebody writes them, in a box of 1 by 1.6
@@ -419,3 +420,12 @@ def test_another_sight_keeps_printed_lines_or_leaves_out_faint_ink(plain):
     assert seen and (len(kept) != len(seen) or kept[0].box != seen[0].box)
     pencil = (PLAIN * 0.1 + np.array(PAPER) * 0.9).astype(np.uint8)
     assert locate(pencil) and not locate(pencil, False, Sight(faintest=0.18))
+
+
+def test_paper_is_found_along_a_line_however_long():
+    """A scribble of tiny marks is looked at as a line of hundreds of digits."""
+    paper = np.broadcast_to(np.linspace(120, 240, 18_200, dtype=np.float32), (104, 18_200))
+    stroke = np.zeros(paper.shape, bool)
+    stroke[32:72, 9_000:9_005] = True
+    ink = find_ink(np.where(stroke, 0.3 * paper, paper), LEVEL, 2 * LEVEL)
+    assert (ink.strong == stroke).all()

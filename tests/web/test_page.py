@@ -216,7 +216,11 @@ def unanswered(page):
 
 
 def wait_for(page, number):
+    """Waits until a number is read and nothing more is asked, as of a stroke's last points."""
+    from playwright.sync_api import expect
+
     shows(page, "#number", number)
+    expect(page.locator("#answer")).to_have_attribute("aria-busy", "false", timeout=20_000)
 
 
 def shows(page, selector, text):

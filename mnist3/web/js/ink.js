@@ -58,12 +58,14 @@ const termsAt = (x, y) => [1, x, y, x * x, x * y, y * y, x ** 4, x * x * y * y, 
 // The smooth surface that most of the values lie on (Tukey's weights).
 function surfaceOf(values) {
   const { height, width, data } = values;
-  const step = Math.max(1, Math.floor(Math.max(height, width) / 32));
+  // Some 32 values along the longer side, and several along the other however low a line is.
+  const [down, across] = [height, width].map((side) =>
+    Math.max(1, Math.floor(Math.min(Math.max(height, width) / 32, side / 4))));
   const along = (length) => Float32Array.from({ length }, (_, n) => (2 * n) / (length - 1) - 1);
   const [ys, xs] = [along(height), along(width)];
   const [some, terms] = [[], []];
-  for (let y = step >> 1; y < height; y += step) {
-    for (let x = step >> 1; x < width; x += step) {
+  for (let y = down >> 1; y < height; y += down) {
+    for (let x = across >> 1; x < width; x += across) {
       some.push(data[y * width + x]);
       terms.push(...termsAt(xs[x], ys[y]));
     }
