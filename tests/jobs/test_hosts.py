@@ -13,6 +13,7 @@ import time
 from unittest import mock
 
 import jax
+import kubernetes_validate
 import numpy as np
 import pytest
 import yaml
@@ -344,14 +345,15 @@ def test_the_recipe_for_slurm(monkeypatch, tmp_path):
 
 def test_the_recipe_for_kubernetes(monkeypatch):
     service, job = yaml.safe_load_all(block("yaml"))
-    assert (service["apiVersion"], service["kind"]) == ("v1", "Service")
+    for each, kind in ((service, "Service"), (job, "Job")):
+        assert each["kind"] == kind
+        kubernetes_validate.validate(each, "1.37", strict=True)  # by Kubernetes' own schema
     assert service["spec"]["clusterIP"] == "None"  # else the pods have no names
     assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
-    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     assert spec["completionMode"] == "Indexed"
     assert spec["completions"] == spec["parallelism"]
-    assert pod["restartPolicy"] in ("OnFailure", "Never")
+    assert pod["restartPolicy"] in ("OnFailure", "Never")  # a Job has no other
     assert pod["subdomain"] == service["metadata"]["name"]
     (container,) = pod["containers"]
     assert {each["name"] for each in container["volumeMounts"]} == {
