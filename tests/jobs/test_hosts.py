@@ -345,11 +345,12 @@ def test_the_recipe_for_slurm(monkeypatch, tmp_path):
 
 def test_the_recipe_for_kubernetes(monkeypatch):
     service, job = yaml.safe_load_all(block("yaml"))
-    for each, kind in ((service, "Service"), (job, "Job")):
-        assert each["kind"] == kind
+    for each in (service, job):
         kubernetes_validate.validate(each, "1.37", strict=True)  # by Kubernetes' own schema
+    assert (service["apiVersion"], service["kind"]) == ("v1", "Service")
     assert service["spec"]["clusterIP"] == "None"  # else the pods have no names
     assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     assert spec["completionMode"] == "Indexed"
     assert spec["completions"] == spec["parallelism"]

@@ -221,6 +221,7 @@ def arrives(page, kept):
         if kept:
             break
         page.wait_for_timeout(50)
+    page.wait_for_timeout(300)  # for one too many
     assert len(kept) == 1
 
 
