@@ -66,7 +66,7 @@ def add_upstrokes(
     foot = bottom + 0.5, _middle_of(inked, bottom)
     half = draws.uniform(2, 5)[..., 0]
     line = _stroke(side, (foot[0], foot[1] - half), (foot[0], foot[1] + half), reach)
-    stroke = jnp.maximum(stroke, line * draws.happens(0.25)[..., None])
+    stroke = jnp.maximum(stroke, line * draws.happens(0.4)[..., None])
     return _drawn(digits, stroke, ones & draws.happens(share)[..., 0])
 
 

@@ -76,7 +76,13 @@ def add_marks(
         bars = (near(column - between[..., None], thick) * followed[..., None]).max(axis=1)
         upright = jnp.maximum(near(column - low, thick), near(column - high, thick))
         upright = jnp.maximum(upright, bars[:, None] * each)
-        upright *= near(row - middle, draws.uniform(0.5, 1.3) * half)
+        # A bar as tall as a digit is a 1: sides of boxes are taller, and what separates the places
+        # of a form, or is left of a side, is shorter and at one end of the digits.
+        tall, low_end = draws.happens(0.5), draws.happens(0.7)
+        reach = jnp.where(tall, draws.uniform(1.25, 1.7), draws.uniform(0.1, 0.35)) * half
+        end = half + draws.uniform(-3, 2)
+        of_short = middle + jnp.where(low_end, end, -end)
+        upright *= near(row - jnp.where(tall, middle, of_short), reach)
         has_top, has_bottom = draws.happens(0.6), draws.happens(0.8)
         level_lines = jnp.maximum(
             near(row - top, thick) * has_top, near(row - bottom, thick) * has_bottom
@@ -167,9 +173,9 @@ def add_remains(
         images = jnp.maximum(images, others * draws.happens(written.neighbours))
     if written.rules:
         first, apart = draws.uniform(-4, height + 4), draws.uniform(10, 28)
-        slope = draws.either(0.05)
+        slope = draws.either(0.08)
         height_of = first + slope * (column - width / 2)
-        thick = draws.uniform(0.0, 0.8)
+        thick = draws.uniform(0.0, 1.4)
         lines = jnp.maximum(near(row - height_of, thick), near(row - height_of - apart, thick))
         kept = jnp.where(draws.happens(0.4), 1.0, draws.uniform(0.1, 0.8))
         lines *= pieces(next(keys), (batch, width), kept, 9) * draws.uniform(0.15, 0.9)

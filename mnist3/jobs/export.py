@@ -1,7 +1,6 @@
 """Writes what a network has learned as files that other programs read."""
 
 import contextlib
-import json
 import os
 
 from absl import logging
@@ -63,5 +62,4 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             stack.enter_context(replacing(path, "wb")).write(content)
     for path, content in contents.items():
         logging.info("wrote %s, %s bytes", path, f"{len(content):,}")
-    logging.info("its metadata: %s", json.dumps(reader.metadata))
     return 0
