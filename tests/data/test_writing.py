@@ -12,6 +12,8 @@ from mnist3 import config as configs
 from mnist3.data import strings, strips, writing
 from mnist3.data.composition import compose_split, make_pool
 from mnist3.data.numbers import NO_DIGIT
+from mnist3.data.strip_draws import Draws
+from mnist3.data.strip_marks import add_marks
 from mnist3.errors import UserError
 
 LONGEST = 5
@@ -88,6 +90,18 @@ def test_what_is_asked_for_shows_and_what_is_not_does_not(name, pool):
     np.testing.assert_array_equal(labels, of_plain)
     np.testing.assert_array_equal(images, again)
     assert (images != plain).any()
+
+
+def test_no_bar_of_a_box_is_as_tall_as_a_digit():
+    """It could not be told from a 1, of which the network would then read fewer than there are."""
+    level, edges = jnp.zeros((64, 40, 160)), jnp.array([[[60.0, 72.0], [84.0, 96.0]]] * 64)
+    drawn, present = Draws(jax.random.key(0), 64), jnp.ones((64, 2), bool)
+    boxes = dataclasses.replace(SHORT, boxes=1.0)
+    inked = np.asarray(add_marks(jax.random.key(1), level, edges, present, drawn, boxes)) > 0
+    changes = np.diff(np.pad(inked.astype(int), ((0, 0), (1, 1), (0, 0))), axis=1).swapaxes(1, 2)
+    tall = np.nonzero(changes == -1)[-1] - np.nonzero(changes == 1)[-1]
+    assert not ((tall > 15) & (tall < 25)).any()  # digits have 20 rows
+    assert (tall >= 25).any() and ((tall >= 3) & (tall <= 15)).any()
 
 
 def test_nothing_is_written_where_nothing_is_asked_for(pool):
