@@ -98,7 +98,7 @@ def test_ruff_has_nothing_to_say(arguments):
     assert done.returncode == 0, done.stdout
 
 
-def test_mypy_has_nothing_to_say():  # 20 s the first time, 3 s with what it keeps
+def test_mypy_has_nothing_to_say():  # 10 s the first time, 3 s with what it keeps
     done = run("mypy")
     assert done.returncode == 0, done.stdout
 
