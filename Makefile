@@ -6,7 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 BENCH := $(VENV)/bench-installed
-PYTEST := $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+# Tests start many processes: the bytecode that one has made of the sources the others find.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest --numprocesses=auto \
+  --maxprocesses=8 --dist=worksteal
 
 .PHONY: run demo check test bench notebooks format lock clean
 
