@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import gc
 import gzip
 import hashlib
 import os
@@ -35,6 +36,8 @@ import jaxtyping
 import numpy as np
 import pytest
 from jaxtyping import _import_hook
+
+gc.disable()  # until the tests are imported, of which hardly anything is garbage
 
 ROOT = pathlib.Path(__file__).parent.parent
 LONGEST = (  # alone; they start first, so that no core waits for one at the end
@@ -260,6 +263,12 @@ def pytest_collection_modifyitems(items):
         order += [place for _, place in longest[worker::workers]]
         order += others[worker * len(others) // workers : (worker + 1) * len(others) // workers]
     items[:] = [items[place] for place in order]
+
+
+def pytest_collection_finish(session):
+    """What is imported stays, so the collections of the tests need not look through it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
