@@ -129,6 +129,7 @@ def test_a_population_that_was_killed_goes_on_to_the_same_bytes(
             assert_same_run(folder / own / "replicates" / seed, run / own / "replicates" / seed)
 
 
+@pytest.mark.slow
 def test_more_candidates_compile_no_more_programs(shared_cache, tmp_path):
     def compilations(rates, seeds):
         found = []
@@ -137,7 +138,7 @@ def test_more_candidates_compile_no_more_programs(shared_cache, tmp_path):
             if event == "/jax/core/compile/backend_compile_duration":
                 found.append(event)
 
-        config = population_of(rates, seeds=seeds)
+        config = population_of(rates, seeds=seeds, training={"epochs": 1})
         folder = tmp_path / "-".join(map(str, rates))
         folder.mkdir()
         every, _ = population._prepare(config, str(folder), None)

@@ -468,6 +468,7 @@ run.run(config, Arguments(workdir=sys.argv[1], figures="none"))
 """
 
 
+@pytest.mark.slow
 def test_eight_replicates_on_eight_devices_have_the_same_bytes(shared_cache, run, tmp_path):
     """This process has one device, on which the replicates of `run` took turns."""
     devices = "--xla_force_host_platform_device_count=8"
