@@ -4,6 +4,8 @@
 (() => {
   const textOf = (id) => document.getElementById(id).textContent;
   const bytesOf = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0)).buffer;
+  const MOST_AT_ONCE = 16e6; // pixels of a canvas; those of iOS hold no more
+  const START = 32; // bytes at which a kind of file tells what it holds
   const network = JSON.parse(textOf("network"));
   let worker = null;
 
@@ -32,6 +34,23 @@
     return canvas.toDataURL();
   }
 
+  // {bitmap, start, type} of a file: its pixels, of a large one made smaller; null of what is no picture
+  // to the browser, and of one that is too large to be shown. It is decoded here, since in WebKit a
+  // worker of a page from the disk cannot read a file.
+  async function opened({ blob, width, height, isShown = true }) {
+    const share = Math.min(1, Math.sqrt(MOST_AT_ONCE / (width * height)));
+    const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.floor(share * side));
+    const smaller = share < 1 ? { resizeWidth, resizeHeight, resizeQuality: "high" } : {};
+    const bitmap = isShown
+      ? await createImageBitmap(blob, {
+        imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none",
+        ...smaller,
+      }).catch(() => null)
+      : null;
+    const start = new Uint8Array(await blob.slice(0, START).arrayBuffer());
+    return { bitmap, start, type: blob.type };
+  }
+
   const asked = (source, signal, withMaps) => new Promise((done, failed) => {
     worker ??= begun();
     worker.onmessage = ({ data }) => (data.fields ? done(data.fields) : failed(data.fault));
@@ -40,16 +59,21 @@
       ended();
       failed("given up");
     });
-    worker.postMessage({ source, withMaps });
+    const bitmap = source.file?.bitmap;
+    worker.postMessage({ source, withMaps }, bitmap ? [bitmap] : []);
   });
 
   globalThis.mnist3Reader = {
     about: async () => network.about,
+    opened,
     // One at a time.
-    read: async ({ canvas, blob, width, height }, signal, withMaps = false) => {
+    read: async (source, signal, withMaps = false) => {
       try {
+        const { canvas, blob, width, height } = source;
         const image = canvas?.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-        const fields = await asked({ image, blob, width, height }, signal, withMaps);
+        const file = blob && (await opened(source));
+        if (signal?.aborted) throw new Error("given up");
+        const fields = await asked({ image, file, width, height }, signal, withMaps);
         return {
           ...fields,
           view: fields.view && urlOf(fields.view),

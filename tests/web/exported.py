@@ -36,7 +36,9 @@ parts.sourceOf = async (blob) => {
     return { blob, width, height };
 };
 parts.lineIn = async (blob) => {
-    const picture = await pictureOf(await parts.sourceOf(blob), ...sizesFor(parts.network));
+    const source = await parts.sourceOf(blob);
+    const file = await mnist3Reader.opened(source);
+    const picture = pictureOf({ ...source, file }, ...sizesFor(parts.network));
     return { scale: picture.scale, ...locate(picture) };
 };
 parts.compute = (program, described, content, image) => {

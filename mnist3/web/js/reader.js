@@ -1,5 +1,5 @@
-// Reads pictures as a browser has them: the canvas of a drawing, or a file, by the browser's own
-// decoders. It needs no page, so that a worker can do it.
+// Reads pictures as a browser has them: the canvas of a drawing, or a file that it has decoded, see
+// mnist3/web/offline.js. It needs no page, so that a worker can do it.
 
 import { median, roundToEven } from "./arrays.js";
 import { nothing, readerOf } from "./reading.js";
@@ -8,33 +8,23 @@ import { fitting } from "./whole.js";
 
 const LARGEST_SIDE = 1600; // px; a larger picture shows no more
 const MOST_PIXELS = 64e6; // of a picture
-const MOST_AT_ONCE = 16e6; // pixels of a canvas; those of iOS hold no more
 const PNG_COLOUR = 25; // place of the byte that says how a PNG file holds colours
 const WITH_ALPHA = [4, 6];
 
 // ---- from a file to a picture
 
-// The pixels of a file, of a large one made smaller by the browser; null of what is no picture to it.
-async function decoded(blob, width, height) {
-  const share = Math.min(1, Math.sqrt(MOST_AT_ONCE / (width * height)));
-  const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.floor(share * side));
-  const smaller = share < 1 ? { resizeWidth, resizeHeight, resizeQuality: "high" } : {};
-  const image = await createImageBitmap(blob, {
-    imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none",
-    ...smaller,
-  }).catch(() => null);
-  if (!image) return null;
-  const canvas = new OffscreenCanvas(image.width, image.height);
+// The pixels of a file.
+function decodedPixels(bitmap) {
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(image, 0, 0);
-  image.close();
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
 // Whether a file may hold transparency, seen or not: as Pillow it is then read as brightness.
-async function mayBeTransparent(blob, data) {
+function mayBeTransparent(start, data) {
   for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return true;
-  const start = new Uint8Array(await blob.slice(0, PNG_COLOUR + 1).arrayBuffer());
   return start[1] === 0x50 && start[2] === 0x4e && WITH_ALPHA.includes(start[PNG_COLOUR]);
 }
 
@@ -58,11 +48,11 @@ function withoutTransparency(colours, data) {
 }
 
 // {height, width, channels, data, scale}, see reading.js; null of what is no picture. Of a drawing
-// there is its ImageData, of a file its size. `least` gives the width and the height that are enough,
-// and a JPEG file is read at a fraction of its size that is no smaller.
-async function pictureOf({ image, blob, width, height }, least, largest) {
-  const pixels = image ?? (await decoded(blob, width, height));
-  if (!pixels) return null;
+// there is its ImageData, of a file what was decoded, see offline.js. `least` gives the width and the
+// height that are enough, and a JPEG file is read at a fraction of its size that is no smaller.
+function pictureOf({ image, file, width, height }, least, largest) {
+  if (!image && !file.bitmap) return null;
+  const pixels = image ?? decodedPixels(file.bitmap);
   const { data } = pixels;
   const size = { height: pixels.height, width: pixels.width };
   const colours = { ...size, channels: 3, data: new Uint8Array((data.length / 4) * 3) };
@@ -75,9 +65,9 @@ async function pictureOf({ image, blob, width, height }, least, largest) {
     if (red !== green || green !== blue) isGrey = false;
   }
   let picture = colours;
-  if (blob && (await mayBeTransparent(blob, data))) picture = withoutTransparency(colours, data);
+  if (file && mayBeTransparent(file.start, data)) picture = withoutTransparency(colours, data);
   else if (isGrey) picture = channelOf(colours, "R");
-  if (blob?.type === "image/jpeg") {
+  if (file?.type === "image/jpeg") {
     const enough = least(width, height);
     const fraction = Math.min(Math.floor(size.width / enough[0]), Math.floor(size.height / enough[1]));
     picture = reducedBy(picture, [8, 4, 2, 1].find((each) => fraction >= each) ?? 1);
@@ -85,7 +75,7 @@ async function pictureOf({ image, blob, width, height }, least, largest) {
   if (Math.max(picture.height, picture.width) > largest) {
     picture = fitting(picture, largest, largest);
   }
-  return { ...picture, scale: Math.max((blob ? width : size.width) / picture.width, 1) };
+  return { ...picture, scale: Math.max((file ? width : size.width) / picture.width, 1) };
 }
 
 // What `pictureOf` is told for a network that reads lines, and for one of whole pictures.
@@ -101,18 +91,18 @@ function sizesFor(network) {
   return [() => [twice, twice], Infinity];
 }
 
-// Returns what reads a source, {image} of a drawing or {blob, width, height} of a file, as `readerOf`
-// reads pictures.
+// Returns what reads a source, {image} of a drawing or {file, width, height}, as `readerOf` reads
+// pictures.
 export function fileReader(network, weights) {
   const read = readerOf(network, weights);
   const [least, largest] = sizesFor(network);
-  return async (source, withMaps) => {
+  return (source, withMaps) => {
     const pixels = source.width * source.height;
     if (pixels > MOST_PIXELS) {
       const [found, most] = [pixels, MOST_PIXELS].map((each) => Math.round(each / 1e6));
       return nothing(`has ${found} megapixels, and at most ${most} are read; scale it down`);
     }
-    const picture = await pictureOf(source, least, largest);
+    const picture = pictureOf(source, least, largest);
     if (!picture) return nothing("this browser cannot read the file as a picture");
     return read(picture, withMaps);
   };

@@ -4,10 +4,10 @@ import { fileReader } from "./reader.js";
 
 let read = null;
 
-onmessage = async ({ data: { network, weights, source, withMaps } }) => {
+onmessage = ({ data: { network, weights, source, withMaps } }) => {
   try {
     if (network) read = fileReader(network, weights);
-    else postMessage({ fields: await read(source, withMaps) });
+    else postMessage({ fields: read(source, withMaps) });
   } catch (error) {
     postMessage({ fault: error.message });
   }
