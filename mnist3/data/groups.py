@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mnist3.data import filters
 from mnist3.data.shapes import Shapes, around_others, usual_height, weighted_median
 
 STEEPEST = 0.62  # rise of a line of writing: tan 32 degrees
@@ -72,7 +73,7 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[G
         tilt = _fitted_slope(x[found], y[found], height[found], slope)
         upright = y - tilt * x
         tallest = height[found].max()
-        typical = float(np.median(height[found][height[found] >= 0.5 * tallest]))
+        typical = float(filters.median(height[found][height[found] >= 0.5 * tallest]))
         top = (upright - height / 2)[found].min() - 0.1 * typical
         bottom = (upright + height / 2)[found].max() + 0.1 * typical
         left, right = shapes.left[found].min(), shapes.right[found].max()
@@ -82,7 +83,7 @@ def groups_of(shapes: Shapes, shape: tuple[int, ...], margin: int = 0) -> list[G
         edge = (shapes.top[found] <= margin + 1) | (shapes.bottom[found] >= shape[0] - margin - 1)
         score = weight[found] * np.where(edge, 0.3, 1)
         score = score * np.where(height > 7 * width, 0.2, 1)[found]
-        away = np.abs(upright[found] - np.median(upright[found])) / typical
+        away = np.abs(upright[found] - filters.median(upright[found])) / typical
         score = float(score.sum()) / max(1.0, 2 * float(np.mean(away)), len(found) / CROWD) ** 2
         groups.append(Group(found, np.flatnonzero(near), tilt, typical, score))
     return groups
@@ -111,7 +112,7 @@ def _slope(shapes: Shapes, digits: np.ndarray) -> float:
     if len(pairs) < 3:
         slopes = np.median(np.stack([slopes[1], slopes[2], np.zeros(len(pairs))]), axis=0)
         return float(np.clip(np.mean(slopes), -STEEPEST, STEEPEST))
-    return float(np.clip(np.median(slopes[0]), -STEEPEST, STEEPEST))
+    return float(np.clip(filters.median(slopes[0]), -STEEPEST, STEEPEST))
 
 
 def _fitted_slope(x: np.ndarray, y: np.ndarray, height: np.ndarray, slope: float) -> float:
@@ -124,7 +125,7 @@ def _fitted_slope(x: np.ndarray, y: np.ndarray, height: np.ndarray, slope: float
     if not far.any():
         return slope
     first, second = first[far], second[far]
-    own = float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+    own = float(filters.median((y[second] - y[first]) / (x[second] - x[first])))
     return float(np.clip(own, -STEEPEST, STEEPEST))
 
 
@@ -133,10 +134,12 @@ def sideways(shapes: Shapes, groups: list[Group], shape: tuple[int, ...]) -> boo
     left, top, right, bottom = shapes.left, shapes.top, shapes.right, shapes.bottom
     turned = shapes._replace(left=top, top=left, right=bottom, bottom=right)
     standing = max(groups, key=lambda group: group.score, default=None)
-    lying = max(groups_of(turned, shape[::-1]), key=lambda group: group.score, default=None)
-    if standing is None or lying is None:
+    if standing is None or len(left) < max(3, len(standing.digits) + 1):
         return False
-    wide = np.median((shapes.width / shapes.height)[lying.digits]) > 0.95
+    lying = max(groups_of(turned, shape[::-1]), key=lambda group: group.score, default=None)
+    if lying is None:
+        return False
+    wide = filters.median((shapes.width / shapes.height)[lying.digits]) > 0.95
     more = len(lying.digits) >= max(3, len(standing.digits) + 1)
     return bool(wide and more and lying.score > 1.5 * standing.score)
 

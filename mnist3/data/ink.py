@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Float32
 from PIL import Image
 from scipy import ndimage
 
+from mnist3.data import filters
+
 BLOCK = 8  # pixels; the paper's brightness and the ink's are found on squares of this side
 NOISIEST = 3.0  # times the usual noise of a picture
 FAINTEST = 0.05  # share of the paper's brightness; fainter ink is not told from paper
@@ -44,8 +46,13 @@ def blocks_of(
     """Returns every second pixel of every second row, block by block; edges are continued."""
     height, width = values.shape
     rows, columns = -(-height // side), -(-width // side)
-    padded = np.pad(values, ((0, rows * side - height), (0, columns * side - width)), mode="edge")
-    halves = padded[::2, ::2].reshape(rows, side // 2, columns, side // 2)
+    down, across = -(-height // 2), -(-width // 2)
+    halves = np.empty((rows * side // 2, columns * side // 2), values.dtype)
+    halves[:down, :across] = values[::2, ::2]
+    halves[:down, across:] = values[::2, -1:]
+    halves[down:, :across] = values[-1:, ::2]
+    halves[down:, across:] = values[-1, -1]
+    halves = halves.reshape(rows, side // 2, columns, side // 2)
     return halves.transpose(0, 2, 1, 3).reshape(rows, columns, -1)
 
 
@@ -54,7 +61,10 @@ def _enlarged(
 ) -> Float32[np.ndarray, "height width"]:
     """Returns values of blocks as a smooth picture."""
     height, width = shape
-    image = Image.fromarray(values.astype(np.float32))
+    values = values.astype(np.float32, copy=False)
+    if (values == values[0, 0]).all():
+        return np.broadcast_to(values[:1, :1], (height, width))
+    image = Image.fromarray(values)
     box = (0, 0, width / side, height / side)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
@@ -65,8 +75,8 @@ def _surface(values: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray,
     steps = [max(1, min(max(values.shape) // 32, side // 4)) for side in values.shape]
     down, across = (slice(step // 2, None, step) for step in steps)
     some = values[down, across].ravel().astype(np.float64)
-    usual = np.median(some)
-    before = np.median(np.abs(some - usual))
+    usual = filters.median(some)
+    before = filters.median(np.abs(some - usual))
     # Most are the same already where somebody drew on a screen.
     if min(values.shape) < 6 or before == 0:
         return np.full_like(values, usual)
@@ -75,12 +85,12 @@ def _surface(values: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray,
     fitted = np.full_like(some, usual)
     factors = np.zeros(terms.shape[1])
     for used in (6, 6, 6, 9, 9, 9):  # a vignette needs the fourth order, but not at once
-        scale = 4.7 * max(1.48 * np.median(np.abs(some - fitted)), 1.0)
+        scale = 4.7 * max(1.48 * filters.median(np.abs(some - fitted)), 1.0)
         weights = np.clip(1 - ((some - fitted) / scale) ** 2, 0, None) ** 2
         weighted = (terms[:, :used] * weights[:, None]).T
         factors[:used] = np.linalg.lstsq(weighted @ terms[:, :used], weighted @ some, rcond=None)[0]
         fitted = terms[:, :used] @ factors[:used]
-    if np.median(np.abs(some - fitted)) > before:
+    if filters.median(np.abs(some - fitted)) > before:
         return np.full_like(values, usual)
     surface = _terms(x, y) @ factors.astype(np.float32)
     return np.clip(surface, values.min(), values.max())
@@ -116,7 +126,7 @@ def best_channel(image: Image.Image) -> str:
     paper = np.stack(
         [
             _enlarged(
-                ndimage.median_filter(np.median(blocks_of(colours[..., c], BLOCK), axis=-1), 5),
+                ndimage.median_filter(filters.medians(blocks_of(colours[..., c], BLOCK)), 5),
                 colours.shape[:2],
                 BLOCK,
             )
@@ -158,7 +168,9 @@ def two_means(values: Float[np.ndarray, "n"]) -> float:
         above = values > cut
         if above.all() or not above.any():
             break
-        cut = float(values[above].mean() + values[~above].mean()) / 2
+        before, cut = cut, float(values[above].mean() + values[~above].mean()) / 2
+        if cut == before:
+            break
     return cut
 
 
@@ -168,29 +180,35 @@ def tails(image: Image.Image) -> tuple[float, float]:
     Ink is the minority around, and what is narrow: both tails count only where they are also
     narrower than a fifth of the picture. So what a stroke encloses is no ink.
     """
-    small = np.asarray(image.reduce(max(1, max(image.size) // 160)), dtype=np.float32)
+    levels = np.asarray(image.reduce(max(1, max(image.size) // 160)))
+    small = levels.astype(np.float32)
     apart = small - _usual_paper(small, max(3, max(small.shape) // 4))
     size = max(3, max(small.shape) // 5)
     size = (min(size, small.shape[0]), min(size, small.shape[1]))
-    dark = np.minimum(ndimage.black_tophat(small, size), np.maximum(-apart, 0))
-    bright = np.minimum(ndimage.white_tophat(small, size), np.maximum(apart, 0))
-    return float((dark**3).sum()), float((bright**3).sum())
+    dark = bright = 0.0
+    if apart.min() < 0:
+        hat = filters.closed(levels, size) - levels
+        dark = float((np.minimum(hat, np.maximum(-apart, 0)) ** 3).sum())
+    if apart.max() > 0:
+        hat = levels - filters.opened(levels, size)
+        bright = float((np.minimum(hat, np.maximum(apart, 0)) ** 3).sum())
+    return dark, bright
 
 
 def _usual_paper(
     values: Float32[np.ndarray, "height width"], window: int
 ) -> Float32[np.ndarray, "height width"]:
     """Returns the median around each pixel, found at a quarter of the size."""
-    medians = np.median(blocks_of(values, 4), axis=-1)
+    medians = filters.medians(blocks_of(values, 4))
     surface = _surface(medians)
     size = 2 * (window // 8) + 1
-    apart = ndimage.median_filter(medians - surface, size, mode="nearest")
+    apart = filters.medians_around(medians - surface, size)
     return _enlarged(apart + surface, values.shape, 4)
 
 
 def _closed(values: Float32[np.ndarray, "rows columns"], size: int) -> np.ndarray:
     """Returns values of blocks without what is dark and narrower than `size` of them."""
-    return ndimage.grey_closing(values, (size, size), mode="nearest")
+    return filters.closed(values, (size, size))
 
 
 def find_ink(
@@ -218,13 +236,15 @@ def find_ink(
     # Without the surface a dark edge is taken for ink, with it what lies beside a hard shadow.
     closed = np.minimum(_closed(flat, size), _closed(upper, size) / surface)
     # A closing takes a dark strip along an edge for ink, a median a dense patch of it for paper.
-    usual = np.median(blocks_of(flat, 4), axis=-1)
-    usual = ndimage.median_filter(usual, size // 2 + 1, mode="nearest")
+    usual = filters.medians(blocks_of(flat, 4))
+    usual = filters.medians_around(usual, size // 2 + 1)
     closed = np.minimum(closed, _enlarged(usual, flat.shape, 4))
     closed = ndimage.gaussian_filter(closed, 0.7, mode="nearest")
     paper = _enlarged(np.maximum(closed * surface, 8), pixels.shape, BLOCK)
-    contrast = np.clip(1 - pixels / paper, 0, 1)
-    if inside is not None:
+    contrast = pixels / paper
+    np.subtract(1, contrast, out=contrast)
+    np.maximum(contrast, 0, out=contrast)
+    if inside is not None and not inside.all():
         contrast *= inside
     return threshold(contrast, around, faintest)
 
@@ -234,11 +254,14 @@ def _noise(
 ) -> Float32[np.ndarray, "height width"]:
     """Returns the deviation of the paper's noise around each pixel, from some steps of contrast.
 
-    Where light is low it is more, but never so much as the steps where strokes are dense.
+    Where light is low it is more, but never so much as the steps where strokes are dense. Where
+    there is none, as on what was drawn on a screen, a single 0 stands for all.
     """
-    usual = float(np.median(steps))
-    blocks = np.median(blocks_of(steps, BLOCK), axis=-1)
-    local = ndimage.median_filter(blocks, 5, mode="nearest")
+    if np.count_nonzero(steps) < steps.size / 2:
+        return np.zeros((1, 1), np.float32)
+    usual = float(filters.median(steps))
+    blocks = filters.medians(blocks_of(steps, BLOCK))
+    local = filters.medians_around(blocks, 5)
     return 1.05 * _enlarged(np.clip(local, usual, NOISIEST * usual), shape, 3 * BLOCK)
 
 
@@ -248,14 +271,17 @@ def threshold(
     """Parts ink from paper by the strongest ink within `around` pixels and the paper's noise."""
     some = contrast[::3]
     steps = np.abs(some[:, 2::3] - some[:, :-2:3])
-    noise = _noise(np.pad(steps, ((0, 0), (0, 1)), mode="edge"), contrast.shape)
-    common, rare, most = np.percentile(some[:, ::3], [50, 85, 98])
+    noise = _noise(np.concatenate([steps, steps[:, -1:]], axis=1), contrast.shape)
+    common, rare, most = filters.percentiles(some[:, ::3], [50, 85, 98])
     pattern = min(max(3.5 * common, 1.5 * rare), 0.5 * most, 0.3)
     floor = np.maximum(4 * noise, float(max(faintest, pattern)))
     strongest = np.partition(blocks_of(contrast, BLOCK), -3, axis=-1)[..., -3]
     size = max(3, 2 * (around // (2 * BLOCK)) + 1)
-    reach = ndimage.maximum_filter(strongest, (size, size), mode="nearest")
-    reach = _enlarged(ndimage.uniform_filter(reach, 3, mode="nearest"), contrast.shape, BLOCK)
+    for axis in (0, 1):
+        strongest = filters.extremes(strongest, size, size // 2, axis, np.maximum)
+    reach = _enlarged(ndimage.uniform_filter(strongest, 3, mode="nearest"), contrast.shape, BLOCK)
     reach = np.maximum(reach, floor / 0.6)
-    strong = contrast > np.maximum(0.5 * reach, floor)
-    return Ink(contrast, reach, contrast > 0.36 * reach, strong, contrast > floor)
+    level = 0.5 * reach
+    strong = contrast > np.maximum(level, floor, out=level)
+    mask = contrast > np.multiply(reach, 0.36, out=level)
+    return Ink(contrast, reach, mask, strong, contrast > floor)

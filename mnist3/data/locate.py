@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from mnist3.data import rules
+from mnist3.data import filters, rules
 from mnist3.data.groups import Group, best_score, groups_of, sideways
 from mnist3.data.ink import FAINTEST, Ink, best_channel, find_ink, grey, tails, threshold
 from mnist3.data.page import SMALL_SIDE, with_margin, without_desk
@@ -202,33 +202,43 @@ def _found(
 
 def _without_rules(ink: Ink) -> Bool[np.ndarray, "height width"]:
     """Returns the ink of a whole picture without printed lines, found at half the size."""
-    height, width = ink.mask.shape
     mask, faint = _halved(ink.mask), _halved(ink.faint)
-    side, weights = min(mask.shape), mask.astype(np.float32)
+    height, width = mask.shape
+    place = rules.held(mask | faint)
+    mask, faint = mask[place].copy(), faint[place].copy()
+    side, weights = min(height, width), mask.astype(np.float32)
     for thickness in (side // 60, side // 40):
-        lines = rules.horizontal(faint, mask.shape[1] // 2, max(3, thickness))
-        lines |= rules.vertical(faint, mask.shape[0] // 2, max(3, thickness))
+        lines = rules.horizontal(faint, width // 2, max(3, thickness))
+        lines |= rules.vertical(faint, height // 2, max(3, thickness))
         shapes = connected(mask & ~lines, mask, weights, smallest=6)
         # A net over the whole picture is left of squares whose lines are thicker.
-        net = (shapes.height > 0.9 * mask.shape[0]) & (shapes.width > 0.9 * mask.shape[1])
+        net = (shapes.height > 0.9 * height) & (shapes.width > 0.9 * width)
         if not net.any():
             break
     if not len(shapes.area):
         shapes = connected(mask, mask, weights, smallest=6)
     if not len(shapes.area):
         return ink.mask
-    usual = (shapes.height < 0.95 * mask.shape[0]) & (shapes.width < 4 * shapes.height)
+    usual = (shapes.height < 0.95 * height) & (shapes.width < 4 * shapes.height)
     digit = usual_height(shapes.height[usual] if usual.any() else shapes.height)
-    printed = rules.printed(faint, int(max(digit, max(mask.shape) // 20, 8)))
-    printed = printed.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return ink.mask & ~printed
+    printed = rules.printed(faint, int(max(digit, max(height, width) // 20, 8)))
+    if not printed.any():
+        return ink.mask
+    rows, columns = (slice(2 * side.start, 2 * side.stop) for side in place)
+    left = ink.mask.copy()
+    part = left[rows, columns]
+    part &= ~printed.repeat(2, axis=0).repeat(2, axis=1)[: len(part), : part.shape[1]]
+    return left
 
 
 def _halved(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
     """Returns a mask at half its size, with all that it holds."""
     height, width = mask.shape
-    padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
-    return padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
+    rows = mask[::2].copy()
+    rows[: height // 2] |= mask[1::2]
+    found = rows[:, ::2].copy()
+    found[:, : width // 2] |= rows[:, 1::2]
+    return found
 
 
 def _place(
@@ -260,7 +270,7 @@ def _place(
         float((across - height / 2).min()),
         float((along + width / 2).max()),
         float((across + height / 2).max()),
-        float(np.median(upright[upright >= 0.5 * upright.max()])),
+        float(filters.median(upright[upright >= 0.5 * upright.max()])),
     )
 
 
@@ -313,10 +323,14 @@ def _levelled(image: Image.Image, channel: str, place: Place) -> Level:
         step * cosine,
         (left * sine + top * cosine - box[1]) / reduction,
     )
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[:, None]
     column = matrix[0] * x + matrix[1] * y + matrix[2]
     row = matrix[3] * x + matrix[4] * y + matrix[5]
-    inside = (column > 0) & (row > 0) & (column < pixels.shape[1]) & (row < pixels.shape[0])
+    ends = np.array([[column[y, x], row[y, x]] for y in (0, -1) for x in (0, -1)])
+    if (ends > 0).all() and (ends < pixels.shape[::-1]).all():
+        inside = np.ones(column.shape, bool)
+    else:
+        inside = (column > 0) & (row > 0) & (column < pixels.shape[1]) & (row < pixels.shape[0])
     sampled = ndimage.map_coordinates(
         pixels, [row - 0.5, column - 0.5], order=1, mode="nearest", output=np.float32
     )
@@ -343,7 +357,7 @@ def _read(
         y = (shapes.top + shapes.bottom) / 2
 
         def value(group: Group, y: np.ndarray = y, middle: float = middle) -> float:
-            away = abs(float(np.median(y[group.digits])) - middle) / middle
+            away = abs(float(filters.median(y[group.digits])) - middle) / middle
             return group.score * max(1 - away, 0.05)
 
         group = max(groups, key=value)
@@ -371,9 +385,9 @@ def _like_others(shapes: Shapes, sharp: Bool[np.ndarray, "count"]) -> Bool[np.nd
         return np.zeros_like(sharp)
     thinness = shapes.area / np.maximum(shapes.height, shapes.width)
     return (
-        (np.abs(np.log(shapes.height / np.median(shapes.height[tall]))) < np.log(1.8))
-        & (shapes.strength > 0.7 * np.median(shapes.strength[tall]))
-        & (thinness < 1.5 * np.median(thinness[tall]))
+        (np.abs(np.log(shapes.height / filters.median(shapes.height[tall]))) < np.log(1.8))
+        & (shapes.strength > 0.7 * filters.median(shapes.strength[tall]))
+        & (thinness < 1.5 * filters.median(thinness[tall]))
     )
 
 
@@ -389,7 +403,7 @@ def _cleaned(ink: Ink, sight: Sight) -> Ink:
     spread = ndimage.uniform_filter(ink.contrast, 3)
     darker = _darker(ink.contrast, labels, 1.35) & _darker(spread, labels, 1.15)
     printed &= ~darker
-    around = ndimage.binary_dilation(printed, np.ones((3, 3))) & ~(ink.mask & ~printed)
+    around = filters.around(printed) & ~(ink.mask & ~printed)
     contrast = np.where(around | printed, 0, ink.contrast).astype(np.float32)
     return threshold(contrast, 2 * LEVEL, sight.faintest)
 
@@ -419,7 +433,7 @@ def _line(
 ) -> Line:
     """Draws the strip of a line that was found level."""
     members = np.concatenate([group.digits, group.marks]).astype(int)
-    usual = np.median(shapes.strength[group.digits])
+    usual = filters.median(shapes.strength[group.digits])
     members = members[shapes.strength[members] > 0.4 * usual]
     shown = np.zeros(int(shapes.labels.max()) + 1, dtype=bool)
     shown[shapes.number[members]] = True
@@ -428,13 +442,13 @@ def _line(
     y = (shapes.top + shapes.bottom) / 2 - group.slope * x
     height = shapes.height
     left, right = int(shapes.left[members].min()), int(shapes.right[members].max())
-    middle = float(np.median(y[group.digits]))
+    middle = float(filters.median(y[group.digits]))
     growth = _growth(x[group.digits], height[group.digits])
     local = np.exp(growth * (x - left))  # how large the writing is there
     tops, bottoms = (y - height / 2 - middle) / local, (y + height / 2 - middle) / local
     top, bottom = float(tops[members].min()), float(bottoms[members].max())
     even = (height / local)[group.digits]
-    usual = float(np.median(even[even >= 0.5 * even.max()]))
+    usual = float(filters.median(even[even >= 0.5 * even.max()]))
     scale = max(usual / DIGIT_HEIGHT, (bottom - top) / TALLEST)  # px per px of the strip
     soft = _soft(ink, mask, scale * float(local[group.digits].min()))
     offset = float(np.clip(0, bottom - TALLEST / 2 * scale, top + TALLEST / 2 * scale))
@@ -490,7 +504,7 @@ def _growth(x: np.ndarray, height: np.ndarray) -> float:
     far = np.abs(across) > height.min()
     if not far.any() or np.ptp(logarithm) == 0:
         return 0.0
-    growth = float(np.median((logarithm[second] - logarithm[first])[far] / across[far]))
+    growth = float(filters.median((logarithm[second] - logarithm[first])[far] / across[far]))
     steady = abs(float(np.corrcoef(x, logarithm)[0, 1])) > 0.85
     return growth if steady and abs(growth) * np.ptp(x) > np.log(1.5) else 0.0
 
@@ -499,7 +513,7 @@ def _soft(ink: Ink, mask: np.ndarray, scale: float) -> Float32[np.ndarray, "heig
     """Returns the chosen ink from 0 to 1, as strong along faint strokes as along others."""
     border = int((mask & ~inner(mask)).sum())
     stroke = 2 * float(mask.sum()) / max(border, 1)
-    around = ndimage.binary_dilation(mask, np.ones((3, 3)))
+    around = filters.around(mask)
     soft = np.where(around, np.clip((ink.contrast / ink.reach - 0.12) / 0.68, 0, 1), 0)
     wider = int(np.ceil((THINNEST * scale - stroke) / 2))
     if wider > 0:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from scipy import ndimage
 
+from mnist3.data import filters
 from mnist3.data.ink import BLOCK, blocks_of, two_means
 
 UNIFORM = 16  # grey levels; what differs by less is one colour
@@ -75,7 +76,12 @@ def _peeled(picture: np.ndarray) -> tuple[np.ndarray, int]:
     colour = np.median(outer, axis=0)
     if shortest < 12 or (np.abs(outer - colour) >= UNIFORM).any():
         return picture, 0
-    for depth in range(1, max(2, shortest // 20) + 1):
+    deepest = max(2, shortest // 20)
+    borders = (slice(deepest + 1), slice(-deepest - 1, None))
+    sides = [part for side in borders for part in (picture[side], picture[:, side])]
+    if all((np.abs(part - colour) <= 3 * UNIFORM).all() for part in sides):
+        return picture, 0
+    for depth in range(1, deepest + 1):
         ring = np.abs(_ring(picture, depth) - colour).max(axis=-1)
         if (ring > 3 * UNIFORM).mean() > 0.6:
             return picture[depth:-depth, depth:-depth], depth
@@ -89,7 +95,7 @@ def without_desk(
 
     A page is wider than any stroke, and ends abruptly, as the light on a page does not.
     """
-    level = np.median(blocks_of(pixels, BLOCK)[..., ::3], axis=-1)
+    level = filters.medians(blocks_of(pixels, BLOCK)[..., ::3])
     cut = two_means(level.ravel())
     bright = level > cut
     if min(level.shape) < 12 or not bright.any():
@@ -97,7 +103,10 @@ def without_desk(
     if level[bright].mean() < 2 * level[~bright].mean() + 20:
         return pixels
     labels, _ = ndimage.label(bright)
-    page = ndimage.binary_fill_holes(labels == np.bincount(labels[bright]).argmax())
+    page = labels == np.bincount(labels[bright]).argmax()
+    if all(edge.all() for edge in (page[0], page[-1], page[:, 0], page[:, -1])):
+        return pixels  # nothing is around it
+    page = ndimage.binary_fill_holes(page)
     steps = [ndimage.binary_erosion(page, iterations=times, border_value=1) for times in (1, 3)]
     around = [ndimage.binary_dilation(page, iterations=times) for times in (1, 3)]
     inner, outer = level[steps[0] & ~steps[1]], level[around[1] & ~around[0]]

@@ -15,10 +15,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 from scipy import ndimage
 
+from mnist3.data import filters
+
 THICKER = 1.4  # times the usual; where a line is more, a stroke may run along it
 STRAIGHT = 0.88  # share of a line's columns that must lie on its parabola
 FITTED = 500  # pixels of a line that its parabola is fitted to
 PAIRED = 40  # of these, of which each two give the slope that it begins with
+GAP = -3  # what a block without ink is worth to a line, a thin one 1
+NO_WAY = -20000  # what no line goes on after
 STEP = 4  # columns of a block; from one to the next a line rises or falls by at most a row
 
 
@@ -34,7 +38,8 @@ def eroded(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray
 
 def dilated(mask: Bool[np.ndarray, "height width"], rows: int) -> Bool[np.ndarray, "more width"]:
     """Returns the mask with each pixel drawn down over `rows` rows; `rows - 1` rows are added."""
-    found = np.pad(mask, ((0, rows - 1), (0, 0)))
+    found = np.zeros((len(mask) + rows - 1, mask.shape[1]), bool)
+    found[: len(mask)] = mask
     reached = 1
     while reached < rows:
         step = min(reached, rows - reached)
@@ -63,18 +68,25 @@ def _near(rows: np.ndarray) -> np.ndarray:
 def _followed(ink: np.ndarray, thin: np.ndarray) -> np.ndarray:
     """Returns how many thin blocks the best path through each block has, gaps subtracted."""
     blocks, rows = ink.shape
-    steps = np.where(ink, thin, -3).astype(np.int16)
-    ways = np.stack([steps, steps[::-1]], axis=1)  # from the left and from the right
-    lengths = np.zeros((blocks + 1, 2, rows + 2), dtype=np.int16)
-    reached = np.empty((2, rows), dtype=np.int16)
-    for block in range(blocks):
-        before = lengths[block]
-        np.maximum(before[:, :-2], before[:, 2:], out=reached)
-        np.maximum(reached, before[:, 1:-1], out=reached)
-        reached += ways[block]
-        np.maximum(reached, 0, out=lengths[block + 1, :, 1:-1])
-    found = lengths[1:, :, 1:-1]
-    return found[:, 0] + found[::-1, 1] - thin
+    # From the left and from the right side by side, with what no path goes through between them.
+    ways = np.full((blocks, 2 * rows + 1), NO_WAY, np.int16)
+    ways[:, :rows] = np.where(ink, thin, np.int16(GAP))
+    ways[:, rows + 1 :] = ways[::-1, :rows]
+    lengths = np.zeros((blocks + 1, 2 * rows + 3), np.int16)
+    none = np.zeros(2 * rows + 1, np.int16)
+    for before, way, after in zip(lengths, ways, lengths[1:, 1:-1], strict=False):
+        np.maximum(before[:-2], before[2:], out=after)
+        np.maximum(after, before[1:-1], out=after)
+        np.add(after, way, out=after)
+        np.maximum(after, none, out=after)
+    return lengths[1:, 1 : rows + 1] + lengths[:0:-1, rows + 2 : -1] - thin
+
+
+def _longest(ink: np.ndarray, thin: np.ndarray) -> int:
+    """Returns no less than `_followed` does anywhere, as if all blocks of a column were one."""
+    steps = np.where(ink.any(axis=1), thin.any(axis=1), GAP)
+    reached = np.append(0, np.cumsum(steps))
+    return int((reached - np.minimum.accumulate(reached)).max())
 
 
 def horizontal(
@@ -91,16 +103,22 @@ def horizontal(
     blocks = -(-width // STEP)
     if blocks * STEP < length or height < 3:
         return np.zeros_like(mask)
-    padded = np.pad(mask, ((0, 0), (0, blocks * STEP - width)))
-    thin = padded & ~thick(padded, thickness)
-    near = padded | False
+    padded = np.zeros((height, blocks * STEP), bool)
+    padded[:, :width] = mask
+    near = padded.copy()
     near[1:] |= padded[:-1]
     near[:-1] |= padded[1:]
     ink = np.ascontiguousarray(_all_columns(near).T)
-    thin_blocks = np.ascontiguousarray((_all_columns(near) & _any_column(thin)).T)
-    if thin_blocks.any(axis=1).sum() * STEP < length:
+    if _longest(ink, ink) * STEP < length:
         return np.zeros_like(mask)
-    lines = _near(ink & (_followed(ink, thin_blocks) * STEP >= length))
+    thin = padded & ~thick(padded, thickness)
+    thin_blocks = ink & _any_column(thin).T
+    if _longest(ink, thin_blocks) * STEP < length:
+        return np.zeros_like(mask)
+    lines = ink & (_followed(ink, thin_blocks) * STEP >= length)
+    if not lines.any():
+        return np.zeros_like(mask)
+    lines = _near(lines)
     found = thin & np.repeat(lines.T, STEP, axis=1)
     starts = found.copy()
     starts[1:] &= ~found[:-1]
@@ -165,6 +183,8 @@ def _turned(pieces: Pieces) -> Pieces:
 
 def _covered(across: Pieces) -> Int[np.ndarray, "count"]:
     """Returns how many columns of each horizontal line hold ink."""
+    if not len(across.left):
+        return np.zeros(0, int)
     rows, columns = np.nonzero(across.labels)
     width = across.labels.shape[1]
     held = np.unique((across.labels[rows, columns].astype(np.int64) - 1) * width + columns)
@@ -184,6 +204,15 @@ def _meeting(down: Pieces, across: Pieces, near: int) -> Bool[np.ndarray, "ends 
     return met[..., 1:]
 
 
+def held(mask: Bool[np.ndarray, "height width"]) -> tuple[slice, slice]:
+    """Returns the rows and columns of whole blocks that hold all of a mask, with some around."""
+    rows, columns = (
+        slice(max(ink[0] - 2, 0) // STEP * STEP, ink[-1] + 3) if len(ink) else slice(0, STEP)
+        for ink in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    )
+    return rows, columns
+
+
 def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarray, "height width"]:
     """Returns the pixels of rules, frames and combs around digits of a known height.
 
@@ -194,6 +223,15 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
         mask: ink.
         digit: pixels.
     """
+    place = held(mask)
+    found = np.zeros_like(mask)
+    found[place] = _printed(np.ascontiguousarray(mask[place]), digit)
+    return found
+
+
+def _printed(
+    mask: Bool[np.ndarray, "height width"], digit: int
+) -> Bool[np.ndarray, "height width"]:
     thickness = max(4, digit // 6)
     across = _turned(_pieces(horizontal(mask, int(1.1 * digit), thickness).T, digit // 2))
     down = _pieces(vertical(mask, int(0.7 * digit), thickness), digit // 2)
@@ -208,10 +246,12 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
     upper, lower = upper & solid, lower & solid
     thickness = across.area / np.maximum(reach, 1)
     tilts = (across.bottom - across.top - thickness) / np.maximum(reach, 1)
-    tilt = np.median(tilts[printed_across]) if printed_across.any() else np.max(tilts, initial=0)
+    tilt = np.max(tilts, initial=0)
+    if printed_across.any():
+        tilt = filters.median(tilts[printed_across])
     straight = width <= (max(tilt, 0) + 0.06) * length + stroke + 1
     if printed_across.any():  # sides are as thick as what they end on
-        straight &= stroke <= 1.6 * np.median(thickness[printed_across]) + 1
+        straight &= stroke <= 1.6 * filters.median(thickness[printed_across]) + 1
     printed_across |= (
         solid & (reach >= 1.5 * digit) & _between(down, across, straight, upper | lower)
     )
@@ -220,14 +260,14 @@ def printed(mask: Bool[np.ndarray, "height width"], digit: int) -> Bool[np.ndarr
         between = (upper & printed_across).any(axis=1) & (lower & printed_across).any(axis=1)
         even = width <= (max(tilt, 0) + 0.03) * length + stroke + 1
         printed_down |= (
-            between & even & (stroke <= 1.3 * np.median(thickness[printed_across]) + 0.5)
+            between & even & (stroke <= 1.3 * filters.median(thickness[printed_across]) + 0.5)
         )
     printed_across |= (upper | lower)[printed_down].sum(axis=0) >= 2
     lines = _straightened(across.labels, printed_across)
     lines |= _straightened(down.labels.T, printed_down).T
     if printed_across.any():
         standing = np.append(False, printed_across)[across.labels]
-        lines |= _teeth(mask, standing, digit, float(np.median(thickness[printed_across])))
+        lines |= _teeth(mask, standing, digit, float(filters.median(thickness[printed_across])))
     # A pen's underline is as thick as its strokes, but longer and without gaps. In the noise of a
     # dim photo one finds such lines everywhere, so that together they are much thicker.
     thick = _turned(_pieces(horizontal(mask, int(2 * digit), max(4, digit // 4)).T, digit // 4))
@@ -246,6 +286,8 @@ def _straightened(
     What lies off the parabola through most of a line stays, and what covers it; and all of what is
     no parabola: a chain of strokes of neighbouring digits.
     """
+    if not printed.any():
+        return np.zeros(labels.shape, bool)
     found = np.append(False, printed)[labels]
     for number, place in enumerate(ndimage.find_objects(labels, len(printed)), 1):
         if place is None or not printed[number - 1]:
@@ -253,7 +295,7 @@ def _straightened(
         part = labels[place] == number
         rows, columns = np.nonzero(part.T)[::-1]
         counts = part.sum(axis=0)
-        thickness = float(np.median(counts[counts > 0]))
+        thickness = float(filters.median(counts[counts > 0]))
         if counts.max() <= THICKER * thickness + 1 and part.shape[0] <= 2 * thickness:
             continue
         some = slice(None, None, 1 + len(rows) // FITTED)
@@ -286,10 +328,10 @@ def _parabola(
     across = x[some[second]] - x[some[first]]
     far = across > width / 8
     slopes = (y[some[second]] - y[some[first]])[far] / across[far]
-    slope = float(np.median(slopes)) if far.any() else 0.0
+    slope = float(filters.median(slopes)) if far.any() else 0.0
     at = 2 * x / max(width - 1, 1) - 1
     terms = np.stack([np.ones(len(x)), at, at * at], axis=-1)
-    fitted = slope * x + np.median(y - slope * x)
+    fitted = slope * x + filters.median(y - slope * x)
     factors = np.zeros(3)
     for times in (6, 4, 3):
         weights = np.clip(1 - ((y - fitted) / (times * near)) ** 2, 0, None) ** 2
@@ -321,11 +363,11 @@ def _teeth(
         teeth[number] = lines[rows, columns].any()
     if not teeth.any():
         return np.zeros_like(mask)
-    alike = teeth & (np.abs(length - np.median(length[teeth])) < 0.12 * digit)
-    alike &= np.abs(down.top - np.median(down.top[teeth])) < 0.15 * digit
+    alike = teeth & (np.abs(length - filters.median(length[teeth])) < 0.12 * digit)
+    alike &= np.abs(down.top - filters.median(down.top[teeth])) < 0.15 * digit
     if not alike.any():
         return np.zeros_like(mask)
-    bottom = int(np.median(down.bottom[alike]))
+    bottom = int(filters.median(down.bottom[alike]))
     foot = np.flatnonzero(lines[max(bottom - near, 0) : bottom + near].any(axis=0))
     at_ends = len(foot) > 0 and (
         abs(int(down.left[alike].min()) - int(foot[0])) <= near
@@ -364,7 +406,7 @@ def _corners(
     labels, count = ndimage.label(rest, np.ones((3, 3)))
     area = np.bincount(labels.ravel(), minlength=count + 1)
     beside = np.zeros(count + 1, dtype=bool)
-    beside[labels[ndimage.binary_dilation(lines, np.ones((3, 3)))]] = True
+    beside[labels[filters.around(lines)]] = True
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         height, width = rows.stop - rows.start, columns.stop - columns.start
         bar = 2 * height < min(width, 3.2 * side) and area[number] > 0.65 * height * width

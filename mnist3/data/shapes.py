@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from mnist3.data.ink import Ink
+from mnist3.data.rules import held
 
 
 class Shapes(NamedTuple):
@@ -50,15 +51,16 @@ def connected(
     smallest: int,
 ) -> Shapes:
     """Returns the connected pieces of at least `smallest` pixels, one of them strong."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    inked = np.flatnonzero(mask)
-    numbers = labels.ravel()[inked]
+    place = held(mask)  # labels are slow to give where there is nothing
+    part, count = ndimage.label(mask[place], np.ones((3, 3)))
+    inked = np.flatnonzero(part)
+    numbers = part.ravel()[inked]
     area = np.bincount(numbers, minlength=count + 1)
-    total = np.bincount(numbers, contrast.ravel()[inked], minlength=count + 1)
+    total = np.bincount(numbers, contrast[place].ravel()[inked], minlength=count + 1)
     kept = area >= smallest
-    kept &= np.bincount(numbers, strong.ravel()[inked], minlength=count + 1) > 0
+    kept &= np.bincount(numbers, strong[place].ravel()[inked], minlength=count + 1) > 0
     number = np.flatnonzero(kept)
-    objects = ndimage.find_objects(labels)
+    objects = ndimage.find_objects(part)
     boxes = np.array(
         [
             (columns.start, rows.start, columns.stop, rows.stop)
@@ -66,7 +68,10 @@ def connected(
         ],
         dtype=np.float64,
     ).reshape(-1, 4)
-    left, top, right, bottom = boxes.T
+    left, right = place[1].start + boxes[:, 0], place[1].start + boxes[:, 2]
+    top, bottom = place[0].start + boxes[:, 1], place[0].start + boxes[:, 3]
+    labels = np.zeros(mask.shape, part.dtype)
+    labels[place] = part
     return Shapes(
         labels, number, left, top, right, bottom, area[number], total[number] / area[number]
     )
@@ -80,25 +85,29 @@ def chosen(shapes: Shapes, chosen: np.ndarray) -> Shapes:
 def strokes(shapes: Shapes, ink: Ink) -> np.ndarray:
     """Returns which shapes are made of strokes: no shadows, whose ends are soft, and no blots."""
     inked = shapes.labels > 0
-    rows, columns = np.nonzero(inked & ~inner(inked))
+    height, width = inked.shape
+    border = np.flatnonzero(inked & ~inner(inked))
     count = len(shapes.number)
     index = np.full(int(shapes.number.max(initial=0)) + 1, count)
     index[shapes.number] = np.arange(count)
-    number = index[np.minimum(shapes.labels[rows, columns], len(index) - 1)]
+    number = index[np.minimum(shapes.labels.ravel()[border], len(index) - 1)]
     known = number < count
-    rows, columns, number = rows[known], columns[known], number[known]
-    step = np.clip(0.12 * shapes.height[number], 3, 12).astype(int)
-    height, width = inked.shape
-    centre = ink.contrast[rows, columns]
-    darkest, brightest = centre, centre
-    for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+    border, number = border[known], number[known]
+    rows, columns = np.divmod(border, width)
+    steps = np.clip(0.12 * shapes.height, 3, 12).astype(int)
+    contrast = ink.contrast.ravel()
+    darkest = brightest = contrast[border]
+    for sign in (1, -1):
         for part in (1, 2):
-            beside = ink.contrast[
-                np.clip(rows + down * step // part, 0, height - 1),
-                np.clip(columns + across * step // part, 0, width - 1),
-            ]
-            darkest, brightest = np.maximum(darkest, beside), np.minimum(brightest, beside)
-    sharp = darkest - brightest > 0.45 * ink.reach[rows, columns]
+            step = (sign * steps // part)[number]
+            for beside in (
+                border - columns + np.minimum(np.maximum(columns + step, 0), width - 1),
+                np.minimum(np.maximum(rows + step, 0), height - 1) * width + columns,
+            ):
+                values = contrast[beside]
+                darkest = np.maximum(darkest, values)
+                brightest = np.minimum(brightest, values)
+    sharp = darkest - brightest > 0.45 * ink.reach.ravel()[border]
     borders = np.bincount(number, minlength=count)
     soft = np.bincount(number, sharp, minlength=count) < 0.6 * borders
     longest = np.maximum(shapes.height, shapes.width)
