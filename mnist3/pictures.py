@@ -8,19 +8,18 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
 from mnist3.data import strips
-from mnist3.data.images import Picture, ReadFile, Source, read_files, read_image, read_picture
+from mnist3.data.images import ReadFile, Source, read_files, read_image
+from mnist3.data.lines import Box, Lines, Seen, lines_of, other_sights
 from mnist3.errors import UserError
 from mnist3.tasks import Predictions, Task
-
-if TYPE_CHECKING:
-    import mnist3.data.locate
 
 BATCH_SIZE = 256  # files of a batch
 STRIPS = 32  # of a batch of one width; both are filled up, so that one compiled program serves
@@ -29,22 +28,6 @@ DOUBT = 0.6  # confidence; below it a picture is looked at in other ways too
 PER_DIGIT = 0.4  # bits of confidence that a digit more is worth
 
 Predict = Callable[[UInt8[np.ndarray, "batch height width"]], Predictions]
-Box = tuple[int, int, int, int]
-
-
-class Seen(NamedTuple):
-    """An image as a learner sees it.
-
-    Attributes:
-        image: ink bright on dark.
-        box: left, top, right and bottom of its ink in the picture, px; None of whole pictures.
-        track: for each column of the image x and y of its top and of its bottom in the picture,
-            px; None of whole pictures.
-    """
-
-    image: UInt8[np.ndarray, "height width"]
-    box: Box | None = None
-    track: Float32[np.ndarray, "width 2 2"] | None = None
 
 
 class Batch(NamedTuple):
@@ -94,6 +77,7 @@ def reader_of(
     predict: Predict,
     every_line: bool = False,
     limits: Limits = NO_LIMITS,
+    finders: Executor | None = None,
 ) -> Batches:
     """Returns what reads image files, a batch after the other, with what a run has learned.
 
@@ -103,6 +87,7 @@ def reader_of(
         predict: returns the predictions of images.
         every_line: whether to read every line of a picture, by a task of lines.
         limits: of what is read at once.
+        finders: runs calls in other processes, which then find the lines; None for threads.
 
     Raises:
         UserError: if every line is asked for and the task reads pictures as a whole.
@@ -110,7 +95,12 @@ def reader_of(
     require_lines(task, every_line)
     if task.reads_lines:
         return functools.partial(
-            _read_lines, task=task, predict=predict, every_line=every_line, limits=limits
+            _read_lines,
+            task=task,
+            predict=predict,
+            every_line=every_line,
+            limits=limits,
+            workers=finders or _threads(),
         )
     size = config.data.height, config.data.width
     return functools.partial(_read_whole, size=size, predict=predict, limits=limits)
@@ -145,7 +135,7 @@ def _read_whole(
     read = functools.partial(
         read_image, height=size[0], width=size[1], most_pixels=limits.most_pixels
     )
-    for first, files in _files(paths, read, sizes[-1]):
+    for first, files in _files(paths, read, sizes[-1], _threads()):
         images = [file.value[0] for file in files if not file.error]
         predictions = predict_filled(predict, np.stack(images), sizes) if images else None
         yield Batch(
@@ -158,17 +148,18 @@ def _read_whole(
         )
 
 
+def _threads() -> int:
+    return os.cpu_count() or 1
+
+
 def _files(
-    paths: Sequence[Source], read: Callable[[Any], Any], batch_size: int
+    paths: Sequence[Source], read: Callable[[Any], Any], batch_size: int, workers: int | Executor
 ) -> Iterator[tuple[int, list[ReadFile]]]:
     first = 0
     # The next batch is read from the disk while the learner works on this one.
-    for files in read_files(paths, read, batch_size, workers=os.cpu_count() or 1):
+    for files in read_files(paths, read, batch_size, workers):
         yield first, files
         first += len(files)
-
-
-Lines = list[list[Seen]]  # of each line the ways that it may be held
 
 
 class Found(NamedTuple):
@@ -184,16 +175,21 @@ class Found(NamedTuple):
 
 
 def _read_lines(
-    paths: Sequence[Source], task: Task, predict: Predict, every_line: bool, limits: Limits
+    paths: Sequence[Source],
+    task: Task,
+    predict: Predict,
+    every_line: bool,
+    limits: Limits,
+    workers: int | Executor,
 ) -> Iterator[Batch]:
     sizes = limits.sizes or (STRIPS,)
     read = functools.partial(lines_of, every_line=every_line, most_pixels=limits.most_pixels)
-    for first, files in _files(paths, read, BATCH_SIZE):
+    for first, files in _files(paths, read, BATCH_SIZE, workers):
         own = paths[first : first + len(files)]
         found = _surest_ways([file.value or [] for file in files], predict, sizes)
         if not every_line:
             readable = [not file.error for file in files]
-            found = _settled(own, readable, found, task, predict, sizes)
+            found = _settled(own, readable, found, task, predict, sizes, workers)
         parts = [each.predictions for each in found if each.predictions is not None]
         yield Batch(
             own,
@@ -233,26 +229,27 @@ def _settled(
     task: Task,
     predict: Predict,
     sizes: tuple[int, ...],
+    workers: int | Executor,
 ) -> list[Found]:
     """Returns what is found on pictures, looked at in other ways too where there is a doubt.
 
     What is read with most confidence is taken, by `_score`; it is sure only if it was read twice.
     """
-    from mnist3.data.locate import OTHERS  # with SciPy's image functions, and only for strips
-
     doubtful = [
         place
         for place, each in enumerate(found)
         if readable[place] and (each.predictions is None or _confidence(each) < DOUBT)
     ]
     again = [paths[place] for place in doubtful]
-    read = read_files(again, _other_sights, BATCH_SIZE, os.cpu_count() or 1)
-    nothing: list[Lines] = [[]] * len(OTHERS)  # of a file that is gone by now
-    others = [lines for files in read for file in files for lines in file.value or nothing]
-    more = _surest_ways(others, predict, sizes)
+    read = read_files(again, other_sights, BATCH_SIZE, workers)
+    # Of a file that is gone by now there is none.
+    others: list[list[Lines | None]] = [file.value or [] for files in read for file in files]
+    new = [lines for sights in others for lines in sights if lines is not None]
+    more = iter(_surest_ways(new, predict, sizes))
     settled = list(found)
-    for number, place in enumerate(doubtful):
-        ways = [found[place], *more[number * len(OTHERS) : (number + 1) * len(OTHERS)]]
+    for place, sights in zip(doubtful, others, strict=True):
+        ways = [found[place]]
+        ways += [found[place] if lines is None else next(more) for lines in sights]
         best = max(ways, key=lambda each: _score(task, each))
         times = [_text(task, each) for each in ways].count(_text(task, best))
         settled[place] = best if times > 1 else _unsure(best)
@@ -288,42 +285,6 @@ def _score(task: Task, found: Found) -> float:
     digits = task.probabilities_shown(found.predictions)[0]
     logarithm = math.log2(max(_confidence(found), 1e-300))
     return logarithm + PER_DIGIT * digits if digits else logarithm - 1e3
-
-
-def lines_of(source: Source, every_line: bool, most_pixels: int | None = None) -> Lines:
-    """Returns the lines of writing on the picture in a file, the best one or all from the top.
-
-    Of each line the ways that it may be held: a line that runs up or down the picture is either
-    way up, and the one that is read with more confidence is right.
-
-    Raises:
-        UnreadableImage: if the file cannot be decoded.
-    """
-    from mnist3.data.locate import LARGEST_SIDE, USUAL
-
-    return _lines_on(read_picture(source, LARGEST_SIDE, most_pixels), every_line, USUAL)
-
-
-def _other_sights(source: Source) -> list[Lines]:
-    """Returns the best line of a picture as each of the other sights finds it."""
-    from mnist3.data.locate import LARGEST_SIDE, OTHERS
-
-    picture = read_picture(source, LARGEST_SIDE)
-    return [_lines_on(picture, False, sight) for sight in OTHERS]
-
-
-def _lines_on(picture: Picture, every_line: bool, sight: "mnist3.data.locate.Sight") -> Lines:
-    from mnist3.data.locate import locate
-
-    lines = []
-    for line in locate(picture.pixels, every_line, sight):
-        left, top, right, bottom = (round(picture.scale * edge) for edge in line.box)
-        box, track = (left, top, right, bottom), np.float32(picture.scale) * line.track
-        ways = [Seen(line.strip, box, track)]
-        if line.sideways:
-            ways.append(Seen(line.strip[::-1, ::-1], box, track[::-1, ::-1]))
-        lines.append(ways)
-    return lines
 
 
 def predict_filled(

@@ -27,7 +27,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -420,42 +420,73 @@ class ReadFile(NamedTuple):
 
 
 def read_files(
-    sources: Sequence[Source], read: Callable[[Any], Any], batch_size: int, workers: int
+    sources: Sequence[Source],
+    read: Callable[[Any], Any],
+    batch_size: int,
+    workers: int | Executor,
 ) -> Iterator[list[ReadFile]]:
     """Yields what is read of files in order, `batch_size` at a time and the rest at the end.
 
-    The next batch is read by `workers` threads while the caller uses this one; no more than two
-    batches are held.
+    The next batch is read by `workers` while the caller uses this one; no more than two batches
+    are held.
 
     Args:
         sources: paths or contents of the files.
         read: from one of them to what is read; raises `UnreadableImage`.
         batch_size: files.
-        workers: threads.
+        workers: so many threads, or what runs calls in other processes.
+
+    Raises:
+        UserError: if a process was lost.
     """
+    if isinstance(workers, Executor):
+        yield from _batches(sources, functools.partial(_read_alone, read), batch_size, workers)
+        return
+    with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
+        yield from _batches(sources, functools.partial(_noted, read), batch_size, pool)
 
-    def noted(source: Source) -> ReadFile:
-        _thread.notes = notes = []
-        try:
-            value = read(source)
-        except UnreadableImage as error:
-            return ReadFile(None, str(error))
-        finally:
-            _thread.notes = None
-        return ReadFile(value, "", "; ".join(dict.fromkeys(notes)))
 
+def _batches(
+    sources: Sequence[Source],
+    read: Callable[[Source], ReadFile],
+    batch_size: int,
+    pool: Executor,
+) -> Iterator[list[ReadFile]]:
     def collect(batch: list[Future]) -> list[ReadFile]:
         return [future.result() for future in batch]
 
-    with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
+    try:
         started: deque[list[Future]] = deque()
         for first in range(0, len(sources), batch_size):
             batch = sources[first : first + batch_size]
-            started.append([pool.submit(noted, source) for source in batch])
+            started.append([pool.submit(read, source) for source in batch])
             if len(started) == 2:
                 yield collect(started.popleft())
         if started:
             yield collect(started.popleft())
+    except BrokenExecutor as error:
+        raise UserError(
+            "a process that looked at pictures was killed, perhaps as memory ran out; start again "
+            "where more of it is free."
+        ) from error
+
+
+def _noted(read: Callable[[Any], Any], source: Source) -> ReadFile:
+    """Returns what is read of a file, with what the decoder found odd."""
+    _thread.notes = notes = []
+    try:
+        value = read(source)
+    except UnreadableImage as error:
+        return ReadFile(None, str(error))
+    finally:
+        _thread.notes = None
+    return ReadFile(value, "", "; ".join(dict.fromkeys(notes)))
+
+
+def _read_alone(read: Callable[[Any], Any], source: Source) -> ReadFile:
+    """Returns the same, in a process that does nothing else."""
+    with _warnings_by_thread():
+        return _noted(read, source)
 
 
 _thread = threading.local()  # notes: what was warned of while the thread reads an image, or None

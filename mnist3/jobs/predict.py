@@ -1,5 +1,6 @@
 """Reads a user's image files into a CSV file, with a checkpoint of a run."""
 
+import contextlib
 import csv
 import os
 import sys
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from mnist3 import learners
 from mnist3.data.images import find_images
+from mnist3.data.processes import finders
 from mnist3.errors import UserError
 from mnist3.files import (
     STANDARD_OUTPUT,
@@ -27,6 +29,7 @@ from mnist3.jobs.arguments import Arguments
 from mnist3.pictures import Batch, Batches, reader_of, require_lines
 from mnist3.tasks import Predictions, Task
 
+MANY = 64  # images with lines; for fewer no processes are started
 LOGGED_PATHS = 10  # of the inverted images, and of those that the decoder warned of
 
 
@@ -172,15 +175,17 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
         folder,
         config.data.source,
     )
-    unreadable = predict_files(
-        paths,
-        reader_of(config, task, learned.predict, arguments.lines),
-        task.predicted_columns,
-        _cells(task, images_folder),
-        output,
-        task.reads_lines,
-        _save_views(task, arguments.save_views),
-    )
+    many = task.reads_lines and len(paths) >= MANY
+    with finders() if many else contextlib.nullcontext() as pool:
+        unreadable = predict_files(
+            paths,
+            reader_of(config, task, learned.predict, arguments.lines, finders=pool),
+            task.predicted_columns,
+            _cells(task, images_folder),
+            output,
+            task.reads_lines,
+            _save_views(task, arguments.save_views),
+        )
     return 2 if unreadable else 0
 
 

@@ -14,6 +14,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from mnist3 import learners, tasks
+from mnist3.data.processes import finders
 from mnist3.errors import UserError
 from mnist3.jobs import parts, workdir
 from mnist3.jobs.arguments import Arguments
@@ -75,7 +76,8 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
     if arguments.save_drawings:
         make_folder(arguments.save_drawings, "the drawings", flag="save_drawings")
         drawings = Drawings(arguments.save_drawings, task.classes)
-    with bound(arguments.host, arguments.port) as listener:
+    lines = finders() if task.reads_lines else contextlib.nullcontext()
+    with bound(arguments.host, arguments.port) as listener, lines as pool:
         moved = bool(config.evaluation.shift)
         config = config.copy_and_resolve_references()
         config.evaluation.shift = 0
@@ -92,9 +94,9 @@ def run(config: ConfigDict, arguments: Arguments) -> int:
             "once": moved,
         }
         predict, read_lines = learned.predict, None
-        read = answers.reader(task, reader_of(config, task, predict, limits=LIMITS))
+        read = answers.reader(task, reader_of(config, task, predict, False, LIMITS, pool))
         if task.reads_lines:
-            read_lines = answers.reader(task, reader_of(config, task, predict, True, LIMITS))
+            read_lines = answers.reader(task, reader_of(config, task, predict, True, LIMITS, pool))
         of_layers = maps.reader(task, learned, {shape[1:] for shape in shapes})
         service = app.Service(read, task.classes, about, drawings, of_layers, read_lines)
         application = app.create(service, hosts_of(arguments.host))
