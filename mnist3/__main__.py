@@ -9,9 +9,11 @@ from mnist3.errors import missing_library
 def main() -> int:
     """Prepares the process, hands over to the command line and returns the exit status."""
     try:
-        from mnist3 import hosts, parents, runtime
+        from mnist3 import runtime
 
-        runtime.prepare_process()
+        runtime.prepare_process()  # before all that would be imported twice
+        from mnist3 import hosts, parents
+
         status = parents.main(hosts.cluster(), sys.argv)
         if status is not None:
             return status

@@ -44,6 +44,15 @@ def text(label: Sequence[SupportsIndex] | Int[np.ndarray, "K"], classes: Sequenc
     return separator.join(classes[int(digit)] for digit in label if int(digit) != NO_DIGIT)
 
 
+def texts(labels: Int[np.ndarray, "n K"], classes: Sequence[str]) -> list[str]:
+    """Returns numbers as texts, see `text`."""
+    separator = "" if all(len(name) == 1 for name in classes) else " "
+    return [
+        separator.join([classes[digit] for digit in label if digit != NO_DIGIT])
+        for label in labels.tolist()
+    ]
+
+
 def parts(text: str, classes: Sequence[str]) -> list[str]:
     """Returns the names that a number is written with, as `text` joins them."""
     return list(text) if all(len(name) == 1 for name in classes) else text.split()

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy  # whose parts come when they are used: `special` takes a tenth of a second
 from jaxtyping import Bool, Float, Int
-from scipy import special
 
+from mnist3.evaluation import minimum
 from mnist3.evaluation.curves import calibration
 from mnist3.evaluation.intervals import require_images
 
@@ -164,7 +165,7 @@ def upper_bound(
     Source: C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in
     the case of the binomial, Biometrika 26, 1934.
     """
-    bound = special.betaincinv(errors + 1, np.maximum(n - errors, 1), LEVEL)
+    bound = scipy.special.betaincinv(errors + 1, np.maximum(n - errors, 1), LEVEL)
     return np.where(errors < n, bound, 1.0)
 
 
@@ -203,16 +204,12 @@ def fit_temperature(log_likelihoods: LogLikelihoods, rows: slice | np.ndarray) -
             temperature.
         rows: the examples to fit to.
     """
-    from scipy import optimize  # which takes a while to import
 
     def cost(logarithm: float) -> float:
         found = log_likelihoods(float(np.exp(logarithm)))[rows]
         return logarithm**2 / 2 - float(found.sum(dtype=np.float64))
 
-    found = optimize.minimize_scalar(
-        cost, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-3}
-    )
-    return float(np.exp(found.x))
+    return float(np.exp(minimum.place(cost, *_LOG_TEMPERATURES, tolerance=1e-3)))
 
 
 def fit(

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # whose parts come when they are used: `special` takes a tenth of a second
 from jaxtyping import Bool, Float, Int
-from scipy import special
 
 from mnist3.evaluation.clusters import Sharing, effective_clusters, variance_of_means
 
@@ -53,11 +53,11 @@ class Estimate(NamedTuple):
         """Returns the two-sided p-value of "the true value is 0"."""
         if self.variance == 0:
             return float(self.value == 0)
-        return float(2 * special.stdtr(self.degrees, -abs(self.value) / self.variance**0.5))
+        return float(2 * scipy.special.stdtr(self.degrees, -abs(self.value) / self.variance**0.5))
 
     def interval(self, level: float) -> tuple[float, float]:
         """Returns the interval of the true value."""
-        half_width = -special.stdtrit(self.degrees, (1 - level) / 2) * self.variance**0.5
+        half_width = -scipy.special.stdtrit(self.degrees, (1 - level) / 2) * self.variance**0.5
         return float(self.value - half_width), float(self.value + half_width)
 
 
@@ -231,18 +231,18 @@ def _mcnemar_low(only_a: int, only_b: int, n: int, tail: float) -> float:
 
     differ = only_a + only_b
     # p is drawn from the distribution whose quantiles are the lower ends of its exact interval.
-    below_half = special.betainc(only_a, only_b + 1, 0.5) if only_a else 1.0
+    below_half = scipy.special.betainc(only_a, only_b + 1, 0.5) if only_a else 1.0
     if below_half < tail:
-        p = special.betaincinv(only_a, only_b + 1, below_half + (1 - below_half) * _QUANTILES)
+        p = scipy.special.betaincinv(only_a, only_b + 1, below_half + (1 - below_half) * _QUANTILES)
         odds = 2 * p - 1
 
         def beyond(value: float) -> float:
-            lower = special.betainc(differ, n - differ + 1, np.minimum(value / odds, 1))
+            lower = scipy.special.betainc(differ, n - differ + 1, np.minimum(value / odds, 1))
             return below_half + (1 - below_half) * lower.mean() - tail
 
         return float(optimize.brentq(beyond, 0.0, 1.0, xtol=1e-9))
     p = (
-        special.betaincinv(only_a, only_b + 1, below_half * _QUANTILES)
+        scipy.special.betaincinv(only_a, only_b + 1, below_half * _QUANTILES)
         if only_a
         else 0 * _QUANTILES
     )
@@ -250,7 +250,7 @@ def _mcnemar_low(only_a: int, only_b: int, n: int, tail: float) -> float:
 
     def beyond_low(value: float) -> float:
         ratio = np.minimum(-value / np.maximum(odds, 1e-300), 1)
-        upper = ratio < 1 if differ == n else special.betaincc(differ + 1, n - differ, ratio)
+        upper = ratio < 1 if differ == n else scipy.special.betaincc(differ + 1, n - differ, ratio)
         return below_half * upper.mean() - tail
 
     if beyond_low(-1.0) >= 0:

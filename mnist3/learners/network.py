@@ -45,6 +45,11 @@ def _create_compute_logits(model: nn.Module, mesh: Mesh, shift: int) -> kept.Pro
 
 
 @functools.lru_cache(_PROGRAMS)
+def _create_first(n: int) -> kept.Program:
+    return kept.Program(jax.jit(lambda logits: logits[:n]), f"the first {n} logits")
+
+
+@functools.lru_cache(_PROGRAMS)
 def _create_decode(task: Task) -> kept.Program:
     return kept.Program(program.create_decode(task), f"predictions of {task}")
 
@@ -123,7 +128,9 @@ class Network:
         batches = program.batched(inputs, self.run.mesh, self.run.sharing)
         run = self.run
         compute_logits = _create_compute_logits(run.model, run.mesh, run.config.evaluation.shift)
-        logits = compute_logits(self._placed_params, batches)[: len(inputs)]
+        logits = compute_logits(self._placed_params, batches)
+        if len(logits) > len(inputs):
+            logits = _create_first(len(inputs))(logits)
         self._logits.append((inputs, logits))
         return logits
 
@@ -305,9 +312,8 @@ def _train(
         tracker.resume(epochs)
         told.append(loop.Mean(places, tracker.log_epoch, epochs))
     if any(not loop.finished(run, each.history) for each in replicates):
-        shapes = run.state_shapes()
         states = [
-            each.checkpoints.restore(len(each.history), shapes)
+            each.checkpoints.restore(len(each.history), run.state_shapes())
             if each.history
             else _initial_state(run, place)
             for place, each in enumerate(replicates)

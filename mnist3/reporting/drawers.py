@@ -8,6 +8,7 @@ was started, or one is gone, figures are drawn here.
 
 import concurrent.futures
 import contextlib
+import gc
 import importlib
 import os
 import pathlib
@@ -155,8 +156,11 @@ def work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command that it draws for ends it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
+    gc.disable()  # see `mnist3.jobs.command_line.run`
     for module in ("figures", "image_figures", "learning_figures"):
         importlib.import_module(f"mnist3.reporting.{module}")
+    gc.freeze()
+    gc.enable()
     while True:
         try:
             request = pickle.load(sys.stdin.buffer)

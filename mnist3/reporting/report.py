@@ -1,14 +1,18 @@
 """The report of a run: one page that carries its pictures inside and needs no other file."""
 
 import base64
+import functools
 import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist3.files import replacing
 from mnist3.reporting import captions
+
+if TYPE_CHECKING:
+    import jinja2
 
 
 class Table(NamedTuple):
@@ -82,10 +86,9 @@ def write_page(
         file.write(text)
 
 
-def render(
-    page: Page, config: Mapping[str, Any], pictures: Mapping[str, bytes], command: str
-) -> str:
-    """Returns the page as text; pictures are PNG bytes by name."""
+@functools.cache
+def template() -> "jinja2.Template":
+    """Returns the template of the page, which takes a while at first."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -94,7 +97,14 @@ def render(
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template("report.html.jinja")
+
+
+def render(
+    page: Page, config: Mapping[str, Any], pictures: Mapping[str, bytes], command: str
+) -> str:
+    """Returns the page as text; pictures are PNG bytes by name."""
+    return template().render(
         page._asdict(),
         pictures=[
             (name.replace("_", " "), base64.b64encode(data).decode(), captions.caption(name))

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.special import expit, logit, softmax
 
 NEARLY_NOTHING = 1e-30  # a probability, also in float32
 
@@ -79,7 +79,9 @@ def tempered(
 
     A probability of 0 counts as one that is next to it, so that a temperature can mend it.
     """
-    return softmax(np.log(np.maximum(probabilities, NEARLY_NOTHING)) / temperature, axis=1)
+    return scipy.special.softmax(
+        np.log(np.maximum(probabilities, NEARLY_NOTHING)) / temperature, axis=1
+    )
 
 
 def tempered_labels(
@@ -87,4 +89,6 @@ def tempered_labels(
 ) -> Float[np.ndarray, "n labels"]:
     """Returns the probabilities of a 1 for labels whose logits are divided by a temperature."""
     least = np.finfo(probabilities.dtype).eps
-    return expit(logit(np.clip(probabilities, least, 1 - least)) / temperature)
+    return scipy.special.expit(
+        scipy.special.logit(np.clip(probabilities, least, 1 - least)) / temperature
+    )

@@ -182,7 +182,7 @@ class Number(Task):
 
     def texts(self, values: Int32[np.ndarray, "n K"]) -> list[str]:
         """Returns numbers as texts, leading zeros kept."""
-        return [numbers.text(digits, self.classes) for digits in values]
+        return numbers.texts(np.asarray(values), self.classes)
 
     def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""

@@ -155,7 +155,7 @@ class String(Task):
 
     def texts(self, values: Int32[np.ndarray, "n longest"]) -> list[str]:
         """Returns strings as texts, leading zeros kept; "" where there is no digit."""
-        return [numbers.text(digits, self.classes) for digits in values]
+        return numbers.texts(np.asarray(values), self.classes)
 
     def data_text(self, dataset: AnyDataset) -> str:
         """Returns what the images are, for the title of a figure."""

@@ -27,6 +27,7 @@ from mnist3.training import program
 from mnist3.training.checkpoints import Checkpoints, Within
 from mnist3.training.optimizer import create_schedule, schedule_ends_at_zero
 from mnist3.training.run import Run
+from mnist3.training.run import epoch_keys as run_keys
 from mnist3.training.state import TrainState
 from mnist3.training.step import StepMetrics
 
@@ -244,8 +245,7 @@ class Part(NamedTuple):
 
 def epoch_keys(run: Run, epoch: int) -> jax.Array:
     """Returns the key of an epoch of each replicate."""
-    keys = [run.keys(place)[1] for place in range(len(run.seeds))]
-    return program.stack([jax.random.fold_in(key, epoch) for key in keys], run.mesh)
+    return program.put_stacked(run_keys(run.seeds, epoch), run.mesh)
 
 
 class Segments:

@@ -6,6 +6,7 @@ schedule.
 """
 
 import functools
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float32, Float64
 from ml_collections import ConfigDict
+
+from mnist3.training import kept
 
 MUON_LONGEST_SIDE = 512  # orthogonalising a larger matrix costs more than the step it improves
 _PROBED_STEPS = 1_000  # of the training that a schedule is asked about
@@ -80,9 +83,15 @@ def learning_rates(configs: Sequence[ConfigDict], steps: int) -> Float32[Array, 
 
 
 def _rates(config: ConfigDict, steps: int, at: Iterable[int]) -> Float64[np.ndarray, "count"]:
-    schedule = create_schedule(config, steps)
-    with jax.transfer_guard("allow"):  # a handful of numbers, asked for once
-        return np.asarray([schedule(step) for step in at], np.float64)
+    at = list(at)
+
+    def ask() -> str:
+        schedule = create_schedule(config, steps)
+        with jax.transfer_guard("allow"):  # a handful of numbers, asked for once
+            return json.dumps([float(schedule(step)) for step in at])
+
+    known = kept.text(f"learning rates of {config.to_json()} over {steps} steps at {at}", ask)
+    return np.asarray(json.loads(known), np.float64)
 
 
 def schedule_ends_at_zero(config: ConfigDict) -> bool:

@@ -97,11 +97,30 @@ def put_everywhere(tree, mesh: Mesh):
     return _put(tree, NamedSharding(mesh, P()))
 
 
+# Programs of whole trees: an operation on each array would compile, or load, one for each shape.
+_stack_trees = kept.Program(
+    jax.jit(lambda *trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)),
+    "trees as one, with an axis of replicates",
+)
+_take_tree = kept.Program(
+    jax.jit(
+        lambda stacked, place: jax.tree.map(
+            lambda leaves: jax.lax.dynamic_index_in_dim(leaves, place, keepdims=False), stacked
+        )
+    ),
+    "the tree of one replicate",
+)
+
+
 def stack(trees: Sequence[Any], mesh: Mesh) -> Any:
     """Puts trees of arrays, one a replicate, on their devices, with an axis of replicates first."""
     trees = [tree if _here(tree) else fetch(tree) for tree in trees]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-    return _put(stacked, NamedSharding(mesh, P("replicate")))
+    return put_stacked(_stack_trees(*trees), mesh)
+
+
+def put_stacked(tree: Any, mesh: Mesh) -> Any:
+    """Puts arrays that have an axis of replicates first on the devices of these."""
+    return _put(tree, NamedSharding(mesh, P("replicate")))
 
 
 def put_replicate(stacked: Any, place: int, tree: Any) -> Any:
@@ -119,9 +138,11 @@ def put_replicate(stacked: Any, place: int, tree: Any) -> Any:
 
 def replicate_of(stacked: Any, place: int) -> Any:
     """Returns the tree of one replicate out of stacked ones, of several processes' on the host."""
-    if _here(stacked):
-        return jax.tree.map(lambda leaves: leaves[place], stacked)
-    return jax.tree.map(lambda leaves: leaves[place, ...], fetch(stacked))
+    if not _here(stacked):
+        stacked = fetch(stacked)
+    if any(isinstance(leaves, jax.Array) for leaves in jax.tree.leaves(stacked)):
+        return _take_tree(stacked, np.int32(place))
+    return jax.tree.map(lambda leaves: leaves[place, ...], stacked)
 
 
 def _each(function: Callable, mesh: Mesh) -> Callable:

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Key
 from ml_collections import ConfigDict
 
 from mnist3 import models
@@ -129,6 +129,10 @@ class Run:
 
     def state_shapes(self) -> TrainState:
         """Returns shapes, dtypes and places of a state without computing one."""
+        return self._state_shapes
+
+    @functools.cached_property
+    def _state_shapes(self) -> TrainState:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
@@ -143,7 +147,25 @@ class Run:
 
 def keys_of(seed: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
     """Returns the keys of the initial parameters and of the epochs of a run with this seed."""
+    return _keys(np.int64(seed) if isinstance(seed, int) else seed)
+
+
+def epoch_keys(seeds: Sequence[int], epoch: int) -> Key[Array, "replicates"]:
+    """Returns the key of an epoch of the run with each of the seeds."""
+    return _epoch_keys(np.asarray(seeds, np.int64), np.uint32(epoch))
+
+
+def _split(seed: Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
     return tuple(jax.random.split(jax.random.key(seed)))
+
+
+_keys = kept.Program(jax.jit(_split), "keys of a seed")
+_epoch_keys = kept.Program(
+    jax.jit(
+        jax.vmap(lambda seed, epoch: jax.random.fold_in(_split(seed)[1], epoch), in_axes=(0, None))
+    ),
+    "keys of an epoch",
+)
 
 
 def assemble(

@@ -15,6 +15,7 @@ SLOW = {  # to import
     "scipy.ndimage",
     "scipy.optimize",
     "scipy.sparse",
+    "scipy.special",
     "scipy.stats",
     "skops",
     "sklearn",
