@@ -13,7 +13,6 @@ import numpy as np
 import scipy  # whose parts come when they are used: `special` takes a tenth of a second
 from jaxtyping import Bool, Float, Int
 
-from mnist3.evaluation import minimum
 from mnist3.evaluation.curves import calibration
 from mnist3.evaluation.intervals import require_images
 
@@ -204,12 +203,16 @@ def fit_temperature(log_likelihoods: LogLikelihoods, rows: slice | np.ndarray) -
             temperature.
         rows: the examples to fit to.
     """
+    from scipy import optimize  # which takes a while to import
 
     def cost(logarithm: float) -> float:
         found = log_likelihoods(float(np.exp(logarithm)))[rows]
         return logarithm**2 / 2 - float(found.sum(dtype=np.float64))
 
-    return float(np.exp(minimum.place(cost, *_LOG_TEMPERATURES, tolerance=1e-3)))
+    found = optimize.minimize_scalar(
+        cost, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-3}
+    )
+    return float(np.exp(found.x))
 
 
 def fit(
