@@ -6,7 +6,6 @@ the lines of writing on it are found and each is read as a strip.
 
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from mnist3.data import strips
 from mnist3.data.images import ReadFile, Source, read_files, read_image
 from mnist3.data.lines import Box, Lines, Seen, lines_of, other_sights
 from mnist3.errors import UserError
+from mnist3.runtime import cores
 from mnist3.tasks import Predictions, Task
 
 BATCH_SIZE = 256  # files of a batch
@@ -100,7 +100,7 @@ def reader_of(
             predict=predict,
             every_line=every_line,
             limits=limits,
-            workers=finders or _threads(),
+            workers=finders or cores(),
         )
     size = config.data.height, config.data.width
     return functools.partial(_read_whole, size=size, predict=predict, limits=limits)
@@ -135,7 +135,7 @@ def _read_whole(
     read = functools.partial(
         read_image, height=size[0], width=size[1], most_pixels=limits.most_pixels
     )
-    for first, files in _files(paths, read, sizes[-1], _threads()):
+    for first, files in _files(paths, read, sizes[-1], cores()):
         images = [file.value[0] for file in files if not file.error]
         predictions = predict_filled(predict, np.stack(images), sizes) if images else None
         yield Batch(
@@ -146,10 +146,6 @@ def _read_whole(
             [file.warning for file in files],
             [not file.error and bool(file.value[1]) for file in files],
         )
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
 
 
 def _files(

@@ -142,7 +142,11 @@ def _share_cores() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {count}".strip()
 
 
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def _cpu_devices() -> int:
     """Returns the largest power of two up to the usable cores and to what batches can share."""
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return 1 << (min(usable, MAXIMAL_CPU_DEVICES).bit_length() - 1)
+    return 1 << (min(cores(), MAXIMAL_CPU_DEVICES).bit_length() - 1)

@@ -1,7 +1,8 @@
 """Order statistics of small arrays, as NumPy and SciPy have them but without what those prepare.
 
 A picture is looked at in a thousand small steps, whose preparations would take longer than the
-steps. All functions give the same bits as what they stand for; none expects NaN.
+steps. All functions give the same bits as what they stand for, of floats and
+64-bit integers, at least one; none expects NaN.
 """
 
 from collections.abc import Sequence

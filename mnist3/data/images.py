@@ -466,8 +466,8 @@ def _batches(
             yield collect(started.popleft())
     except BrokenExecutor as error:
         raise UserError(
-            "a process that looked at pictures was killed, perhaps as memory ran out; start again "
-            "where more of it is free."
+            "a process that looked at pictures was killed, perhaps as memory ran out, or could not "
+            "start; start again where more memory is free."
         ) from error
 
 

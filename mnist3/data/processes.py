@@ -6,6 +6,8 @@ are started anew, without JAX, and end with the process that has started them, h
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
+import multiprocessing.context
 import os
 import signal
 import threading
@@ -13,14 +15,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import Any
 
+from mnist3.runtime import cores
+
 STOPPING = {signal.SIGINT, signal.SIGTERM}  # which the first process alone answers
-
-
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -40,34 +37,64 @@ def finders() -> Iterator[Executor | None]:
         pool.shutdown(cancel_futures=True)
 
 
+class _Process(multiprocessing.context.SpawnProcess):
+    """Ends when its pool has lost another one, though it takes no notice of SIGTERM."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _Context(multiprocessing.context.SpawnContext):
+    """Starts processes, and remembers them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[_Process] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> _Process:  # type: ignore[override]
+        self.begun.append(_Process(*arguments, **options))
+        return self.begun[-1]
+
+
 class _Processes(Executor):
-    """A pool of processes that is replaced after one of them was lost, with all calls in it."""
+    """A pool of processes that is replaced after one of them was lost, with all calls in it.
+
+    One of which no process ever answered is not: what they lack the next ones would lack too.
+    """
 
     def __init__(self, count: int) -> None:
         self._count, self._lock = count, threading.Lock()
-        self._pool = self._started()
+        self._pool, self._begun = self._started()
 
-    def _started(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self._count, context, _begin)
+    def _started(self) -> tuple[ProcessPoolExecutor, list[Future]]:
+        self._context = _Context()
+        pool = ProcessPoolExecutor(self._count, self._context, _begin)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until _begin ignores them
         try:
-            for _ in range(self._count):
-                pool.submit(int)
+            begun = [pool.submit(int) for _ in range(self._count)]
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return pool
+        return pool, begun
 
     def submit(self, call: Callable, /, *arguments: Any, **options: Any) -> Future:
         with self._lock:
             try:
                 return self._pool.submit(call, *arguments, **options)
             except BrokenExecutor:
-                self._pool = self._started()
+                if all(each.cancelled() or each.exception() for each in self._begun):
+                    raise
+                self._pool, self._begun = self._started()
                 return self._pool.submit(call, *arguments, **options)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+        self._pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        while wait and (alive := [each for each in self._context.begun if each.is_alive()]):
+            if any(each.exitcode for each in self._context.begun):
+                # One was lost, perhaps with the lock of what the others wait for.
+                for each in alive:
+                    each.kill()
+            multiprocessing.connection.wait([each.sentinel for each in alive], 1.0)
+        self._pool.shutdown(wait)
 
 
 def _begin() -> None:

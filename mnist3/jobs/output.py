@@ -165,7 +165,8 @@ def writing_page(
                 saving.add(name, each)
         yield
         with profiling.phase(profiling.DRAWING):
-            said, _ = page(), report.template()  # while pictures are drawn
+            said = page()
+            report.template()  # read while pictures are drawn
             files = saving.wait()
     path = os.path.join(folder, "report.html")
     report.write_page(path, said, config=config.to_dict(), figures=files, command=arguments.command)

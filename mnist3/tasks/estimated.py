@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-import scipy
+import scipy  # whose parts come when they are used: `special` takes a tenth of a second
 from jaxtyping import Float
 
 NEARLY_NOTHING = 1e-30  # a probability, also in float32

@@ -91,7 +91,10 @@ def _rates(config: ConfigDict, steps: int, at: Iterable[int]) -> Float64[np.ndar
             return json.dumps([float(schedule(step)) for step in at])
 
     known = kept.text(f"learning rates of {config.to_json()} over {steps} steps at {at}", ask)
-    return np.asarray(json.loads(known), np.float64)
+    try:
+        return np.asarray(json.loads(known), np.float64)
+    except ValueError:  # a damaged file of the cache
+        return np.asarray(json.loads(ask()), np.float64)
 
 
 def schedule_ends_at_zero(config: ConfigDict) -> bool:

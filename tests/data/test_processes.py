@@ -24,7 +24,8 @@ from mnist3.data import processes
 if __name__ == "__main__":
     processes.cores = lambda: 2
     with processes.finders() as pool:
-        print(*{pool.submit(processes.os.getpid).result() for _ in range(40)}, flush=True)
+        [each.result() for each in [pool.submit(time.sleep, 0.3) for _ in range(2)]]
+        print(*pool._pool._processes, flush=True)
         assert "jax" not in sys.modules
         time.sleep(100)
 """
@@ -50,6 +51,10 @@ def modules(_):
 
 def killed(_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_begin():
+    os._exit(1)
 
 
 def alive(process):
@@ -78,10 +83,38 @@ def test_processes_find_what_threads_find(two_cores, written):
 
 def test_a_process_that_is_lost_is_told_and_replaced(two_cores, written):
     with processes.finders() as pool:
-        with pytest.raises(UserError, match="was killed, perhaps as memory ran out; start again"):
+        with pytest.raises(
+            UserError, match=r"was killed, perhaps as memory ran out, .*; start again"
+        ):
             list(read_files(written, killed, 8, pool))
         (found,) = read_files(written, modules, 8, pool)
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_whichever_process_is_lost_none_is_left(monkeypatch, place):
+    """One of those that wait has the lock of what they wait for."""
+    monkeypatch.setattr(processes, "cores", lambda: 3)
+    with processes.finders() as pool:
+        [each.result() for each in [pool.submit(time.sleep, 0.3) for _ in range(3)]]
+        waiting = list(pool._pool._processes)
+        assert len(waiting) == 3
+        os.kill(waiting[place], signal.SIGKILL)
+    until = time.monotonic() + 20
+    while any(map(alive, waiting)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(alive, waiting))
+
+
+def test_processes_that_cannot_start_are_told_once(two_cores, monkeypatch, written):
+    monkeypatch.setattr(processes, "_begin", no_begin)
+    with processes.finders() as pool:
+        with pytest.raises(UserError, match="could not start"):
+            list(read_files(written, modules, 8, pool))
+        first = pool._pool
+        with pytest.raises(UserError, match="could not start"):
+            list(read_files(written, modules, 8, pool))
+        assert pool._pool is first
 
 
 def test_there_are_none_on_one_core(monkeypatch):
@@ -105,7 +138,7 @@ def test_no_process_is_left(tmp_path, number):
         start_new_session=True,
     ) as first:
         others = [int(each) for each in first.stdout.readline().split()]
-        assert others and all(map(alive, others))
+        assert len(others) == 2 and all(map(alive, others))
         if number == signal.SIGINT:
             os.killpg(first.pid, number)  # as a terminal does
         else:
