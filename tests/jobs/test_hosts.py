@@ -1,8 +1,10 @@
 """Several processes train one network together, as one would with as many devices."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shlex
 import signal
@@ -42,10 +44,17 @@ SECONDS = 300  # that a run takes at most
 PAGE = (ROOT / "docs" / "hosts.md").read_text()
 
 
+def free_port():
+    """Returns a port that no connection is given meanwhile: those come from 32768 on."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no port of a hundred is free")
+
+
 def start(folder, processes, devices=1, flags=RUN):
     """Starts the processes of a run on this machine, each with so many devices."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    coordinator = f"127.0.0.1:{free_port()}"
     variables = {
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "MNIST3_CACHE_DIR": os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "cache"),
