@@ -52,15 +52,18 @@ def add_upstrokes(
     draws: Draws,
     share: float,
 ) -> UInt8[Array, "batch longest side side"]:
-    """Begins the ones of a share of the strips with an upstroke, and gives some of them a foot."""
+    """Begins the ones of a share of the strips with an upstroke, and gives some of them a foot.
+
+    It rises by at least 0.6 of its width: flatter ones would be the tops of sevens.
+    """
     side = digits.shape[-1]
     inked = digits > 127
     rows = inked.any(axis=-1)
     top, bottom = jnp.argmax(rows, axis=-1), side - 1 - jnp.argmax(rows[..., ::-1], axis=-1)
     reach = _reach(inked)
     jitter = jax.random.uniform(key, (2, *ones.shape), minval=-1)
-    down = draws.uniform(1, 8)[..., 0] + jitter[0]
     left = draws.uniform(2, 6.5)[..., 0] + jitter[1]
+    down = left * (draws.uniform(0.75, 1.75)[..., 0] + 0.15 * jitter[0])
     start = top + 0.5, _middle_of(inked, top)
     stroke = _stroke(side, start, (start[0] + down, start[1] - left), reach)
     foot = bottom + 0.5, _middle_of(inked, bottom)

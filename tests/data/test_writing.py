@@ -12,6 +12,7 @@ from mnist3 import config as configs
 from mnist3.data import strings, strips, writing
 from mnist3.data.composition import compose_split, make_pool
 from mnist3.data.numbers import NO_DIGIT
+from mnist3.data.strip_digits import add_upstrokes
 from mnist3.data.strip_draws import Draws
 from mnist3.data.strip_marks import add_marks
 from mnist3.errors import UserError
@@ -102,6 +103,19 @@ def test_no_bar_of_a_box_is_as_tall_as_a_digit():
     tall = np.nonzero(changes == -1)[-1] - np.nonzero(changes == 1)[-1]
     assert not ((tall > 15) & (tall < 25)).any()  # digits have 20 rows
     assert (tall >= 25).any() and ((tall >= 3) & (tall <= 15)).any()
+
+
+def test_no_upstroke_of_a_1_is_as_flat_as_the_top_of_a_7():
+    """Sevens without a bar would else be read as ones."""
+    ones = jnp.zeros((64, 1, 28, 28), jnp.uint8).at[..., 4:24, 13:15].set(255)
+    every = jnp.ones((64, 1), bool)
+    drawn = add_upstrokes(jax.random.key(0), ones, every, Draws(jax.random.key(1), 64), 1.0)
+    inked = np.asarray(drawn)[:, 0, :20] > 127  # without the feet
+    wide = 13 - inked.any(axis=1).argmax(axis=1)
+    columns = np.take_along_axis(inked, (13 - wide)[:, None, None], axis=2)[..., 0]
+    high = (columns * np.arange(20)).max(axis=1) - 4  # of the lowest ink of the leftmost column
+    assert (high >= 0.6 * wide - 0.5).all()  # to half a pixel
+    assert wide.min() <= 3 and wide.max() >= 6
 
 
 def test_nothing_is_written_where_nothing_is_asked_for(pool):
