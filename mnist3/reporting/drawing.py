@@ -73,7 +73,8 @@ def _lay_out(figure: Figure) -> None:
     """Gives everything its place for good: laid out again, a figure would move by a pixel."""
     engine = figure.get_layout_engine()
     if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
-        for _ in range(2):  # the first round does not see yet how much axes shrink to be square
+        # The first round does not see yet how much axes shrink to keep their aspect.
+        for _ in range(1 if all(axes.get_aspect() == "auto" for axes in figure.axes) else 2):
             engine.execute(figure)
         figure.set_layout_engine("none")
 
