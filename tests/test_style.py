@@ -65,13 +65,13 @@ ENVIRONMENT = {  # who reads environment variables
     "runtime.py": "cache folder, JAX's and the allocator's settings",
     "errors.py": "whether tracebacks are wanted",
     "tracking.py": "the sweep whose agent started the run",
-    "jobs/command_line.py": "the data folder",
+    "jobs/arguments.py": "the data folder",
     "notebook.py": "the data folder",
     "parents.py": "what a process has of its parent",
     "hosts.py": "the cluster that a process stands in",
     "training/kept.py": "the settings of JAX that change programs",
 }
-FLAGS = {"jobs/command_line.py", "experiments.py", "exit_status.py"}
+FLAGS = {"jobs/arguments.py", "jobs/command_line.py", "experiments.py", "exit_status.py"}
 WRITERS = {  # who writes files, besides through `files.replacing`
     "files.py": "every file that is whole or not there",
     "tracking.py": "history.jsonl, a line at a time, and W&B's folder",

@@ -20,7 +20,7 @@ from mnist3 import exit_status, experiments, hosts, jobs, runtime, stopping
 from mnist3.config import NETWORK, search_method
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
-from mnist3.jobs.arguments import Arguments
+from mnist3.jobs.arguments import FIGURES, Arguments, arguments_of, define_flags
 from mnist3.reporting import drawers
 from mnist3.sweeps import Sweep, wandb_files
 
@@ -35,178 +35,8 @@ Flags:
 """
 
 
-FIGURES = ("none", "few", "all")
 DRAWING = ("train", "evaluate", "compare")  # modes that draw
 KEEPING = ("run", "population", "predict", "serve")  # jobs of one config, whose programs are kept
-
-
-def define_flags(values: flags.FlagValues) -> None:
-    """Defines the flags that are no field of a config."""
-
-    def text(name: str, default: str | None, words: str) -> None:
-        flags.DEFINE_string(name, default, words, flag_values=values)
-
-    text(
-        "config",
-        None,
-        "The experiment: a file, with variants behind a colon, as in "
-        "experiments/triple_mnist.py:model=logistic; or the config.json of a run, to run it again. "
-        "Single values: --config.section.field=value.",
-    )
-    text("mode", "train", f"The job: {', '.join(jobs.MODES)}.")
-    text("workdir", None, "Folder of the run; a fresh one under runs/ if not given.")
-    text(
-        "data_dir",
-        os.environ.get("MNIST3_DATA_DIR"),
-        "Folder with MNIST's four files (or mnist/ with them) and triple_mnist.zip; "
-        "the environment variable MNIST3_DATA_DIR gives the default.",
-    )
-    text(
-        "checkpoint",
-        "best",
-        "For evaluate, predict, serve and export: best, latest or the number of an epoch.",
-    )
-    text(
-        "replicate",
-        Arguments.replicate,
-        "For predict, serve, export and evaluate on other data, with a run of several seeds: "
-        "best, a seed, or ensemble.",
-    )
-    text(
-        "images",
-        None,
-        "For predict: an image, a folder or a glob. For evaluate: a folder of pictures with a "
-        "labels.csv (file,number), to measure reading on them.",
-    )
-    text(
-        "on",
-        None,
-        "For evaluate: another experiment, on whose val and test the run is measured; in quotes "
-        "with flags that change it.",
-    )
-    text("table", None, "For predict of a table: the CSV or Parquet file.")
-    text(
-        "output",
-        None,
-        "The file to write: CSV for predict, JSON for audit; - for standard output. For evaluate "
-        "with --on or --images: the folder, that of the run if not given. For export: the folder. "
-        "For inspect: the folder, that of --workdir if not given; without either none is written.",
-    )
-    flags.DEFINE_list(
-        "formats",
-        list(Arguments.formats),
-        "For export: the formats to write the network in.",
-        flag_values=values,
-    )
-    text("save_views", None, "For predict: a folder for views: what was found on each picture.")
-    flags.DEFINE_integer(
-        "port",
-        Arguments.port,
-        "For serve: the port to listen on; 0 for any that is free.",
-        lower_bound=0,
-        upper_bound=65535,
-        flag_values=values,
-    )
-    text(
-        "host",
-        Arguments.host,
-        "For serve: the address to listen on; 0.0.0.0 lets other machines in.",
-    )
-    text(
-        "save_drawings",
-        None,
-        "For serve: a folder where the page saves pictures with the right number, in a labels.csv "
-        "as evaluate reads it with --images.",
-    )
-    text(
-        "sweep",
-        None,
-        "For sweep: a sweep file of W&B, as in experiments/sweeps/, for an experiment without a "
-        "get_sweep; its command names the experiment if --config does not.",
-    )
-    flags.DEFINE_integer(
-        "trials",
-        None,
-        "For sweep: how many trials there are to be, with those that have ended; as the sweep says "
-        "if not given.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    text(
-        "storage",
-        None,
-        "For sweep: postgresql://USER:PASSWORD@HOST/DATABASE, which any number of the same command "
-        "on any number of machines share; a file in the workdir, for one, if not given.",
-    )
-    flags.DEFINE_integer(
-        "together",
-        None,
-        "For sweep: how many trials of a grid, or drawn at random, that differ in numbers alone "
-        f"a worker trains in one program at most; {Arguments.together} if not given.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "lines",
-        False,
-        "For predict with strings: reads every line of a picture, a row each.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "allow_pickle",
-        False,
-        "For predict and serve: also read the model of an older run, a pickle; reading one runs "
-        "any code in it.",
-        flag_values=values,
-    )
-    flags.DEFINE_list(
-        "figures",
-        ["all"],
-        "Which figures to draw, none, few or all, and their formats beside PNG, which the page of "
-        "the run shows: pdf, svg.",
-        flag_values=values,
-    )
-    text(
-        "joblib",
-        None,
-        "For train and compare with scikit-learn's estimators: dask:tcp://HOST:PORT, a Dask "
-        "cluster that fits their folds and searches.",
-    )
-    flags.DEFINE_bool(
-        "profile",
-        False,
-        "For train with a network: says where the time went, and leaves a trace of some steps in "
-        "the folder of the run.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "distributed",
-        "auto",
-        ["auto", "off"],
-        "For train: whether the processes of a cluster train together, where this is one of them; "
-        "off trains in this process alone.",
-        flag_values=values,
-    )
-    text(
-        "coordinator",
-        None,
-        "For train with others, where no cluster says it: host and port of the first process.",
-    )
-    flags.DEFINE_integer(
-        "processes",
-        None,
-        "With --coordinator: how many processes there are.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "process",
-        None,
-        "With --coordinator: the number of this one, from 0.",
-        lower_bound=0,
-        flag_values=values,
-    )
-    flags.DEFINE_bool("help", False, "Shows this.", short_name="h", flag_values=values)
 
 
 def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
@@ -269,7 +99,7 @@ def _without_password(command: str) -> str:
 
 def _require_mode_of_sweeps(values: flags.FlagValues) -> None:
     for name in ("sweep", "trials", "storage", "together"):
-        if values[name].value is not None and values.mode != "sweep":
+        if not values[name].using_default_value and values.mode != "sweep":
             raise UserError(
                 f"--{name} is for sweeps, and --mode={values.mode} makes none; give --mode=sweep."
             )
@@ -440,33 +270,16 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
         left = experiments.change(given, words)
         words, changes = left, [word for word in words if word not in left]
     _require_nothing_left(words, values)
-    arguments = Arguments(
+    arguments = arguments_of(
+        values,
         mode=values.mode,
-        workdir=values.workdir,
         data_dir=values.data_dir,
         experiment=experiments.name_of(experiment) if given is not None else "",
-        checkpoint=values.checkpoint,
-        replicate=values.replicate,
-        images=values.images,
-        table=values.table,
-        output=values.output,
-        on=values.on,
-        lines=values.lines,
-        save_views=values.save_views,
-        port=values.port,
-        host=values.host,
-        save_drawings=values.save_drawings,
-        sweep=_sweep_of(values.mode, experiment, content),
-        trials=values.trials,
-        storage=values.storage,
-        together=values.together or Arguments.together,
         given=(f"--config={experiment}", *changes) if given is not None else (),
-        allow_pickle=values.allow_pickle,
-        profile=values.profile,
+        command=_without_password(shlex.join([*["python"] * argv[0].endswith(".py"), *argv])),
         figures=figures,
         figure_formats=formats,
-        formats=tuple(values.formats),
-        command=_without_password(shlex.join([*["python"] * argv[0].endswith(".py"), *argv])),
+        sweep=_sweep_of(values.mode, experiment, content),
     )
     if arguments.output and given is not None:
         require_unread(arguments.output, [experiments.file_of(experiment)])
