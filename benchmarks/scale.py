@@ -243,9 +243,9 @@ def as_markdown(found: dict[str, list[dict[str, Any]]], machine: dict[str, Any])
                 if timed
                 else "",
                 f"{_seconds(axis, row, 'processor_seconds'):.3g}" if timed else "",
-                f"{own['seconds']:.2f}" if timed and first else "",
+                f"{own['seconds']:z.2f}" if timed and first else "",
                 f"{row['planned_bytes'] / 1e6:.1f}",
-                f"{own['memory']:.2f}" if first else "",
+                f"{own['memory']:z.2f}" if first else "",
                 f"{row['process_bytes'] / 1e6:.0f}",
                 f"{row['exchanged_bytes'] / 1e3:.0f}" if axis.field == "devices" else "",
             )
@@ -277,7 +277,7 @@ def plot(found: dict[str, list[dict[str, Any]]], path: str) -> None:
             (memory, "memory", [row["planned_bytes"] for row in rows]),
         ):
             if name in fitted[axis.field]:
-                label = f"{axis.title}: exponent {fitted[axis.field][name]:.2f}"
+                label = f"{axis.title}: exponent {fitted[axis.field][name]:z.2f}"
                 axes.loglog(sizes, np.array(values) / values[0], "o-", label=label)
     for axes, title in ((seconds, "Processor seconds"), (memory, "Memory planned on a device")):
         axes.plot((1, largest), (1, largest), color="0.7", lw=1, zorder=0)
