@@ -53,6 +53,8 @@ DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
 # Pixels, so that none takes over 1 GiB: of 8 bits; and deeper or transparent, which take more each.
 MOST_PIXELS, MOST_DEEP_PIXELS = 100_000_000, 30_000_000
 BLANK = "blank: no ink that differs from the paper"
+SMALL = 32_768  # bytes; threads that read such files wait for each other more than they decode
+TOGETHER = 16  # files that a thread reads before it hands them over, which takes as long as one
 
 
 Source = str | bytes  # of a picture: the path of its file, or what stands in one
@@ -434,32 +436,45 @@ def read_files(
         sources: paths or contents of the files.
         read: from one of them to what is read; raises `UnreadableImage`.
         batch_size: files.
-        workers: so many threads, or what runs calls in other processes.
+        workers: so many threads at most, or what runs calls in other processes.
 
     Raises:
         UserError: if a process was lost.
     """
     if isinstance(workers, Executor):
-        yield from _batches(sources, functools.partial(_read_alone, read), batch_size, workers)
+        yield from _batches(sources, functools.partial(_read_alone, read), batch_size, 1, workers)
         return
-    with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
-        yield from _batches(sources, functools.partial(_noted, read), batch_size, pool)
+    threads = 1 if _are_small(sources[:TOGETHER]) else workers
+    together = min(TOGETHER, max(1, min(batch_size, len(sources)) // (4 * threads)))
+    with _warnings_by_thread(), ThreadPoolExecutor(threads) as pool:
+        yield from _batches(sources, functools.partial(_noted, read), batch_size, together, pool)
+
+
+def _are_small(sources: Sequence[Source]) -> bool:
+    """Tells whether files are small in the mean; those that are not there have no size."""
+    sizes = []
+    for source in sources:
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(len(source) if isinstance(source, bytes) else os.path.getsize(source))
+    return sum(sizes) < SMALL * max(len(sizes), 1)
 
 
 def _batches(
     sources: Sequence[Source],
-    read: Callable[[Source], ReadFile],
+    read: Callable[[Sequence[Source]], list[ReadFile]],
     batch_size: int,
+    together: int,
     pool: Executor,
 ) -> Iterator[list[ReadFile]]:
     def collect(batch: list[Future]) -> list[ReadFile]:
-        return [future.result() for future in batch]
+        return [file for future in batch for file in future.result()]
 
     try:
         started: deque[list[Future]] = deque()
         for first in range(0, len(sources), batch_size):
             batch = sources[first : first + batch_size]
-            started.append([pool.submit(read, source) for source in batch])
+            parts = (batch[start : start + together] for start in range(0, len(batch), together))
+            started.append([pool.submit(read, part) for part in parts])
             if len(started) == 2:
                 yield collect(started.popleft())
         if started:
@@ -471,8 +486,12 @@ def _batches(
         ) from error
 
 
-def _noted(read: Callable[[Any], Any], source: Source) -> ReadFile:
-    """Returns what is read of a file, with what the decoder found odd."""
+def _noted(read: Callable[[Any], Any], sources: Sequence[Source]) -> list[ReadFile]:
+    """Returns what is read of files, with what the decoder found odd."""
+    return [_read_noted(read, source) for source in sources]
+
+
+def _read_noted(read: Callable[[Any], Any], source: Source) -> ReadFile:
     _thread.notes = notes = []
     try:
         value = read(source)
@@ -483,10 +502,10 @@ def _noted(read: Callable[[Any], Any], source: Source) -> ReadFile:
     return ReadFile(value, "", "; ".join(dict.fromkeys(notes)))
 
 
-def _read_alone(read: Callable[[Any], Any], source: Source) -> ReadFile:
+def _read_alone(read: Callable[[Any], Any], sources: Sequence[Source]) -> list[ReadFile]:
     """Returns the same, in a process that does nothing else."""
     with _warnings_by_thread():
-        return _noted(read, source)
+        return _noted(read, sources)
 
 
 _thread = threading.local()  # notes: what was warned of while the thread reads an image, or None

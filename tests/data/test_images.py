@@ -62,6 +62,33 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first.astype(float) - second).mean())
 
 
+@pytest.mark.parametrize("small", [0, data_images.SMALL], ids=["two threads", "one thread"])
+@pytest.mark.parametrize(("count", "batch_size"), [(0, 4), (1, 4), (133, 64)])
+def test_files_are_read_in_order_and_each_once(count, batch_size, small, monkeypatch):
+    monkeypatch.setattr(data_images, "SMALL", small)
+    sources = [bytes([number]) for number in range(count)]
+    batches = list(read_files(sources, ord, batch_size, 2))
+    assert [file.value for batch in batches for file in batch] == list(range(count))
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+
+
+def test_large_files_are_read_by_several_threads_and_small_ones_by_one():
+    """Two that read small ones would wait for each other."""
+    barrier = threading.Barrier(2)
+
+    def meet(source):
+        return barrier.wait(20) < 2  # broken, if the other thread does not come
+
+    large = [bytes(data_images.SMALL)] * 8
+    assert all(file.value for batch in read_files(large, meet, 8, 2) for file in batch)
+    idents = [
+        file.value
+        for batch in read_files([b"small"] * 64, lambda _: threading.get_ident(), 8, 2)
+        for file in batch
+    ]
+    assert len(set(idents)) == 1
+
+
 @pytest.fixture
 def saved(tmp_path):
     """Saves an image under a name and returns the path."""
@@ -475,7 +502,11 @@ def odd_exif(saved):
     return str(saved(255 - number_image(), "odd.jpg", exif=exif.tobytes()[:20]))
 
 
-def test_what_the_decoder_warns_of_stays_with_its_image(saved, odd_exif, recwarn):
+@pytest.mark.parametrize("small", [0, data_images.SMALL], ids=["two threads", "one thread"])
+def test_what_the_decoder_warns_of_stays_with_its_image(
+    saved, odd_exif, recwarn, monkeypatch, small
+):
+    monkeypatch.setattr(data_images, "SMALL", small)
     plain = str(saved(number_image()))
     for paths in ([plain, odd_exif, plain, odd_exif], [plain]):
         [batch] = read_images(paths, HEIGHT, WIDTH, batch_size=4, workers=2)
