@@ -1,7 +1,7 @@
 """Numbers of any length as people write them: photographed, scanned or drawn.
 
 Trained on strips that are composed on the device from MNIST's digits alone. Mean of three seeds
-(docs/results.md): of 115 pictures by 11 people one digit 0.970, several 0.810; 880 s of training
+(docs/results.md): of 115 pictures by 11 people one digit 0.970, several 0.810; 911 s of training
 beside other work, two cores of an Intel Xeon (AVX-512):
 
     python launch.py --config=experiments/people.py

@@ -22,6 +22,7 @@ from mnist3.runtime import cores
 from mnist3.tasks import Predictions, Task
 
 BATCH_SIZE = 256  # files of a batch
+SMALL = 6144  # bytes; where one thread at a time was quicker than two, of PNG and JPEG on a disk
 STRIPS = 32  # of a batch of one width; both are filled up, so that one compiled program serves
 NOTHING = "no number is found on it"
 DOUBT = 0.6  # confidence; below it a picture is looked at in other ways too
@@ -135,7 +136,7 @@ def _read_whole(
     read = functools.partial(
         read_image, height=size[0], width=size[1], most_pixels=limits.most_pixels
     )
-    for first, files in _files(paths, read, sizes[-1], cores()):
+    for first, files in _files(paths, read, sizes[-1], cores(), SMALL):
         images = [file.value[0] for file in files if not file.error]
         predictions = predict_filled(predict, np.stack(images), sizes) if images else None
         yield Batch(
@@ -149,11 +150,15 @@ def _read_whole(
 
 
 def _files(
-    paths: Sequence[Source], read: Callable[[Any], Any], batch_size: int, workers: int | Executor
+    paths: Sequence[Source],
+    read: Callable[[Any], Any],
+    batch_size: int,
+    workers: int | Executor,
+    one_at_a_time_below: int = 0,
 ) -> Iterator[tuple[int, list[ReadFile]]]:
     first = 0
     # The next batch is read from the disk while the learner works on this one.
-    for files in read_files(paths, read, batch_size, workers):
+    for files in read_files(paths, read, batch_size, workers, one_at_a_time_below):
         yield first, files
         first += len(files)
 

@@ -53,7 +53,6 @@ DARK_PAPER, BRIGHT_INK = 8, 180  # grey levels that need no stretching
 # Pixels, so that none takes over 1 GiB: of 8 bits; and deeper or transparent, which take more each.
 MOST_PIXELS, MOST_DEEP_PIXELS = 100_000_000, 30_000_000
 BLANK = "blank: no ink that differs from the paper"
-SMALL = 32_768  # bytes; threads that read such files wait for each other more than they decode
 TOGETHER = 16  # files that a thread reads before it hands them over, which takes as long as one
 
 
@@ -426,6 +425,7 @@ def read_files(
     read: Callable[[Any], Any],
     batch_size: int,
     workers: int | Executor,
+    one_at_a_time_below: int = 0,
 ) -> Iterator[list[ReadFile]]:
     """Yields what is read of files in order, `batch_size` at a time and the rest at the end.
 
@@ -436,7 +436,9 @@ def read_files(
         sources: paths or contents of the files.
         read: from one of them to what is read; raises `UnreadableImage`.
         batch_size: files.
-        workers: so many threads at most, or what runs calls in other processes.
+        workers: so many threads, or what runs calls in other processes.
+        one_at_a_time_below: bytes; threads take turns at files that are smaller in the mean, for
+            which they would wait for each other longer than they decode.
 
     Raises:
         UserError: if a process was lost.
@@ -444,19 +446,10 @@ def read_files(
     if isinstance(workers, Executor):
         yield from _batches(sources, functools.partial(_read_alone, read), batch_size, 1, workers)
         return
-    threads = 1 if _are_small(sources[:TOGETHER]) else workers
-    together = min(TOGETHER, max(1, min(batch_size, len(sources)) // (4 * threads)))
-    with _warnings_by_thread(), ThreadPoolExecutor(threads) as pool:
-        yield from _batches(sources, functools.partial(_noted, read), batch_size, together, pool)
-
-
-def _are_small(sources: Sequence[Source]) -> bool:
-    """Tells whether files are small in the mean; those that are not there have no size."""
-    sizes = []
-    for source in sources:
-        with contextlib.suppress(OSError, ValueError):
-            sizes.append(len(source) if isinstance(source, bytes) else os.path.getsize(source))
-    return sum(sizes) < SMALL * max(len(sizes), 1)
+    together = min(TOGETHER, max(1, min(batch_size, len(sources)) // (4 * workers)))
+    noted = functools.partial(_noted, read, below=one_at_a_time_below)
+    with _warnings_by_thread(), ThreadPoolExecutor(workers) as pool:
+        yield from _batches(sources, noted, batch_size, together, pool)
 
 
 def _batches(
@@ -486,9 +479,20 @@ def _batches(
         ) from error
 
 
-def _noted(read: Callable[[Any], Any], sources: Sequence[Source]) -> list[ReadFile]:
+def _noted(read: Callable[[Any], Any], sources: Sequence[Source], below: int = 0) -> list[ReadFile]:
     """Returns what is read of files, with what the decoder found odd."""
-    return [_read_noted(read, source) for source in sources]
+    small = bool(below) and sum(map(_size, sources)) < below * len(sources)
+    with _turns if small else contextlib.nullcontext():
+        return [_read_noted(read, source) for source in sources]
+
+
+def _size(source: Source) -> int:
+    """Returns how many bytes a file has; 0 if it is not there."""
+    if isinstance(source, bytes):
+        return len(source)
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.getsize(source)
+    return 0
 
 
 def _read_noted(read: Callable[[Any], Any], source: Source) -> ReadFile:
@@ -508,6 +512,7 @@ def _read_alone(read: Callable[[Any], Any], sources: Sequence[Source]) -> list[R
         return _noted(read, sources)
 
 
+_turns = threading.Lock()  # of threads that read small files
 _thread = threading.local()  # notes: what was warned of while the thread reads an image, or None
 
 

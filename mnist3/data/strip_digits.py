@@ -54,7 +54,8 @@ def add_upstrokes(
 ) -> UInt8[Array, "batch longest side side"]:
     """Begins the ones of a share of the strips with an upstroke, and gives some of them a foot.
 
-    It rises by at least 0.6 of its width: flatter ones would be the tops of sevens.
+    It rises by at least 0.6 of its width, before the strip is bent: flatter ones would be the tops
+    of sevens.
     """
     side = digits.shape[-1]
     inked = digits > 127

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -10,17 +9,25 @@ from absl import flags
 from mnist3 import jobs
 from mnist3.sweeps import Sweep
 
-FIGURES = ("none", "few", "all")
+_DEFINE = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    bool: flags.DEFINE_bool,
+    tuple: flags.DEFINE_list,
+}
 
 
-def _flag(
-    words: str,
-    default: Any = None,
-    define: Callable[..., object] = flags.DEFINE_string,
-    **limits: Any,
-) -> Any:
-    """Returns a field that a flag of its name sets, with what --help says of it."""
-    told = {"define": define, "words": words, "limits": limits}
+def _flag(words: str, default: Any = None, kind: type | None = None, **limits: Any) -> Any:
+    """Returns a field that a flag of its name sets.
+
+    Args:
+        words: what --help says of it.
+        default: of the field and the flag.
+        kind: of the values; that of the default if not given, and str where that is None.
+        limits: of the values.
+    """
+    kind = kind or (str if default is None else type(default))
+    told = {"define": _DEFINE[kind], "words": words, "limits": limits}
     return dataclasses.field(default=default, metadata=told)
 
 
@@ -29,7 +36,6 @@ class Arguments:
     """The flags of `launch.py` that are not part of an experiment's config.
 
     Attributes:
-        mode: name of the job.
         data_dir: folder with the data; None for a download.
         experiment: name of the config's file, without folder and ending.
         given: the flags that give the config.
@@ -39,7 +45,6 @@ class Arguments:
         sweep: sweep: what to search; None where nothing says it.
     """
 
-    mode: str = "train"
     data_dir: str | None = None
     experiment: str = ""
     given: tuple[str, ...] = ()
@@ -47,6 +52,7 @@ class Arguments:
     figures: str = "all"
     figure_formats: tuple[str, ...] = ("png",)
     sweep: Sweep | None = None
+    mode: str = _flag(f"The job: {', '.join(jobs.MODES)}.", "train")
     workdir: str | None = _flag("Folder of the run; a fresh one under runs/ if not given.")
     checkpoint: str = _flag(
         "For evaluate, predict, serve and export: best, latest or the number of an epoch.", "best"
@@ -73,7 +79,6 @@ class Arguments:
     formats: tuple[str, ...] = _flag(
         "For export: the formats to write the network in.",
         ("stablehlo", "onnx", "html"),
-        flags.DEFINE_list,
     )
     save_views: str | None = _flag(
         "For predict: a folder for views: what was found on each picture."
@@ -81,7 +86,6 @@ class Arguments:
     port: int = _flag(
         "For serve: the port to listen on; 0 for any that is free.",
         8000,
-        flags.DEFINE_integer,
         lower_bound=0,
         upper_bound=65535,
     )
@@ -95,8 +99,7 @@ class Arguments:
     trials: int | None = _flag(
         "For sweep: how many trials there are to be, with those that have ended; as the sweep says "
         "if not given.",
-        None,
-        flags.DEFINE_integer,
+        kind=int,
         lower_bound=1,
     )
     storage: str | None = _flag(
@@ -107,25 +110,21 @@ class Arguments:
         "For sweep: how many trials of a grid, or drawn at random, that differ in numbers alone "
         "a worker trains in one program at most.",
         8,
-        flags.DEFINE_integer,
         lower_bound=1,
     )
     lines: bool = _flag(
         "For predict with strings: reads every line of a picture, a row each.",
         False,
-        flags.DEFINE_bool,
     )
     allow_pickle: bool = _flag(
         "For predict and serve: also read the model of an older run, a pickle; reading one runs "
         "any code in it.",
         False,
-        flags.DEFINE_bool,
     )
     profile: bool = _flag(
         "For train with a network: says where the time went, and leaves a trace of some steps in "
         "the folder of the run.",
         False,
-        flags.DEFINE_bool,
     )
 
 
@@ -149,7 +148,6 @@ def define_flags(values: flags.FlagValues) -> None:
         "experiments/triple_mnist.py:model=logistic; or the config.json of a run, to run it again. "
         "Single values: --config.section.field=value.",
     )
-    text("mode", "train", f"The job: {', '.join(jobs.MODES)}.")
     text(
         "data_dir",
         os.environ.get("MNIST3_DATA_DIR"),
@@ -206,7 +204,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def arguments_of(values: flags.FlagValues, **others: Any) -> Arguments:
-    """Returns what flags say, with the fields that no flag sets."""
+    """Returns what flags say, with the fields that several make, or none."""
     for each in _FLAGS:
         value = values[each.name].value
         others[each.name] = tuple(value) if isinstance(value, list) else value

@@ -20,7 +20,7 @@ from mnist3 import exit_status, experiments, hosts, jobs, runtime, stopping
 from mnist3.config import NETWORK, search_method
 from mnist3.errors import UserError, nearest
 from mnist3.files import require_unread
-from mnist3.jobs.arguments import FIGURES, Arguments, arguments_of, define_flags
+from mnist3.jobs.arguments import Arguments, arguments_of, define_flags
 from mnist3.reporting import drawers
 from mnist3.sweeps import Sweep, wandb_files
 
@@ -35,6 +35,7 @@ Flags:
 """
 
 
+FIGURES = ("none", "few", "all")
 DRAWING = ("train", "evaluate", "compare")  # modes that draw
 KEEPING = ("run", "population", "predict", "serve")  # jobs of one config, whose programs are kept
 
@@ -272,7 +273,6 @@ def run(argv: Sequence[str], alone: bool = False) -> int:
     _require_nothing_left(words, values)
     arguments = arguments_of(
         values,
-        mode=values.mode,
         data_dir=values.data_dir,
         experiment=experiments.name_of(experiment) if given is not None else "",
         given=(f"--config={experiment}", *changes) if given is not None else (),

@@ -73,8 +73,11 @@ def _lay_out(figure: Figure) -> None:
     """Gives everything its place for good: laid out again, a figure would move by a pixel."""
     engine = figure.get_layout_engine()
     if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
-        # The first round does not see yet how much axes shrink to keep their aspect.
-        for _ in range(1 if all(axes.get_aspect() == "auto" for axes in figure.axes) else 2):
+        # The first round does not see yet how much axes or colour bars shrink to keep their shape.
+        free = all(
+            axes.get_aspect() == "auto" and axes.get_box_aspect() is None for axes in figure.axes
+        )
+        for _ in range(1 if free else 2):
             engine.execute(figure)
         figure.set_layout_engine("none")
 

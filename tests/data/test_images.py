@@ -4,6 +4,7 @@ import shutil
 import socket
 import struct
 import threading
+import time
 import warnings
 from typing import NamedTuple
 
@@ -62,31 +63,33 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first.astype(float) - second).mean())
 
 
-@pytest.mark.parametrize("small", [0, data_images.SMALL], ids=["two threads", "one thread"])
+LARGE = bytes(1000)
+
+
+@pytest.mark.parametrize("below", [0, 1000], ids=["together", "in turns"])
 @pytest.mark.parametrize(("count", "batch_size"), [(0, 4), (1, 4), (133, 64)])
-def test_files_are_read_in_order_and_each_once(count, batch_size, small, monkeypatch):
-    monkeypatch.setattr(data_images, "SMALL", small)
+def test_files_are_read_in_order_and_each_once(count, batch_size, below):
     sources = [bytes([number]) for number in range(count)]
-    batches = list(read_files(sources, ord, batch_size, 2))
+    batches = list(read_files(sources, ord, batch_size, 2, below))
     assert [file.value for batch in batches for file in batch] == list(range(count))
     assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
 
 
-def test_large_files_are_read_by_several_threads_and_small_ones_by_one():
-    """Two that read small ones would wait for each other."""
-    barrier = threading.Barrier(2)
+def test_threads_read_large_files_together_and_take_turns_at_small_ones():
+    """Those that read small ones would wait for each other; the first files do not decide."""
+    barrier, reading = threading.Barrier(2), threading.Lock()
 
-    def meet(source):
-        return barrier.wait(20) < 2  # broken, if the other thread does not come
+    def read(source):
+        if source == LARGE:
+            return barrier.wait(20) < 2  # broken, if the other thread does not come
+        alone = reading.acquire(blocking=False)
+        time.sleep(0.001)
+        reading.release()
+        return alone
 
-    large = [bytes(data_images.SMALL)] * 8
-    assert all(file.value for batch in read_files(large, meet, 8, 2) for file in batch)
-    idents = [
-        file.value
-        for batch in read_files([b"small"] * 64, lambda _: threading.get_ident(), 8, 2)
-        for file in batch
-    ]
-    assert len(set(idents)) == 1
+    sources = [b"small"] * 64 + [LARGE] * 64
+    files = [file for batch in read_files(sources, read, 64, 2, 500) for file in batch]
+    assert len(files) == len(sources) and all(file.value for file in files)
 
 
 @pytest.fixture
@@ -502,11 +505,7 @@ def odd_exif(saved):
     return str(saved(255 - number_image(), "odd.jpg", exif=exif.tobytes()[:20]))
 
 
-@pytest.mark.parametrize("small", [0, data_images.SMALL], ids=["two threads", "one thread"])
-def test_what_the_decoder_warns_of_stays_with_its_image(
-    saved, odd_exif, recwarn, monkeypatch, small
-):
-    monkeypatch.setattr(data_images, "SMALL", small)
+def test_what_the_decoder_warns_of_stays_with_its_image(saved, odd_exif, recwarn):
     plain = str(saved(number_image()))
     for paths in ([plain, odd_exif, plain, odd_exif], [plain]):
         [batch] = read_images(paths, HEIGHT, WIDTH, batch_size=4, workers=2)

@@ -128,3 +128,19 @@ def test_an_image_of_a_grid_has_the_size_that_was_asked_for():
         axes = figure.axes[0]
         (left, _), (right, _) = axes.transData.transform([(0, 0), (28, 0)])
         assert (right - left) / figure.dpi == pytest.approx(1.4, rel=0.02)  # inches
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_what_is_saved_has_found_its_place(square, tmp_path):
+    figure = drawing.new_figure(5, 4)
+    drawing.write_title(figure, "a title of two lines, since it is longer than the figure is wide")
+    every = figure.subplots(2, 3).ravel()
+    figure.legend(handles=every[0].plot([1, 1e6], label="a curve"), loc="outside lower center")
+    if square:
+        figure.colorbar(every[-1].imshow(np.eye(3)), ax=every[-1])
+    engine = figure.get_layout_engine()
+    drawing.save(figure, tmp_path / "figure.png")
+    saved = [axes.get_position(original=True).bounds for axes in every]
+    engine.execute(figure)
+    again = [axes.get_position(original=True).bounds for axes in every]
+    np.testing.assert_allclose(saved, again, rtol=0, atol=1 / (5 * drawing.DOTS_PER_INCH))
