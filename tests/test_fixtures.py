@@ -12,7 +12,7 @@ def test_without_triple_mnist_its_tests_are_skipped(mnist_names):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/data/test_audit.py", "-k", "published"],
         cwd=ROOT,
-        env=os.environ | {"MNIST3_DATA_DIR": mnist_names},
+        env=os.environ | {"MNIST3_DATA_DIR": mnist_names, "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
     )
