@@ -28,7 +28,8 @@ if "MNIST3_TESTS_FOLDER" not in os.environ:
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "compiled")
 )
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # which lowering spends time on
 
 import filelock
 import hypothesis
@@ -61,8 +62,10 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/jobs/test_compare.py",
     "tests/jobs/test_export.py",
     "tests/jobs/test_measure.py",
+    "tests/jobs/test_population.py",
     "tests/jobs/test_predict_lines.py",
     "tests/jobs/test_profile.py",
+    "tests/jobs/test_replicates.py",
     "tests/jobs/test_run_digits.py",
     "tests/jobs/test_serve.py",
     "tests/jobs/test_table.py",
@@ -71,6 +74,7 @@ LONG = (  # marked slow: whole runs, processes, and what is compiled at length
     "tests/models/test_models.py",
     "tests/ops/",
     "tests/tasks/test_ctc.py",
+    "tests/test_fuzz.py",
     "tests/test_launch.py",
     "tests/test_models_on_unseen_numbers.py",
     "tests/test_notebook.py",
@@ -266,9 +270,15 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """What is imported stays, so the collections of the tests need not look through it."""
+    """What is imported stays, and tracing makes much: garbage is looked for there seldom."""
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     gc.enable()
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: tests wait for processes, browsers and disks."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture

@@ -7,17 +7,12 @@ import pytest
 from tests.fuzz import fuzzing, mutations
 from tests.fuzz.targets import TARGETS
 
-SLOW = ("checkpoints", "model.skops", "decoded images", "zip of numbers")
 FIRST = 100_000  # beyond those of the long form
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
-        for name in TARGETS
-        if name != "small files of much"  # half a minute each
-    ],
+    [name for name in TARGETS if name != "small files of much"],  # half a minute each
 )
 def test_a_damaged_file_is_read_or_refused(name):
     found = fuzzing.fuzz(name, max(5, TARGETS[name].inputs // 50), first=FIRST)

@@ -129,7 +129,7 @@ def finished_run(launch, once, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_on_a_terminal(environment, once):
-    """The same run once more, shown on a terminal, in the folder that it chooses itself."""
+    """The same run once more, but not drawn, on a terminal, in the folder that it chooses."""
     folder = once("terminal", lambda folder: show_on_a_terminal(folder, environment))
     (workdir,) = (folder / "runs").iterdir()
     return workdir, (folder / "shown").read_text()
@@ -141,7 +141,7 @@ def show_on_a_terminal(folder, environment):
     termios.tcsetwinsize(terminal, (24, 120))
     experiment = f"--config={ROOT}/experiments/quickstart.py"
     process = subprocess.Popen(
-        [sys.executable, ROOT / "launch.py", experiment, *TINY[1:]],
+        [sys.executable, ROOT / "launch.py", experiment, *UNDRAWN[1:]],
         cwd=folder,
         env=environment,
         stdout=terminal,

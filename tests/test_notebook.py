@@ -169,7 +169,7 @@ def test_an_ensemble_shows_what_its_first_member_looks_at():
 
 def test_on_mnist_shifted_copies_lift_nearest_neighbours(data_dir):
     at_hand = AtHand("mnist", "composed", data_dir)
-    experiment = "experiments/classify.py:source=mnist,train_limit=2000,learner=knn,shifted={}"
+    experiment = "experiments/classify.py:source=mnist,train_limit=500,learner=knn,shifted={}"
     plain, shifted = (
         notebook.run(experiment.format(each), at_hand).with_splits("test") for each in (0, 1)
     )

@@ -19,11 +19,21 @@ PROCESS = """
 import json, os, pathlib, sys, time
 from mnist3 import parents
 
-parents.GRACE = 1
+folder, process, end = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+parents.GRACE = float(sys.argv[4])
+look = parents._Parent._look
+
+
+def look_and_say_who_is_there(parent):
+    look(parent)
+    if parent._processes and sum(each.process is not None for each in parent._peers) == 2:
+        (folder / "together").touch()  # both others have told the first one's parent
+
+
+parents._Parent._look = look_and_say_who_is_there
 status = parents.main("Slurm", ["program", "--workdir=a"])
 if status is not None:
     sys.exit(status)
-folder, process, end = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 link, file = parents.link(), folder / "address"
 if end == "early":
     os.abort()
@@ -42,7 +52,7 @@ if process == 0:
     os.rename(folder / "begun", file)
 wait_for("address")
 parents.introduce(link, process, 3, json.loads(file.read_text()))
-time.sleep(0.5)
+wait_for("together")
 (folder / str(process)).write_text(str(os.getpid()))
 wait_for("0", "1", "2")
 if end.isdigit():
@@ -62,9 +72,9 @@ def started(tmp_path):
     (tmp_path / "program.py").write_text(PROCESS)
     every = []
 
-    def start(*ends):
+    def start(*ends, grace=1.0):
         for process, end in enumerate(ends):
-            words = [sys.executable, "program.py", str(tmp_path), str(process), end]
+            words = [sys.executable, "program.py", str(tmp_path), str(process), end, str(grace)]
             variables = os.environ | {"PYTHONPATH": str(ROOT)}
             every.append(
                 subprocess.Popen(
@@ -118,7 +128,9 @@ def lost(process, reason):
     ],
 )
 def test_what_each_says_last_and_how_it_ends(started, ends, statuses, said):
-    every = started(*ends)
+    # Where some only wait, nothing is to come in the time that they have to end by themselves.
+    ended_by_another = "wait" in ends and "stop" not in ends
+    every = started(*ends, grace=0.1 if ended_by_another else 1.0)
     told = tuple(each.communicate(timeout=60)[1] for each in every)
     assert tuple(each.returncode for each in every) == statuses
     assert told == said

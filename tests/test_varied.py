@@ -1,5 +1,6 @@
 """Numbers of candidates: they compute as numbers do, and say what they cannot."""
 
+import functools
 import operator
 
 import jax
@@ -17,25 +18,36 @@ OPERATIONS = (operator.add, operator.sub, operator.mul, operator.truediv)
 ARRAY = jnp.asarray([0.5, 2.0, 3.0])
 
 
+@functools.partial(jax.jit, static_argnames="function")
+def of_each(function, numbers):
+    return jax.lax.map(function, numbers)
+
+
 def each(function, values):
     """The function of each candidate's number, in one program."""
-    return jax.jit(lambda numbers: jax.lax.map(function, numbers))(
-        of_candidates("optimizer.momentum", values, max(values))
-    )
+    return of_each(function, of_candidates("optimizer.momentum", values, 1))
+
+
+def with_array(number):
+    return [operate(number, ARRAY) for operate in (*OPERATIONS, operator.pow)]
+
+
+def of_array(number):
+    return [operate(ARRAY, number) for operate in OPERATIONS]
+
+
+def complement(number):
+    return 1 - number
 
 
 @given(st.lists(FLOATS, min_size=2, max_size=3))
 def test_arithmetic_is_that_of_numbers(values):
-    for operate in (*OPERATIONS, operator.pow):
-        found = each(lambda number, operate=operate: operate(number, ARRAY), values)
-        wanted = np.stack([operate(value, ARRAY) for value in values])
-        np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    for operate in OPERATIONS:
-        found = each(lambda number, operate=operate: operate(ARRAY, number), values)
-        wanted = np.stack([operate(ARRAY, value) for value in values])
-        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    for compute in (with_array, of_array):
+        wanted = [compute(value) for value in values]
+        for found, numbers in zip(each(compute, values), zip(*wanted, strict=True), strict=True):
+            np.testing.assert_allclose(found, np.stack(numbers), rtol=1e-5)
     np.testing.assert_array_equal(
-        each(lambda number: 1 - number, values), np.array([1 - v for v in values], np.float32)
+        each(complement, values), np.array([1 - v for v in values], np.float32)
     )
 
 

@@ -5,6 +5,7 @@ files like MNIST's is an entry of `REGISTRY`, which is the only list of sources.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import os
@@ -172,6 +173,11 @@ def _make_source(
 
 def _read_digits(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts:
     del name, data_dir, tfds_dir
+    return _embedded_digits()
+
+
+@functools.cache
+def _embedded_digits() -> Parts:
     spec = importlib.util.find_spec("sklearn")  # the library takes seconds to import, its file none
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
@@ -181,7 +187,9 @@ def _read_digits(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts
     for image, small in zip(images, ink, strict=True):
         larger = Image.fromarray(small).resize((20, 20), Image.Resampling.BICUBIC)
         image[4:24, 4:24] = np.asarray(larger)
-    return Parts(images, table[:, -1], 0)
+    for array in (images, labels := table[:, -1].copy()):
+        array.setflags(write=False)  # all that read them share them
+    return Parts(images, labels, 0)
 
 
 def _read_mnist(name: str, data_dir: str | None, tfds_dir: str | None) -> Parts:

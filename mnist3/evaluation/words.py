@@ -64,11 +64,6 @@ def plain_text(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
 
 
-def percent(share: float) -> str:
-    """Returns a share as a percentage with two places."""
-    return f"{100 * share:.2f} %"
-
-
 def confidence_text(value: float | np.floating) -> str:
     """Returns a probability with six decimals, with more where these would make it certain.
 

@@ -148,7 +148,9 @@ def test_a_comparison_says_what_was_tested_and_of_what():
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_equal_candidates_are_almost_never_told_apart(seeds):
+def test_equal_candidates_are_almost_never_told_apart(seeds, monkeypatch):
+    # It is p-values that tell apart; an exact interval takes most of the time.
+    monkeypatch.setattr(paired, "mcnemar_interval", lambda *counts: (0.0, 0.0))
     told_apart = 0
     for seed in range(100):
         random = np.random.default_rng(seed)

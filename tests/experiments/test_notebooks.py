@@ -5,7 +5,6 @@ MNIST only the first one runs, where MNIST is at hand.
 """
 
 import ast
-import os
 import pathlib
 import re
 import subprocess
@@ -17,6 +16,7 @@ import matplotlib.font_manager  # writes the font cache, which the kernels then 
 import nbformat
 import pytest
 
+import experiments.notebooks.execute
 from mnist3.notebook import data_at_hand
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -41,28 +41,37 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory, common_cache):
     """An empty home, and one cache for all notebooks."""
-    home = tmp_path_factory.mktemp("home")
-    kept = {key: value for key, value in os.environ.items() if key != "MNIST3_DATA_DIR"}
-    return kept | {
-        "HOME": str(home),
+    return {
+        "HOME": str(tmp_path_factory.mktemp("home")),
         "MNIST3_CACHE_DIR": common_cache,
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
         "PYTHONPATH": str(ROOT),
         "PYTHONSTARTUP": str(pathlib.Path(__file__).with_name("small_notebooks.py")),
+        "IPYTHONDIR": "set by the command",
+        "JUPYTER_RUNTIME_DIR": "set by the command",
     }
 
 
 @pytest.fixture
-def execute(environment, tmp_path):
+def execute(environment, tmp_path, monkeypatch):
+    """Runs the command that executes a notebook; as a process of its own for one of them."""
+
     def executed(name, **variables):
-        done = subprocess.run(
-            [sys.executable, "-m", "experiments.notebooks.execute", f"--folder={tmp_path}", name],
-            cwd=ROOT,
-            env=environment | variables,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+        monkeypatch.delenv("MNIST3_DATA_DIR", raising=False)
+        for variable, value in (environment | variables).items():
+            monkeypatch.setenv(variable, value)
+        words = [f"--folder={tmp_path}", name]
+        if name == ON_MNIST:
+            done = subprocess.run(
+                [sys.executable, "-m", "experiments.notebooks.execute", *words],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+        else:
+            monkeypatch.setattr(sys, "argv", ["execute", *words])
+            experiments.notebooks.execute.main()
         return read(tmp_path / f"{name}.ipynb")
 
     return executed

@@ -39,8 +39,10 @@ NUMBERS = (
     "--config.data.train_examples=128",
     "--config.data.val_examples=40",
     "--config.data.test_examples=40",
-    "--config.model.stem=4",
-    "--config.model.channels=(8,)",
+    "--config.augmentation.rotation=0",
+    "--config.augmentation.scale=0",
+    "--config.augmentation.shear=0",
+    "--config.model.name=logistic",
     "--config.training.batch_size=32",
     "--config.training.epochs=1",
 )
@@ -128,8 +130,7 @@ def test_a_source_of_26_classes(run, monkeypatch, letters_dir):
     side = ("--config.data.height=12", "--config.data.width=24")
     folder = run(
         *NUMBERS, "--config.data.source=my_letters", *side, f"--data_dir={letters_dir}",
-        "--config.model.crop_height=0", "--config.augmentation.rotation=0",
-        "--config.augmentation.scale=0", "--config.augmentation.shear=0",
+        "--config.model.crop_height=0",
         "--config.data.composition.spacing=12", "--config.data.numbers=shared",
     )  # fmt: skip
     names = spec.classes
@@ -239,6 +240,7 @@ def test_an_augmentation(run, monkeypatch):
 
     added = Augmentation({"mirror": Field(0.0, "share of the images")}, mirror)
     monkeypatch.setitem(augmentation.REGISTRY, "mirror", added)
+    monkeypatch.setattr(tasks.REGISTRY["number"], "pictures", {"augmented": "augmented"})
     folder = run(*NUMBERS, "--config.augmentation.mirror=0.5")
     assert 0.5 in seen
     assert json.loads((folder / "config.json").read_text())["augmentation"]["mirror"] == 0.5
@@ -275,8 +277,7 @@ def test_a_picture(run, monkeypatch):
         return figure
 
     monkeypatch.setitem(pictures.PICTURES, "lengths", lengths)
-    of_numbers = tasks.REGISTRY["number"]
-    monkeypatch.setattr(of_numbers, "pictures", {**of_numbers.pictures, "lengths": "lengths"})
+    monkeypatch.setattr(tasks.REGISTRY["number"], "pictures", {"lengths": "lengths"})
     folder = run(*NUMBERS)
     assert (folder / "figures/lengths.png").exists()
     assert 'alt="lengths"' in (folder / "report.html").read_text()

@@ -35,11 +35,20 @@ OFTEN = (  # more than one micro-batch a device, and segments of a step
 )
 RUN = (
     "--config=experiments/classify.py:learner=network,source=digits",
+    "--config.data.train_limit=256",
+    "--config.model.channels=(8,)",
+    "--config.model.dropout=0.1",
+    "--config.training.ema_decay=0.9",
     "--config.wandb.mode=disabled",
     "--figures=none",
     *OFTEN,
 )
-COMPOSED = (*tiny.ARGUMENTS, "--config.seeds=2", *OFTEN)  # augmented, too
+COMPOSED = (  # augmented, too; of a network that takes half as long to compile
+    "--config=experiments/quickstart.py:model=logistic",
+    *(flag for flag in tiny.ARGUMENTS[1:] if not flag.startswith("--config.model.")),
+    "--config.seeds=2",
+    *OFTEN,
+)
 SECONDS = 300  # that a run takes at most
 PAGE = (ROOT / "docs" / "hosts.md").read_text()
 

@@ -129,38 +129,6 @@ def test_a_population_that_was_killed_goes_on_to_the_same_bytes(
             assert_same_run(folder / own / "replicates" / seed, run / own / "replicates" / seed)
 
 
-@pytest.mark.slow
-def test_more_candidates_compile_no_more_programs(shared_cache, tmp_path):
-    def compilations(rates, seeds):
-        found = []
-
-        def count(event, seconds, **_):
-            if event == "/jax/core/compile/backend_compile_duration":
-                found.append(event)
-
-        config = population_of(rates, seeds=seeds, training={"epochs": 1})
-        folder = tmp_path / "-".join(map(str, rates))
-        folder.mkdir()
-        every, _ = population._prepare(config, str(folder), None)
-        learning = every[NAMES[0]].prepare_replicates(*[made.config for made in every.values()])
-        folders = [folder / str(place) for place in range(len(every))]
-        for each in folders:
-            each.mkdir()
-        trackers = [
-            Tracker(own, made.config) for own, made in zip(folders, every.values(), strict=True)
-        ]
-        jax.clear_caches()
-        jax.monitoring.register_event_duration_secs_listener(count)
-        try:
-            parts.learn_candidates([*every.values()], learning, [*map(str, folders)], trackers)
-        finally:
-            jax.monitoring.unregister_event_duration_listener(count)
-        return len(found)
-
-    compilations((0.05, 0.1), (0, 1))  # what is compiled once a process
-    assert compilations((0.05, 0.2), (0, 1)) == compilations((0.05, 0.2, 0.3), (0, 1)) > 0
-
-
 def test_no_candidate_that_learns_is_told_in_a_sentence(shared_cache, tmp_path):
     with pytest.raises(UserError, match="no candidate came to its end; of the last one the loss"):
         train(tmp_path / "run", population_of((1e29, 1e30)))
@@ -208,3 +176,37 @@ def test_populations_are_no_part_of_sweeps_comparisons_and_searches(load):
     config.population.optimizer.warmup = (0.1, 0.2)
     with pytest.raises(UserError, match="leave one of them out"):
         validation.validate(config)
+
+
+def test_more_candidates_compile_no_more_programs(shared_cache, tmp_path):
+    """The last test here, as it forgets what the others have compiled."""
+
+    def prepared(*rates):
+        folder = tmp_path / "-".join(map(str, rates))
+        config = population_of(rates, seeds=(0, 1), training={"epochs": 1})
+        every = [*population._prepare(config, str(folder), None)[0].values()]
+        configs = [made.config for made in every]
+        folders = [folder / str(place) for place in range(len(every))]
+        for own in folders:
+            own.mkdir(parents=True)
+        trackers = [Tracker(*each) for each in zip(folders, configs, strict=True)]
+        return every, every[0].prepare_replicates(*configs), [*map(str, folders)], trackers
+
+    def compilations(prepared):
+        found = []
+
+        def count(event, seconds, **_):
+            if event == "/jax/core/compile/backend_compile_duration":
+                found.append(event)
+
+        jax.clear_caches()
+        jax.monitoring.register_event_duration_secs_listener(count)
+        try:
+            parts.learn_candidates(*prepared)
+        finally:
+            jax.monitoring.unregister_event_duration_listener(count)
+        return len(found)
+
+    every = [prepared(*rates) for rates in ((0.05, 0.1), (0.05, 0.2), (0.05, 0.2, 0.3))]
+    _, two, three = map(compilations, every)  # the first what a process needs
+    assert two == three > 0

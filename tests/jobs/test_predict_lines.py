@@ -94,10 +94,11 @@ def test_a_program_gets_readings_with_boxes(run, folder):
 @pytest.mark.usefixtures("shared_cache")
 def test_strings_go_on_and_are_evaluated_anew(run, tmp_path):
     run = shutil.copytree(run, tmp_path / "run")
-    assert launch("--mode=evaluate", f"--workdir={run}") == 0
+    evaluate = ("--mode=evaluate", f"--workdir={run}", "--figures=none")
+    assert launch(*evaluate) == 0
     on = "experiments/people.py:source=digits --config.data.digits=(2,2) --config.data.width=96"
     on += " --config.data.val_examples=32 --config.data.test_examples=32"
-    assert launch("--mode=evaluate", f"--workdir={run}", f"--on={on}") == 0
+    assert launch(*evaluate, f"--on={on}") == 0
     longer = on.replace("(2,2)", "(2,9)")
     with pytest.raises(UserError, match="reads numbers of 1 to 3 digits"):
-        launch("--mode=evaluate", f"--workdir={run}", f"--on={longer}")
+        launch(*evaluate, f"--on={longer}")

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from mnist3 import config as configs
-from mnist3 import experiments, reading, stopping, validation
+from mnist3 import experiments, reading, stopping, tasks, validation
 from mnist3.errors import UserError
 from mnist3.jobs import compare, measure, parts, predict, workdir
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners.network import Network, ensemble
+from mnist3.reporting import pictures
 from mnist3.reporting.comparison import answer_text
 from mnist3.results import Replicated
 from mnist3.tracking import Tracker, read_history
@@ -29,6 +30,7 @@ from mnist3.training.run import assemble
 from tests.small import NUMBERS
 
 EPOCHS = 2
+SHIFTED = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 1}  # what is varied in no time
 BYTES = ("predictions_val.csv", "predictions_test.csv", "calibration.json")
 
 
@@ -36,6 +38,7 @@ def config_of(text=NUMBERS, **changes):
     config = experiments.load(text)
     config.wandb.mode = "disabled"
     config.training.epochs = EPOCHS
+    config.augmentation.update(SHIFTED)
     with config.ignore_type():
         config.update(changes)
     return config
@@ -50,11 +53,13 @@ def learn(folder, figures="none", **changes):
 
 @pytest.fixture(scope="module")
 def run(once, common_cache):
-    """The folder of a run of the seeds 3 and 4."""
+    """The folder of a run of the seeds 3 and 4, with those pictures that a test looks at."""
 
     def make(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MNIST3_CACHE_DIR", common_cache)
+            patch.setattr(tasks.REGISTRY["number"], "pictures", {"misread": "misread"})
+            patch.setattr(pictures, "OF_LEARNERS", ())
             learn(folder / "run", figures="all", seeds=(3, 4))
 
     return once("replicates", make) / "run"
@@ -256,32 +261,6 @@ def test_a_replicate_that_fails_stops_alone(run, shared_cache, tmp_path, monkeyp
         learn(tmp_path / "4", seed=4)
 
 
-@pytest.mark.slow
-def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
-    def compilations(*seeds):
-        found = []
-
-        def count(event, seconds, **_):
-            if event == "/jax/core/compile/backend_compile_duration":
-                found.append(event)
-
-        made = parts.load(config_of(seeds=seeds, training={"epochs": 1}), None)
-        learn, folder = parts.prepared(made), tmp_path / str(seeds)
-        folder.mkdir()
-        jax.clear_caches()
-        jax.monitoring.register_event_duration_secs_listener(count)
-        try:
-            learn(str(folder), Tracker(folder, made.config))
-        finally:
-            jax.monitoring.unregister_event_duration_listener(count)
-        return len(found)
-
-    compilations(0, 1, 2)  # what is compiled once a process
-    one, two, eight = compilations(3), compilations(0, 1), compilations(*range(2, 10))
-    assert two == eight > 0
-    assert one <= eight < one + 7  # what puts states side by side and apart is a few small ones
-
-
 def test_evaluate_repeats_the_metrics_of_a_run(copy, shared_cache):
     before = values_of(copy)
     (copy / "metrics.json").unlink()
@@ -414,7 +393,6 @@ def test_the_page_of_a_comparison_answers_in_its_first_sentence(compared):
     assert (compared / "figures" / "replicates.png").exists()
 
 
-@pytest.mark.slow
 def test_who_fails_in_a_comparison_is_named_and_the_others_are_compared(
     shared_cache, tmp_path, monkeypatch, capsys
 ):
@@ -468,12 +446,12 @@ run.run(config, Arguments(workdir=sys.argv[1], figures="none"))
 """
 
 
-@pytest.mark.slow
 def test_eight_replicates_on_eight_devices_have_the_same_bytes(shared_cache, run, tmp_path):
     """This process has one device, on which the replicates of `run` took turns."""
     devices = "--xla_force_host_platform_device_count=8"
+    changes = str({"seeds": 8, "augmentation": SHIFTED})
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS, str(tmp_path / "run"), "{'seeds': 8}"],
+        [sys.executable, "-c", PROCESS, str(tmp_path / "run"), changes],
         env=os.environ
         | {
             "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {devices}",
@@ -542,3 +520,32 @@ def test_a_candidate_that_cannot_train_is_told_before_another_does(shared_cache,
     with pytest.raises(UserError, match="an epoch has only 512 images"):
         compare.run(config, Arguments(workdir=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
+
+
+def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
+    """The last test here, as it forgets what the others have compiled."""
+
+    def prepared(*seeds):
+        config = config_of(seeds=seeds, training={"epochs": 1}, optimizer={"name": "sgd"})
+        return str(seeds), config, parts.prepared(parts.load(config, None))
+
+    def compilations(name, config, learn):
+        found, folder = [], tmp_path / name
+
+        def count(event, seconds, **_):
+            if event == "/jax/core/compile/backend_compile_duration":
+                found.append(event)
+
+        folder.mkdir()
+        jax.clear_caches()
+        jax.monitoring.register_event_duration_secs_listener(count)
+        try:
+            learn(str(folder), Tracker(folder, config))
+        finally:
+            jax.monitoring.unregister_event_duration_listener(count)
+        return len(found)
+
+    every = [prepared(*seeds) for seeds in ((0, 1, 2), (3,), (0, 1), range(2, 10))]
+    _, one, two, eight = (compilations(*each) for each in every)  # the first what a process needs
+    assert two == eight > 0
+    assert one <= eight < one + 7  # what puts states side by side and apart is a few small ones

@@ -251,7 +251,13 @@ def test_shifted_copies_keep_their_targets(task, config_of, dataset):
         assert (noise[:60] != noise[60:120]).any()
 
 
-@pytest.mark.usefixtures("own_cache")
+@pytest.fixture
+def few_pictures(monkeypatch):
+    """Of the digits' pictures none is drawn: what any search draws remains."""
+    monkeypatch.setattr(tasks.REGISTRY["multiclass"], "pictures", {})
+
+
+@pytest.mark.usefixtures("own_cache", "few_pictures")
 def test_a_search_is_made_once_and_the_same_command_gives_the_same(
     config_of, tmp_path, monkeypatch
 ):
@@ -277,7 +283,7 @@ def test_a_search_is_made_once_and_the_same_command_gives_the_same(
 
 
 @pytest.mark.parametrize(("method", "tried"), [("random", 3), ("halving", 6 + 2)])
-@pytest.mark.usefixtures("own_cache")
+@pytest.mark.usefixtures("own_cache", "few_pictures")
 def test_a_run_takes_what_its_search_chose_in_the_end(
     method, tried, config_of, tmp_path, monkeypatch
 ):

@@ -37,10 +37,14 @@ TINY = {
     "data__train_examples": 256,
     "data__val_examples": 64,
     "data__test_examples": 32,
+    "augmentation__rotation": 0.0,
+    "augmentation__scale": 0.0,
+    "augmentation__shear": 0.0,
     "model__stem": 4,
     "model__channels": (8,),
     "training__batch_size": 64,
     "training__epochs": 2,
+    "optimizer__name": "adam",
     "optimizer__schedule": "constant",
 }
 CLASSIFY = "experiments/classify.py:train_limit=200"

@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 NUMBERS = (
     "experiments/quickstart.py:model=logistic --config.data.digits=2 --config.data.height=28 "
     "--config.data.width=56 --config.data.composition.vertical_jitter=0 "
+    "--config.augmentation.rotation=0.0 --config.augmentation.scale=0.0 "
     "--config.augmentation.shear=0.0 --config.data.train_examples=512 "
     "--config.data.val_examples=100 --config.data.test_examples=100 --config.training.epochs=2 "
     "--config.wandb.mode=disabled"

@@ -31,6 +31,17 @@ def create(name, digits, classes=10, **changed):
     return models.create(section(name, **changed), digits, classes)
 
 
+def init(model, images, seed=1):
+    """Returns parameters of a model; one program is compiled sooner than each of its operations."""
+    return jax.jit(model.init)(jax.random.key(seed), images)["params"]
+
+
+def apply(model, params, images, train=False, **options):
+    """Returns what a model computes, in one program."""
+    program = jax.jit(model.apply, static_argnames="train")
+    return program({"params": params}, images, train=train, **options)
+
+
 READERS = sorted(name for name in models.REGISTRY if models.output(name) == "logits")
 # Each model, and what is built in another way: windows around digits, and an ensemble.
 CASES = {name: (name, {}) for name in models.REGISTRY} | {
@@ -46,8 +57,8 @@ CASES = {name: (name, {}) for name in models.REGISTRY} | {
 def test_logits_of_every_model_say_a_number(name, digits, size):
     model = create(name, digits)
     images = jax.random.uniform(jax.random.key(0), (2, *size))
-    params = model.init(jax.random.key(1), images)["params"]
-    logits = model.apply({"params": params}, images)
+    params = init(model, images)
+    logits = apply(model, params, images)
     assert logits.shape == ((2, 10**digits) if name == "cnn" else (2, digits, 10))
     assert logits.dtype == jnp.float32
     assert Number("number", tasks.DIGITS, digits).predict(logits).values.shape == (2, digits)
@@ -56,12 +67,12 @@ def test_logits_of_every_model_say_a_number(name, digits, size):
 def test_multihead_reads_a_digit_at_any_height():
     model = create("multihead", 3)
     image = jnp.zeros((1, 168, 84)).at[:, 64:84, 30:50].set(1.0)
-    params = model.init(jax.random.key(1), image)["params"]
+    params = init(model, image)
     # The trunk's features move with the ink in steps of 8 px, far from the border.
     moved = jnp.roll(image, 16, axis=1)
     np.testing.assert_allclose(
-        model.apply({"params": params}, image),
-        model.apply({"params": params}, moved),
+        apply(model, params, image),
+        apply(model, params, moved),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -75,9 +86,9 @@ def test_a_stem_without_padding_sees_no_border():
     def features_and_change(padding):
         config.stem_padding = padding
         model = models.create(config, 1, 10)
-        params = model.init(jax.random.key(1), image)["params"]
+        params = init(model, image)
         # Of 28 pixels a stride of 2 without padding reaches 27.
-        logits = [model.apply({"params": params}, x) for x in (image, image.at[:, 27].set(1.0))]
+        logits = [apply(model, params, x) for x in (image, image.at[:, 27].set(1.0))]
         return params["hidden0"]["kernel"].shape[0], np.abs(logits[0] - logits[1]).max()
 
     assert features_and_change("VALID") == (3 * 3 * 6, 0)
@@ -87,15 +98,13 @@ def test_a_stem_without_padding_sees_no_border():
 
 
 def test_dropout_acts_in_training_alone():
-    config = numbers().model
-    config.dropout = 0.5
-    model = models.create(config, 3, 10)
+    model = create("multihead", 3, dropout=0.5)
     images = jax.random.uniform(jax.random.key(0), (2, 84, 84))
-    params = model.init(jax.random.key(1), images)["params"]
+    params = init(model, images)
 
     def logits(seed, train):
         rngs = {"dropout": jax.random.key(seed)}
-        return model.apply({"params": params}, images, train=train, rngs=rngs)
+        return apply(model, params, images, train=train, rngs=rngs)
 
     np.testing.assert_array_equal(logits(0, False), logits(1, False))
     assert not np.array_equal(logits(0, True), logits(1, True))
@@ -135,10 +144,10 @@ def test_a_model_that_crops_reads_each_digit_by_itself():
     config.stem, config.channels, config.crop_height = 4, (6, 8), 28
     model = models.create(config, 3, 10)
     digits = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
-    params = model.init(jax.random.key(1), drawn((0, 0, 0), digits))["params"]
-    before = model.apply({"params": params}, drawn((0, 0, 0), digits))
+    params = init(model, drawn((0, 0, 0), digits))
+    before = apply(model, params, drawn((0, 0, 0), digits))
     digits[2] = 1 - digits[2]
-    after = model.apply({"params": params}, drawn((0, 0, 0), digits))
+    after = apply(model, params, drawn((0, 0, 0), digits))
     np.testing.assert_allclose(before[0, 0], after[0, 0], atol=1e-3)
     assert abs(before[0, 2] - after[0, 2]).max() > 1e-2
 
@@ -148,10 +157,8 @@ def test_a_model_that_crops_does_not_see_at_which_height_a_digit_stands():
     config.stem, config.channels, config.crop_height = 4, (6, 8), 28
     model = models.create(config, 3, 10)
     digits = np.random.default_rng(0).uniform(size=(3, 28, 28)).astype(np.float32)
-    params = model.init(jax.random.key(1), drawn((0, 0, 0), digits))["params"]
-    logits = [
-        model.apply({"params": params}, drawn(tops, digits)) for tops in ((5, 9, 0), (0,) * 3)
-    ]
+    params = init(model, drawn((0, 0, 0), digits))
+    logits = [apply(model, params, drawn(tops, digits)) for tops in ((5, 9, 0), (0,) * 3)]
     np.testing.assert_array_equal(*logits)
 
 
@@ -159,8 +166,8 @@ def test_a_model_that_crops_does_not_see_at_which_height_a_digit_stands():
 def test_classes_other_than_the_ten_digits(name):
     model = create(name, digits=1, classes=3)
     images = jax.random.uniform(jax.random.key(0), (2, 28, 28))
-    params = model.init(jax.random.key(1), images)["params"]
-    assert model.apply({"params": params}, images).reshape(2, -1).shape == (2, 3)
+    params = init(model, images)
+    assert apply(model, params, images).reshape(2, -1).shape == (2, 3)
 
 
 @pytest.mark.parametrize("name", ["logistic", "mlp"])
@@ -169,8 +176,8 @@ def test_feature_vectors(name):
     config.name = name
     model = models.create(config, digits=1, classes=3)
     features = jax.random.normal(jax.random.key(0), (4, 5))
-    params = model.init(jax.random.key(1), features)["params"]
-    assert model.apply({"params": params}, features).shape == (4, 1, 3)
+    params = init(model, features)
+    assert apply(model, params, features).shape == (4, 1, 3)
 
 
 @pytest.mark.parametrize("size", [(28, 28), (9, 7)])
@@ -179,8 +186,8 @@ def test_the_denoiser_keeps_the_size_and_the_place_of_pixels(size):
     config.name, config.stem, config.channels, config.stem_stride = "denoiser", 4, (6,), 2
     model = models.create(config, 1, 10)
     images = jnp.zeros((2, *size)).at[1, 4, 3].set(1.0)
-    params = model.init(jax.random.key(1), images)["params"]
-    cleaned = model.apply({"params": params}, images)
+    params = init(model, images)
+    cleaned = apply(model, params, images)
     assert cleaned.shape == images.shape
     assert cleaned.dtype == jnp.float32
     rows, columns = np.nonzero(np.asarray(cleaned[0] != cleaned[1]))
@@ -195,18 +202,16 @@ def test_an_ensemble_predicts_the_mean_and_deals_out_what_it_learns_from(name):
     alone = create(name, 2, crop_height=28)
     model = create(name, 2, crop_height=28, members=3)
     images = jax.random.uniform(jax.random.key(0), (6, 40, 56))
-    params = model.init(jax.random.key(1), images)["params"]
-    of_members = [
-        alone.apply({"params": params[f"members_{member}"]}, images) for member in range(3)
-    ]
+    params = init(model, images)
+    of_members = [apply(alone, params[f"members_{member}"], images) for member in range(3)]
     assert np.ptp(of_members, axis=0).max() > 1e-3
     mean = np.mean(jax.nn.log_softmax(jnp.stack(of_members)), axis=0)
-    np.testing.assert_allclose(model.apply({"params": params}, images), mean, rtol=1e-4, atol=1e-5)
-    dealt = model.apply({"params": params}, images, train=True)
+    np.testing.assert_allclose(apply(model, params, images), mean, rtol=1e-4, atol=1e-5)
+    dealt = apply(model, params, images, train=True)
     shares = [logits[2 * member : 2 * member + 2] for member, logits in enumerate(of_members)]
     np.testing.assert_allclose(dealt, np.concatenate(shares), rtol=1e-4, atol=1e-5)
     first, its_params = models.first_member(model, params)
-    np.testing.assert_array_equal(first.apply({"params": its_params}, images), of_members[0])
+    np.testing.assert_array_equal(apply(first, its_params, images), of_members[0])
     assert models.first_member(alone, its_params) == (alone, its_params)
 
 
@@ -220,7 +225,7 @@ def test_initial_parameters_stay_what_they_have_been(case):
     """Keys of random numbers follow from the names of modules: a seed keeps its parameters."""
     name, changed = CASES[case]
     recorded = json.loads(pathlib.Path(__file__).with_name("initial_parameters.json").read_text())
-    params = create(name, 2, **changed).init(jax.random.key(1), jnp.ones((2, 40, 56)))["params"]
+    params = init(create(name, 2, **changed), jnp.ones((2, 40, 56)))
     found = flat(params)
     assert found.keys() == recorded[case].keys()
     for path, (shape, first, total) in recorded[case].items():
@@ -236,7 +241,7 @@ def test_every_model_is_an_nnx_module_too(case):
     images = jax.random.uniform(jax.random.key(0), (2, 40, 56))
     bridged = nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0)).lazy_init(images)
     params = nnx.to_pure_dict(nnx.state(bridged, nnx.Param))
-    assert flat(params).keys() == flat(model.init(jax.random.key(0), images)["params"]).keys()
+    assert flat(params).keys() == flat(init(model, images, seed=0)).keys()
     np.testing.assert_array_equal(bridged(images), model.apply({"params": params}, images))
 
 
@@ -251,9 +256,7 @@ def with_old_names(params):
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("name", ["adam", "muon"])
 def test_parameters_of_old_checkpoints_get_their_new_names(name, members):
-    params = create("multihead", 2, members=members).init(jax.random.key(0), jnp.ones((1, 40, 56)))[
-        "params"
-    ]
+    params = init(create("multihead", 2, members=members), jnp.ones((1, 40, 56)), seed=0)
     config = numbers().optimizer
     config.update(name=name, gradient_clip=1.0)
     optimizer = create_optimizer(config, 10)
@@ -269,7 +272,7 @@ def test_parameters_of_old_checkpoints_get_their_new_names(name, members):
     jax.tree.map(np.testing.assert_array_equal, models.rename_parameters(today), today)
     back = {new: old for old, new in models.RENAMED_PARAMETERS.items()}
     jax.tree.map(np.testing.assert_array_equal, models.rename_parameters(today, back), old)
-    updates, _ = optimizer.update(renamed["params"], renamed["opt_state"], params)
+    updates, _ = jax.jit(optimizer.update)(renamed["params"], renamed["opt_state"], params)
     assert optax.tree.norm(updates) > 0
 
 
@@ -338,9 +341,9 @@ def test_a_new_model_with_fields_of_its_own_is_one_line_in_the_registry(monkeypa
     model = models.create(config, digits=2, classes=26)
     assert (model.windows, model.sharpness, model.classes) == ((2, 2, 7), 2, 26)
     images = jnp.ones((3, 28, 56))
-    params = model.init(jax.random.key(0), images)["params"]
+    params = init(model, images, seed=0)
     assert params["Dense_0"]["kernel"].shape == (1 * 2, 2 * 26)
-    assert model.apply({"params": params}, images).shape == (3, 2, 26)
+    assert apply(model, params, images).shape == (3, 2, 26)
     for name, value, said in [
         ("windows", (2, 0), "items of 1 or above"),
         ("windows", (2, "b"), "a tuple of int"),
