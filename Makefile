@@ -52,8 +52,9 @@ lock:
 $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mnist3 needs Python 3.11 or later: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-compile --requirement requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	$(VENV)/bin/python -m compileall -qq --workers 0 $(VENV)/lib || true  # on all cores, as pip does not
 	touch $(INSTALLED)
 
 $(BENCH): benchmarks/requirements.lock $(INSTALLED)

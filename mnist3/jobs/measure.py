@@ -32,6 +32,8 @@ from mnist3.pictures import Reading, read_lists, reader_of
 from mnist3.reporting import console
 from mnist3.results import Result
 
+LONGEST_NAME = 180  # bytes, so that a file's name has room for what stands before and after it
+
 
 def run(config: ConfigDict, arguments: Arguments) -> int:
     """Measures on the data of `arguments.on`, or on the pictures in `arguments.images`.
@@ -268,7 +270,13 @@ def _of_replicate(arguments: Arguments) -> str:
 
 
 def _as_file_name(text: str) -> str:
-    return re.sub(r"[^\w.=+-]+", "-", text)
+    """Returns a text without what file systems and shells mind, and its beginning if it is long."""
+    name = re.sub(r"[^\w.=+-]+", "-", text)
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]  # tells those that begin alike apart
+    return f"{encoded[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
 
 
 def _output(arguments: Arguments, file: str) -> str:

@@ -81,7 +81,11 @@ def pictures(tmp_path):
 def test_another_experiment_is_measured_beside_the_files_of_the_run(numbers, capsys):
     before = files_of(numbers)
     own = content(numbers, "metrics.json")
-    text = f"{NUMBERS} --config.data.seed=7"
+    text = (
+        "experiments/quickstart.py:model=logistic --config.data.digits=2 --config.data.width=56"
+        " --config.data.train_examples=512 --config.data.val_examples=100"
+        " --config.data.test_examples=100 --config.training.epochs=1 --config.data.seed=7"
+    )
     assert measure(numbers, f"--on={text}") == 0
     name = (
         "quickstart-model=logistic-data.digits=2-data.width=56-data.train_examples=512-data.val_examples=100-"
@@ -125,6 +129,19 @@ def test_another_composition_of_the_same_division_shares_no_digit_image(numbers,
     on = json.loads(path.read_text())["on"]
     assert not on["may_share_digit_images"]
     assert "hold no digit image that the run was trained on" in on["note"]
+
+
+def test_files_of_an_experiment_of_many_changes_have_a_name_that_fits(numbers, tmp_path):
+    """A file's name has at most 255 bytes, and of those that begin alike each has its own files."""
+    changes = " ".join(
+        f"--config.augmentation.{name}=0.0" for name in ("noise", "stroke", "elastic")
+    )
+    for seed in (7, 8):
+        text = f"{NUMBERS} {changes} --config.data.seed={seed}"
+        assert measure(numbers, f"--on={text}", f"--output={tmp_path}") == 0
+    found = [json.loads(path.read_text())["on"] for path in tmp_path.glob("metrics_on_*.json")]
+    assert sorted(each["experiment"][-1] for each in found) == ["7", "8"]
+    assert len(os.listdir(tmp_path)) == 6
 
 
 def test_splits_of_another_version_may_share(numbers, tmp_path):
