@@ -54,7 +54,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --no-compile --requirement requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
-	$(VENV)/bin/python -m compileall -qq --workers 0 $(VENV)/lib || true  # on all cores, as pip does not
+	$(VENV)/bin/python -m compileall -qq --workers 0 $(VENV)/lib || true  # all cores do; some files are for other Pythons
 	touch $(INSTALLED)
 
 $(BENCH): benchmarks/requirements.lock $(INSTALLED)

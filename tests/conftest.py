@@ -12,7 +12,7 @@ import struct
 import tempfile
 from unittest import mock
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: threads would wait for each other
+if "PYTEST_XDIST_WORKER" in os.environ:  # there are as many as cores: threads would wait
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile for longer than they compute. Without the fusion emitters it takes half as long.
 os.environ.setdefault(
@@ -29,7 +29,7 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["MNIST3_TESTS_FOLDER"], "compiled")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # which lowering spends time on
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # lowering spends time on them
 
 import filelock
 import hypothesis
@@ -57,7 +57,7 @@ LONGEST = (  # alone; they start first, so that no core waits for one at the end
     "test_agent_runs_the_random_sweep",
     "test_a_run_as_users_have_it",
 )
-LONG = (  # marked slow: whole runs, processes, and what is compiled at length
+LONG = (  # marked slow: files of whole runs, processes, and what is compiled at length
     "tests/benchmarks/",
     "tests/estimators/",
     "tests/experiments/",
@@ -275,7 +275,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """What is imported stays, and tracing makes much: garbage is looked for there seldom."""
+    """What is imported is never looked through, the rest seldom: tracing makes much that stays."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     gc.enable()
@@ -283,7 +283,9 @@ def pytest_collection_finish(session):
 
 def pytest_xdist_auto_num_workers(config):
     """One more than there are cores: tests wait for processes, browsers and disks."""
-    return (os.cpu_count() or 1) + 1
+    from mnist3.runtime import cores
+
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else cores() + 1
 
 
 @pytest.fixture

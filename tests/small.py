@@ -5,7 +5,7 @@ NUMBERS = (
     " --config.data.digits=2 --config.data.width=56 --config.data.train_examples=512 "
     "--config.data.val_examples=100 --config.data.test_examples=100 --config.training.epochs=1"
     " --config.augmentation.rotation=0.0 --config.augmentation.scale=0.0"
-    " --config.augmentation.shear=0.0 --config.augmentation.shift=1"  # which compiles in no time
+    " --config.augmentation.shear=0.0 --config.augmentation.shift=1"  # which compiles sooner
 )
 STRINGS = (
     "experiments/people.py:source=digits --config.data.digits=(1,3) --config.data.width=64"

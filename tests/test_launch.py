@@ -609,7 +609,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(launch, tmp_path):
 
 
 def test_a_run_as_users_have_it(launch_process, tmp_path):
-    """With huge pages, a device for each core, and XLA's own level of optimisation."""
+    """With huge pages, a device for each core, XLA's own level of optimisation, and drawn."""
     experiment = tmp_path / "mine.py"
     experiment.write_text(
         "import os, pathlib\n"
@@ -628,6 +628,7 @@ def test_a_run_as_users_have_it(launch_process, tmp_path):
     devices = read_metrics(tmp_path / "w")["environment"]["devices"]
     assert devices == f"{runtime._cpu_devices()} x cpu"
     assert epochs_of(tmp_path / "w") == [1]
+    assert (tmp_path / "w" / "figures" / "saliency.png").exists()
 
 
 def test_help_imports_nothing_heavy(environment):

@@ -15,9 +15,9 @@ def exact_match(model, numbers):
     config.data.digits, config.data.height, config.data.width = 2, 28, 56
     config.data.numbers, config.data.digit_images = numbers, "shared"
     config.data.composition.vertical_jitter = 0
-    config.data.val_examples, config.data.train_examples = 500, 10_000
+    config.data.val_examples, config.data.train_examples = 500, 15_000
     config.model.update(name=model, stem=8, channels=(32,), convolutions=1)
-    config.optimizer.name, config.optimizer.learning_rate = "adamw", 0.02
+    config.optimizer.name, config.optimizer.learning_rate = "adamw", 0.01
     config.training.epochs, config.training.batch_size = 1, 32
     dataset = datasets.load(config.data, None, "unused")
     task = tasks.create(config.task, positions=2)

@@ -188,7 +188,7 @@ def _embedded_digits() -> Parts:
         larger = Image.fromarray(small).resize((20, 20), Image.Resampling.BICUBIC)
         image[4:24, 4:24] = np.asarray(larger)
     for array in (images, labels := table[:, -1].copy()):
-        array.setflags(write=False)  # all that read them share them
+        array.setflags(write=False)  # every caller gets the same
     return Parts(images, labels, 0)
 
 

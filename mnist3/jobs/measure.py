@@ -270,12 +270,12 @@ def _of_replicate(arguments: Arguments) -> str:
 
 
 def _as_file_name(text: str) -> str:
-    """Returns a text without what file systems and shells mind, and its beginning if it is long."""
+    """Returns a text as part of a file's name, of a long one its beginning and a hash."""
     name = re.sub(r"[^\w.=+-]+", "-", text)
     encoded = name.encode()
     if len(encoded) <= LONGEST_NAME:
         return name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]  # tells those that begin alike apart
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
     return f"{encoded[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
 
 

@@ -43,7 +43,7 @@ def compilations():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")  # pandas, array API
 def test_scikit_learns_own_checks():
-    check_estimator(FlaxClassifier(epochs=60))
+    check_estimator(FlaxClassifier())
 
 
 def test_square_images_are_seen_as_images(fitted, digits):

@@ -47,8 +47,8 @@ def environment(tmp_path_factory, common_cache):
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
         "PYTHONPATH": str(ROOT),
         "PYTHONSTARTUP": str(pathlib.Path(__file__).with_name("small_notebooks.py")),
-        "IPYTHONDIR": "set by the command",
-        "JUPYTER_RUNTIME_DIR": "set by the command",
+        "IPYTHONDIR": "",  # the command sets both, in this process, which the fixture undoes
+        "JUPYTER_RUNTIME_DIR": "",
     }
 
 

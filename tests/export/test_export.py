@@ -160,6 +160,18 @@ def test_the_same_network_gives_the_same_bytes():
         assert make(export.reader_of(here)) == make(export.reader_of(here))
 
 
+def test_a_program_does_not_say_from_which_files_it_comes():
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 10)  # as users have it
+    try:
+        files = export.FORMATS["stablehlo"](export.reader_of(network("logistic")))
+        assert getattr(jax.config, name) == 10
+    finally:
+        jax.config.update(name, before)
+    assert not [file for file, content in files.items() if b"mnist3/models" in content]
+
+
 @pytest.mark.parametrize(
     ("loader", "format", "library"),
     [("load_stablehlo.py", "stablehlo", "jax"), ("load_onnx.py", "onnx", "onnxruntime")],

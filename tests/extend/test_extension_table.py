@@ -130,7 +130,6 @@ def test_a_source_of_26_classes(run, monkeypatch, letters_dir):
     side = ("--config.data.height=12", "--config.data.width=24")
     folder = run(
         *NUMBERS, "--config.data.source=my_letters", *side, f"--data_dir={letters_dir}",
-        "--config.model.crop_height=0",
         "--config.data.composition.spacing=12", "--config.data.numbers=shared",
     )  # fmt: skip
     names = spec.classes

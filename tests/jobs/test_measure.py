@@ -12,6 +12,7 @@ from PIL import Image
 
 from mnist3.errors import UserError
 from mnist3.jobs import command_line
+from mnist3.jobs import measure as job
 from tests import renderer
 from tests.small import KNN, NUMBERS
 
@@ -142,6 +143,25 @@ def test_files_of_an_experiment_of_many_changes_have_a_name_that_fits(numbers, t
     found = [json.loads(path.read_text())["on"] for path in tmp_path.glob("metrics_on_*.json")]
     assert sorted(each["experiment"][-1] for each in found) == ["7", "8"]
     assert len(os.listdir(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "begins", "size"),
+    [
+        ("a b/c", "a-b-c", 5),
+        ("a" * 180, "a" * 180, 180),
+        ("a" * 181, "a" * 171 + "-", 180),
+        ("é" * 100, "é" * 85 + "-", 179),  # of two bytes each, none of which is halved
+    ],
+)
+def test_a_text_as_part_of_the_name_of_a_file(text, begins, size):
+    name = job._as_file_name(text)
+    assert name.startswith(begins) and len(name.encode()) == size
+
+
+def test_names_of_long_texts_that_begin_alike_differ():
+    texts = ["a" * 200 + end for end in ("", " ", "/", "b")]
+    assert len({job._as_file_name(text) for text in texts}) == 4
 
 
 def test_splits_of_another_version_may_share(numbers, tmp_path):

@@ -179,7 +179,7 @@ def test_populations_are_no_part_of_sweeps_comparisons_and_searches(load):
 
 
 def test_more_candidates_compile_no_more_programs(shared_cache, tmp_path):
-    """The last test here, as it forgets what the others have compiled."""
+    """Placed last, so that fewer tests compile anew: it forgets what was compiled."""
 
     def prepared(*rates):
         folder = tmp_path / "-".join(map(str, rates))

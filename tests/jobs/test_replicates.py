@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 
 from mnist3 import config as configs
-from mnist3 import experiments, reading, stopping, tasks, validation
+from mnist3 import experiments, reading, stopping, validation
 from mnist3.errors import UserError
 from mnist3.jobs import compare, measure, parts, predict, workdir
 from mnist3.jobs import run as job
 from mnist3.jobs.arguments import Arguments
 from mnist3.learners.network import Network, ensemble
-from mnist3.reporting import pictures
 from mnist3.reporting.comparison import answer_text
 from mnist3.results import Replicated
 from mnist3.tracking import Tracker, read_history
@@ -55,13 +54,11 @@ def learn(folder, figures="none", **changes):
 
 @pytest.fixture(scope="module")
 def run(once, common_cache):
-    """The folder of a run of the seeds 3 and 4, with those pictures that a test looks at."""
+    """The folder of a run of the seeds 3 and 4."""
 
     def make(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MNIST3_CACHE_DIR", common_cache)
-            patch.setattr(tasks.REGISTRY["number"], "pictures", {"misread": "misread"})
-            patch.setattr(pictures, "OF_LEARNERS", ())
             learn(folder / "run", figures="all", seeds=(3, 4))
 
     return once("replicates", make) / "run"
@@ -525,7 +522,7 @@ def test_a_candidate_that_cannot_train_is_told_before_another_does(shared_cache,
 
 
 def test_more_replicates_compile_no_more_programs(shared_cache, tmp_path):
-    """The last test here, as it forgets what the others have compiled."""
+    """Placed last, so that fewer tests compile anew: it forgets what was compiled."""
 
     def prepared(*seeds):
         config = config_of(seeds=seeds, training={"epochs": 1}, optimizer={"name": "sgd"})
