@@ -44,16 +44,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 LONGEST = (  # alone; they start first, so that no core waits for one at the end
     "test_mypy_has_nothing_to_say",
     "test_it_runs_on",
-    "test_of_four_processes_one_is_killed",
-    "test_four_workers_share_postgresql",
     "test_scikit_learns_own_checks",
     "test_one_softmax_over_numbers",
     "test_on_mnist_the_quick_steps",
     "test_census_income",
-    "test_audit_of_the_published_triple_mnist",
-    "test_runs_that_are_stopped",
-    "test_lines_are_found_as_in_python",
     "test_two_processes_share_a_cache",
+    "test_four_workers_share_postgresql",
     "test_agent_runs_the_random_sweep",
     "test_a_run_as_users_have_it",
 )

@@ -28,7 +28,7 @@ from tests.faults import tiny
 from tests.times import without_times
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-EPOCHS = 12  # of which a run that is disturbed after the first leaves some to train
+EPOCHS = 8  # of which a run that is disturbed after the first leaves some to train
 OFTEN = (  # more than one micro-batch a device, and segments of a step
     f"--config.training.epochs={EPOCHS}",
     "--config.training.cpu_micro_batch=8",
