@@ -12,7 +12,7 @@ import struct
 import tempfile
 from unittest import mock
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # there are as many as cores: threads would wait
+if "PYTEST_XDIST_WORKER" in os.environ:  # there are more than cores: threads would wait
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile for longer than they compute. Without the fusion emitters it takes half as long.
 os.environ.setdefault(
